@@ -1,0 +1,1 @@
+//! One worker's way to receive, decide in place and send.

@@ -1,0 +1,1 @@
+//! Quick runs, reports and plans.

@@ -1,0 +1,1 @@
+//! The structure's rules, as a test.
