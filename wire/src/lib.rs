@@ -1,1 +1,36 @@
-//! The 32-byte header, its tag, the key ring, the policy and the decision.
+//! The wire: one 32-byte header, its tag, the key ring, the policy, and the decision.
+//!
+//! * Pure: no socket, no clock, no thread, no randomness; time is an argument in unix seconds.
+//! * [`decide`](decide::decide) neither allocates nor panics, whatever bytes it is given.
+//! * What a reflector emits (OBSERVED, DATA), no reflector accepts.
+//! * `no_std` with `alloc`; what reads files stands behind the feature `std`.
+//!
+//! The protocol is described in `docs/wire.md`; its test vectors stand in `docs/vectors/`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod address;
+pub mod block;
+pub mod decide;
+pub mod header;
+pub mod mint;
+pub mod policy;
+pub mod reason;
+pub mod ring;
+#[cfg(feature = "std")]
+pub mod ring_file;
+pub mod siphash;
+pub mod tag;
+
+pub use address::TransportAddress;
+pub use block::{Block, BlockSet};
+pub use decide::{Verdict, decide};
+pub use header::{HEADER_LEN, Header, Kind};
+pub use policy::Policy;
+pub use reason::Reason;
+pub use ring::{KeyId, KeyRing};
