@@ -1,0 +1,244 @@
+//! The socket engine: edge-triggered epoll, recvmmsg, decisions in place, sendmmsg.
+//!
+//! * A batch is bounded; a socket that may hold more stays on the ready list, since its edge will not come again.
+//! * Sockets come in open and go out open: closing one would renumber its SO_REUSEPORT group and lose what it queued.
+//! * All memory is taken at the start of [`Mio::run`], on the worker's own thread and so on its own memory node.
+
+#![deny(clippy::disallowed_types)]
+
+use crate::inbound::{Inbound, Message};
+use crate::outbound::{Datagram, Outbound};
+use crate::socket::Socket;
+use crate::{Action, Arrival, Batch, Handler, SocketId};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A worker's engine, ready to run.
+#[derive(Debug)]
+pub struct Mio {
+    poll: Poll,
+    sockets: Vec<Socket>,
+    options: Options,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Mio {
+    /// Registers the sockets, at most one of a family; each is called by its place in the list.
+    ///
+    /// # Errors
+    /// What epoll_create(2), epoll_ctl(2) and eventfd(2) say.
+    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Mio, Stopper)> {
+        let poll = Poll::new()?;
+        for (index, socket) in sockets.iter().enumerate() {
+            poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
+        }
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stopper = Stopper { waker, stopping: Arc::clone(&stopping) };
+        Ok((Mio { poll, sockets, options, stopping }, stopper))
+    }
+
+    /// Serves until stopped, then gives the sockets back.
+    ///
+    /// # Errors
+    /// What epoll_wait(2) and recvmmsg(2) say beyond "nothing there".
+    pub fn run<H: Handler>(mut self, handler: &mut H) -> io::Result<Vec<Socket>> {
+        let Options { slots, slot_len, gso } = self.options;
+        let mut worker = Worker {
+            inbound: Inbound::new(slots, slot_len),
+            outbound: Outbound::new(slots * DATAGRAMS_PER_SLOT, gso),
+            partners: partners(&self.sockets),
+            overflows: vec![0; self.sockets.len()],
+            sockets: self.sockets,
+        };
+        let mut events = Events::with_capacity(EVENTS);
+        let mut ready = vec![true; worker.sockets.len()];
+        while !self.stopping.load(Ordering::Relaxed) {
+            let idle = ready.iter().all(|ready| !ready);
+            match self.poll.poll(&mut events, (!idle).then_some(std::time::Duration::ZERO)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                if let Some(ready) = ready.get_mut(event.token().0) {
+                    *ready = true;
+                }
+            }
+            for (index, ready) in ready.iter_mut().enumerate().filter(|(_, ready)| **ready) {
+                *ready = worker.serve(index, handler)?;
+            }
+        }
+        Ok(worker.sockets)
+    }
+}
+
+/// Ends a [`Mio::run`] from another thread.
+#[derive(Debug)]
+pub struct Stopper {
+    waker: Waker,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Stopper {
+    /// Asks the worker to stop after its present batch.
+    ///
+    /// # Errors
+    /// What writing to an eventfd(2) says.
+    pub fn stop(&self) -> io::Result<()> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.waker.wake()
+    }
+}
+
+/// How much a batch takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Messages in one receive.
+    pub slots: usize,
+    /// Bytes of the longest message: 65,536 where trains arrive (GRO), else a little more than a datagram.
+    pub slot_len: usize,
+    /// Whether to send trains.
+    pub gso: bool,
+}
+
+struct Worker {
+    inbound: Inbound,
+    outbound: Outbound,
+    sockets: Vec<Socket>,
+    /// For each socket, the one that sends to IPv4 and the one that sends to IPv6.
+    partners: Vec<Partners>,
+    /// Overflows that each socket has reported so far.
+    overflows: Vec<u32>,
+}
+
+impl Worker {
+    /// One batch of one socket; whether there may be more.
+    fn serve<H: Handler>(&mut self, index: usize, handler: &mut H) -> io::Result<bool> {
+        let Some(socket) = self.sockets.get(index) else { return Ok(false) };
+        let received = self.inbound.receive(socket)?;
+        if received == 0 {
+            return Ok(false);
+        }
+        let more = received == self.inbound.slots();
+        handler.begin_batch();
+        let mut batch = Batch { datagrams: 0, overflows: 0 };
+        for slot in 0..received {
+            let Some(message) = self.inbound.message(slot) else { continue };
+            self.note_overflows(index, message.overflows, &mut batch);
+            for place in message.datagrams() {
+                batch.datagrams += 1;
+                self.decide(index, &message, place, handler);
+            }
+        }
+        self.flush(handler);
+        handler.end_batch(batch);
+        Ok(more)
+    }
+
+    #[inline]
+    fn decide<H: Handler>(
+        &mut self,
+        index: usize,
+        message: &Message,
+        place: std::ops::Range<usize>,
+        handler: &mut H,
+    ) {
+        let (offset, len) = (place.start, place.len());
+        let scratch_place = self.inbound.scratch();
+        let scratch_offset = scratch_place.start;
+        let (slots, rest) = self.inbound.arena().split_at_mut(scratch_offset);
+        let Some(datagram) = slots.get_mut(place) else { return };
+        let action = handler.handle(Arrival {
+            datagram,
+            scratch: rest,
+            source: message.source,
+            local: message.local,
+            socket: SocketId(id(index)),
+            condition: message.condition,
+        });
+        match action {
+            Action::Drop => {}
+            Action::InPlace { to, label } => {
+                let socket =
+                    self.partners.get(index).map_or(SocketId(id(index)), |partners| partners.sender_to(to));
+                let from = message.local.filter(|_| socket.0 == id(index));
+                self.queue(Datagram { offset, len, to, from, socket, label }, handler);
+            }
+            Action::Scratch { len, to, socket, label } => {
+                let from = message.local.filter(|_| socket.0 == id(index));
+                self.queue(Datagram { offset: scratch_offset, len, to, from, socket, label }, handler);
+                // The scratch is one answer's room: it leaves before the next is written.
+                self.flush(handler);
+            }
+        }
+    }
+
+    #[inline]
+    fn queue<H: Handler>(&mut self, datagram: Datagram, handler: &mut H) {
+        if self.outbound.is_full() {
+            self.flush(handler);
+        }
+        self.outbound.push(datagram);
+    }
+
+    fn flush<H: Handler>(&mut self, handler: &mut H) {
+        if !self.outbound.is_empty() {
+            self.outbound.flush(self.inbound.arena(), &self.sockets, &mut |sent| handler.sent(sent));
+        }
+    }
+
+    fn note_overflows(&mut self, index: usize, total: Option<u32>, batch: &mut Batch) {
+        if let (Some(total), Some(seen)) = (total, self.overflows.get_mut(index)) {
+            batch.overflows = batch.overflows.wrapping_add(total.wrapping_sub(*seen));
+            *seen = total;
+        }
+    }
+}
+
+/// The sockets that send to each family.
+#[derive(Clone, Copy, Debug)]
+struct Partners {
+    v4: SocketId,
+    v6: SocketId,
+}
+
+impl Partners {
+    #[inline]
+    fn sender_to(self, to: SocketAddr) -> SocketId {
+        if to.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
+/// Each socket sends to its own family itself, and to the other through the first socket of that family.
+fn partners(sockets: &[Socket]) -> Vec<Partners> {
+    let first = |ipv4: bool| sockets.iter().position(|socket| socket.local().is_ipv4() == ipv4);
+    let none = SocketId(u8::MAX);
+    sockets
+        .iter()
+        .enumerate()
+        .map(|(index, socket)| {
+            let own = SocketId(id(index));
+            let other = first(!socket.local().is_ipv4()).map_or(none, |index| SocketId(id(index)));
+            if socket.local().is_ipv4() {
+                Partners { v4: own, v6: other }
+            } else {
+                Partners { v4: other, v6: own }
+            }
+        })
+        .collect()
+}
+
+#[allow(clippy::cast_possible_truncation)] // A worker has a handful of sockets.
+const fn id(index: usize) -> u8 {
+    index as u8
+}
+
+const WAKER: Token = Token(usize::MAX);
+const EVENTS: usize = 16;
+/// Datagrams queued before a flush, for each slot of a receive.
+const DATAGRAMS_PER_SLOT: usize = 16;
