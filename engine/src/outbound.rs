@@ -55,7 +55,7 @@ impl Outbound {
         for (index, socket) in sockets.iter().enumerate() {
             let id = SocketId(u8::try_from(index).unwrap_or(u8::MAX));
             self.messages.fill(&self.groups, id, arena);
-            self.send_all(socket, arena, on_sent);
+            self.send_all(arena, on_sent, &mut |headers| transmit(socket, headers));
         }
         for group in self.groups.iter().filter(|group| usize::from(group.socket.0) >= sockets.len()) {
             on_sent(sent(group, Err(SendError::Other)));
@@ -63,27 +63,27 @@ impl Outbound {
         self.groups.clear();
     }
 
-    fn send_all(&mut self, socket: &Socket, arena: &[u8], on_sent: &mut impl FnMut(Sent)) {
+    /// Hands the filled messages to `transmit`, which says how many went or the errno of the first.
+    fn send_all(
+        &mut self,
+        arena: &[u8],
+        on_sent: &mut impl FnMut(Sent),
+        transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
+    ) {
         let mut done = 0;
-        while done < self.messages.len() {
-            match self.messages.send(socket, done) {
+        while done < self.messages.groups.len() {
+            match transmit(self.messages.headers.get_mut(done..).unwrap_or_default()) {
                 Ok(count) => {
-                    for index in done..done + count {
-                        self.report(index, Ok(()), on_sent);
+                    for group in self.messages.groups.iter().skip(done).take(count) {
+                        on_sent(sent(group, Ok(())));
                     }
                     done += count;
                 }
                 Err(errno) => {
-                    self.failed(done, errno, socket, arena, on_sent);
+                    self.failed(done, errno, arena, on_sent, transmit);
                     done += 1;
                 }
             }
-        }
-    }
-
-    fn report(&self, index: usize, outcome: Result<(), SendError>, on_sent: &mut impl FnMut(Sent)) {
-        if let Some(group) = self.messages.group(index) {
-            on_sent(sent(group, outcome));
         }
     }
 
@@ -92,11 +92,11 @@ impl Outbound {
         &mut self,
         index: usize,
         errno: i32,
-        socket: &Socket,
         arena: &[u8],
         on_sent: &mut impl FnMut(Sent),
+        transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
     ) {
-        let Some(group) = self.messages.group(index).copied() else { return };
+        let Some(group) = self.messages.groups.get(index).copied() else { return };
         if errno == libc::EIO && group.count > 1 {
             self.groups.stop_trains();
         }
@@ -105,7 +105,7 @@ impl Outbound {
             return;
         }
         for (offset, len) in self.groups.datagrams(&group) {
-            let outcome = send_single(socket, arena.get(offset..offset + len), &group);
+            let outcome = send_single(arena.get(offset..offset + len), &group, transmit);
             on_sent(Sent { label: group.label, datagrams: 1, bytes: len as u64, outcome });
         }
     }
@@ -137,14 +137,6 @@ impl Messages {
             messages.controls.push(Control::EMPTY);
         }
         messages
-    }
-
-    fn len(&self) -> usize {
-        self.groups.len()
-    }
-
-    fn group(&self, index: usize) -> Option<&Group> {
-        self.groups.get(index)
     }
 
     /// Takes the groups of one socket; none of these vectors grows, since no more was queued than they have room for.
@@ -188,52 +180,50 @@ impl Messages {
             }
         }
     }
-
-    /// Sends from message `from` on; how many went, at least one, or the errno of the first.
-    fn send(&mut self, socket: &Socket, from: usize) -> Result<usize, i32> {
-        let rest = self.headers.get_mut(from..).unwrap_or_default();
-        let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        // SAFETY: `rest` are `count` messages, each pointing at a name, parts and control room that `link` has set to
-        // elements of vectors of this value, unmoved since; the parts point into the arena, which the caller of
-        // `flush` keeps borrowed until all is sent. The kernel only reads what they point at.
-        let sent = unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                rest.as_mut_ptr(),
-                count,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        };
-        match usize::try_from(sent) {
-            Ok(sent) if sent > 0 => Ok(sent),
-            _ => match last_errno() {
-                libc::EINTR => self.send(socket, from),
-                errno => Err(errno),
-            },
-        }
-    }
 }
 
 #[cold]
-fn send_single(socket: &Socket, bytes: Option<&[u8]>, group: &Group) -> Result<(), SendError> {
+fn send_single(
+    bytes: Option<&[u8]>,
+    group: &Group,
+    transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
+) -> Result<(), SendError> {
     let mut part = part(bytes.ok_or(SendError::Other)?);
     let mut name = Name::new(group.to);
     let mut control = control(1, group.first_len, group.from);
-    let mut header = empty_header().msg_hdr;
-    header.msg_name = name.bytes.as_mut_ptr().cast();
-    header.msg_namelen = name.len;
-    header.msg_iov = &raw mut part;
-    header.msg_iovlen = 1;
-    header.msg_controllen = control.len;
+    let mut header = empty_header();
+    header.msg_hdr.msg_name = name.bytes.as_mut_ptr().cast();
+    header.msg_hdr.msg_namelen = name.len;
+    header.msg_hdr.msg_iov = &raw mut part;
+    header.msg_hdr.msg_iovlen = 1;
+    header.msg_hdr.msg_controllen = control.len;
     if control.len > 0 {
-        header.msg_control = control.bytes.as_mut_ptr().cast();
+        header.msg_hdr.msg_control = control.bytes.as_mut_ptr().cast();
     }
-    // SAFETY: every pointer of `header` is to a local of this function or, by `part`, to bytes that the caller keeps
-    // borrowed; the kernel only reads them, and has done so when the call returns.
+    transmit(&mut [header]).map(|_| ()).map_err(SendError::from_errno)
+}
+
+/// Sends messages in order; how many went, at least one, or the errno of the first.
+fn transmit(socket: &Socket, headers: &mut [libc::mmsghdr]) -> Result<usize, i32> {
+    let count = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+    // SAFETY: `headers` are `count` messages whose names, parts and control room live throughout the call: those of
+    // `Messages` are elements of its vectors, unmoved since `link`; those of `send_single` are its locals. The parts
+    // point into the arena, which the caller of `flush` keeps borrowed. The kernel only reads what they point at.
     let sent = unsafe {
-        libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
     };
-    if sent >= 0 { Ok(()) } else { Err(SendError::from_errno(last_errno())) }
+    match usize::try_from(sent) {
+        Ok(sent) if sent > 0 => Ok(sent),
+        _ => match io::Error::last_os_error().raw_os_error().unwrap_or(0) {
+            libc::EINTR => transmit(socket, headers),
+            errno => Err(errno),
+        },
+    }
 }
 
 fn sent(group: &Group, outcome: Result<(), SendError>) -> Sent {
@@ -260,6 +250,113 @@ fn empty_header() -> libc::mmsghdr {
     unsafe { std::mem::zeroed() }
 }
 
-fn last_errno() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    const ERRNOS: [i32; 14] = [
+        libc::EAGAIN,
+        libc::ENOBUFS,
+        libc::EMSGSIZE,
+        libc::ENETUNREACH,
+        libc::EHOSTUNREACH,
+        libc::EPERM,
+        libc::EACCES,
+        libc::ECONNREFUSED,
+        libc::EINVAL,
+        libc::EIO,
+        libc::ENOMEM,
+        libc::ENETDOWN,
+        libc::EAFNOSUPPORT,
+        libc::EADDRNOTAVAIL,
+    ];
+
+    /// Queues `count` datagrams to destinations numbered by port, each `per_destination` times.
+    fn queued(count: u16, per_destination: u16) -> Outbound {
+        let mut outbound = Outbound::new(usize::from(count), true);
+        for index in 0..count {
+            let to = SocketAddr::from(([127, 0, 0, 1], 2_000 + index / per_destination));
+            let offset = usize::from(index);
+            let datagram = Datagram { offset, len: 1, to, from: None, socket: SocketId(0), label: 0 };
+            assert!(outbound.push(datagram));
+        }
+        outbound.messages.fill(&outbound.groups, SocketId(0), &ARENA);
+        outbound
+    }
+
+    /// Runs `send_all` against a kernel that delivers all but the message at place `bad`; what was reported.
+    fn reported(outbound: &mut Outbound, bad: usize, errno: i32) -> (u32, Vec<(u32, SendError)>) {
+        let total = outbound.messages.headers.len();
+        let (mut delivered, mut failed) = (0, Vec::new());
+        let mut on_sent = |sent: Sent| match sent.outcome {
+            Ok(()) => delivered += sent.datagrams,
+            Err(error) => failed.push((sent.datagrams, error)),
+        };
+        outbound.send_all(
+            &ARENA,
+            &mut on_sent,
+            &mut |headers| match bad.checked_sub(total - headers.len()) {
+                Some(0) => Err(errno),
+                Some(good) => Ok(good),
+                None => Ok(headers.len()),
+            },
+        );
+        (delivered, failed)
+    }
+
+    #[test]
+    fn t14_every_errno_at_every_place_costs_exactly_one_datagram() {
+        for errno in ERRNOS {
+            for bad in 0..64 {
+                let (delivered, failed) = reported(&mut queued(64, 1), bad, errno);
+                assert_eq!(
+                    (delivered, failed),
+                    (63, vec![(1, SendError::from_errno(errno))]),
+                    "{errno} at {bad}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn t14_a_train_that_the_kernel_refuses_goes_once_more_singly() {
+        for errno in [libc::EIO, libc::EINVAL, libc::EMSGSIZE] {
+            let mut outbound = queued(64, 8);
+            let mut singles = 0;
+            let (mut delivered, mut failed) = (0, 0);
+            let mut on_sent = |sent: Sent| match sent.outcome {
+                Ok(()) => delivered += sent.datagrams,
+                Err(_) => failed += sent.datagrams,
+            };
+            outbound.send_all(&ARENA, &mut on_sent, &mut |headers| match headers.first() {
+                Some(header) if header.msg_hdr.msg_iovlen > 1 => Err(errno),
+                _ => {
+                    singles += headers.len();
+                    if singles == 20 { Err(libc::ENOBUFS) } else { Ok(headers.len()) }
+                }
+            });
+            assert_eq!((delivered, failed, singles), (63, 1, 64));
+            outbound.groups.clear();
+            let again = Datagram {
+                offset: 0,
+                len: 1,
+                to: SocketAddr::from(([127, 0, 0, 1], 9)),
+                from: None,
+                socket: SocketId(0),
+                label: 0,
+            };
+            assert!(outbound.push(again) && outbound.push(again));
+            let expected = if errno == libc::EIO { 2 } else { 1 };
+            assert_eq!(outbound.groups.iter().count(), expected, "only EIO ends trains");
+        }
+    }
+
+    #[test]
+    fn a_train_that_finds_no_room_is_counted_whole_and_not_tried_again() {
+        let (delivered, failed) = reported(&mut queued(64, 8), 3, libc::EAGAIN);
+        assert_eq!((delivered, failed), (56, vec![(8, SendError::Again)]));
+    }
+
+    const ARENA: [u8; 64] = [7; 64];
 }
