@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod affinity;
+pub mod bare;
 pub mod clock;
 pub mod control;
 pub mod groups;

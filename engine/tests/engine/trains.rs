@@ -1,0 +1,164 @@
+//! Trains: what GRO brings in one piece is decided datagram by datagram, and leaves as trains again.
+
+use crate::rig::{Running, client, receive};
+use engine::SocketId;
+use engine::inbound::{Inbound, Message};
+use engine::outbound::{Datagram, Outbound};
+use engine::socket::{Options, Socket};
+use engine::{Condition, Sent};
+use proptest::prelude::*;
+use std::net::SocketAddr;
+
+/// A sender of trains: what it is given goes out in one GSO message per destination.
+struct Trains {
+    socket: [Socket; 1],
+    outbound: Outbound,
+}
+
+impl Trains {
+    fn open() -> Trains {
+        let options = Options {
+            reuse_port: false,
+            packet_info: false,
+            gro: true,
+            receive_buffer: 4 << 20,
+            send_buffer: 1 << 20,
+        };
+        let socket = Socket::open("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        assert!(socket.granted().gso && socket.granted().gro, "this kernel makes no trains");
+        Trains { socket: [socket], outbound: Outbound::new(1_024, true) }
+    }
+
+    /// Sends the segments as one train; how many sends it took.
+    fn send(&mut self, to: SocketAddr, segments: &[Vec<u8>]) -> usize {
+        let arena: Vec<u8> = segments.concat();
+        let mut offset = 0;
+        for segment in segments {
+            let datagram =
+                Datagram { offset, len: segment.len(), to, from: None, socket: SocketId(0), label: 0 };
+            assert!(self.outbound.push(datagram));
+            offset += segment.len();
+        }
+        let (mut sends, mut datagrams) = (0, 0);
+        self.outbound.flush(&arena, &self.socket, &mut |sent: Sent| {
+            assert_eq!(sent.outcome, Ok(()));
+            sends += 1;
+            datagrams += sent.datagrams as usize;
+        });
+        assert_eq!(datagrams, segments.len());
+        sends
+    }
+}
+
+#[test]
+fn t16_every_mask_of_a_train_is_decided_datagram_by_datagram() {
+    let worker = Running::start(&["127.0.0.1:0"], true);
+    let sink = client("127.0.0.1:0");
+    let to = sink.local_addr().unwrap();
+    let mut trains = Trains::open();
+    let mut wanted = 0;
+    for mask in 0..256u32 {
+        let segment = |place: u32| {
+            let kind = if mask >> place & 1 == 1 { 't' } else { 'd' };
+            let mut bytes = format!("{kind}{to};{mask}/{place}").into_bytes();
+            // The last segment of a train may be shorter than the others.
+            bytes.resize(if place == 7 { 40 } else { 100 }, b'.');
+            bytes
+        };
+        let segments: Vec<Vec<u8>> = (0..8).map(segment).collect();
+        assert_eq!(trains.send(worker.addresses[0], &segments), 1);
+        for segment in segments.iter().filter(|segment| segment[0] == b't') {
+            assert_eq!(receive(&sink).0, *segment);
+            wanted += 1;
+        }
+    }
+    let (seen, _) = worker.finish();
+    assert_eq!((seen.handled, seen.sent), (8 * 256, wanted));
+    assert!(seen.batches < seen.handled, "no train arrived in one piece");
+}
+
+#[test]
+fn trains_of_mixed_destinations_are_sorted_out_in_order() {
+    let worker = Running::start(&["127.0.0.1:0"], true);
+    let sinks: Vec<_> = (0..3).map(|_| client("127.0.0.1:0")).collect();
+    let mut trains = Trains::open();
+    let segments: Vec<Vec<u8>> = (0..60)
+        .map(|index: usize| {
+            let to = sinks[index % 3].local_addr().unwrap();
+            let mut bytes = format!("t{to};{index}").into_bytes();
+            bytes.resize(300, b'.');
+            bytes
+        })
+        .collect();
+    trains.send(worker.addresses[0], &segments);
+    for (index, segment) in segments.iter().enumerate() {
+        assert_eq!(receive(&sinks[index % 3]).0, *segment);
+    }
+    let (seen, _) = worker.finish();
+    assert_eq!(seen.sent, 60);
+}
+
+#[test]
+fn a_train_that_is_relayed_arrives_as_a_train() {
+    let worker = Running::start(&["127.0.0.1:0"], true);
+    let mut trains = Trains::open();
+    let mut sink = Trains::open();
+    let to = sink.socket[0].local();
+    let segment = |index: usize| {
+        let mut bytes = format!("t{to};{index}").into_bytes();
+        bytes.resize(200, b'.');
+        bytes
+    };
+    let segments: Vec<Vec<u8>> = (0..16).map(segment).collect();
+    trains.send(worker.addresses[0], &segments);
+    let mut inbound = Inbound::new(64, 65_536);
+    let mut received = Vec::new();
+    let mut messages = 0;
+    for _ in 0..500 {
+        let count = inbound.receive(&sink.socket[0]).unwrap();
+        messages += count;
+        for index in 0..count {
+            let message = inbound.message(index).unwrap();
+            for place in message.datagrams() {
+                received.push(inbound.arena()[place].to_vec());
+            }
+        }
+        if received.len() >= 16 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(received, segments);
+    assert_eq!(messages, 1, "sixteen datagrams came in {messages} pieces");
+    assert_eq!(sink.send(worker.addresses[0], &[b"drop".to_vec()]), 1);
+    worker.finish();
+}
+
+proptest! {
+    // 10^4 trains of up to 100 datagrams each: any split equals one by one.
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn t16_any_split_equals_one_by_one(len in 0usize..65_507, segments in 1usize..100, offset in 0usize..1_000_000) {
+        let segment_len = len.div_ceil(segments).max(1);
+        let message = Message {
+            offset,
+            len,
+            segment_len,
+            source: SocketAddr::from(([1, 2, 3, 4], 5)),
+            local: None,
+            condition: Condition::Whole,
+            overflows: None,
+        };
+        let mut at = offset;
+        let mut left = len;
+        for place in message.datagrams() {
+            prop_assert_eq!(place.start, at);
+            prop_assert_eq!(place.len(), left.min(segment_len));
+            at = place.end;
+            left -= place.len();
+        }
+        prop_assert_eq!(left, 0);
+        prop_assert_eq!(message.datagrams().count(), len.div_ceil(segment_len).max(1));
+    }
+}
