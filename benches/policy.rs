@@ -21,7 +21,7 @@ fn policies(c: &mut Criterion) {
         for (name, to) in [("IPv4", bob()), ("IPv6", six), ("private", private)] {
             let Some(to) = TransportAddress::from_socket(to) else { continue };
             group.bench_function(format!("{policy_name}, {name}"), |b| {
-                b.iter(|| policy.permits(black_box(to)))
+                b.iter(|| policy.permits(black_box(to)));
             });
         }
     }

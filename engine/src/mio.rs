@@ -24,7 +24,7 @@ pub struct Mio {
     poll: Poll,
     sockets: Vec<Socket>,
     options: Options,
-    stopping: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 impl Mio {
@@ -37,10 +37,10 @@ impl Mio {
         for (index, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
         }
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stopper = Stopper { waker, stopping: Arc::clone(&stopping) };
-        Ok((Mio { poll, sockets, options, stopping }, stopper))
+        let stop = Stop { waker: Waker::new(poll.registry(), WAKER)?, stopping: AtomicBool::new(false) };
+        let stop = Arc::new(stop);
+        let stopper = Stopper { stop: Arc::clone(&stop) };
+        Ok((Mio { poll, sockets, options, stop }, stopper))
     }
 
     /// Serves until stopped, then gives the sockets back.
@@ -58,7 +58,7 @@ impl Mio {
         };
         let mut events = Events::with_capacity(EVENTS);
         let mut ready = vec![true; worker.sockets.len()];
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.stop.stopping.load(Ordering::Relaxed) {
             let idle = ready.iter().all(|ready| !ready);
             match self.poll.poll(&mut events, (!idle).then_some(std::time::Duration::ZERO)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -80,8 +80,7 @@ impl Mio {
 /// Ends a [`Mio::run`] from another thread.
 #[derive(Debug)]
 pub struct Stopper {
-    waker: Waker,
-    stopping: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 impl Stopper {
@@ -90,9 +89,16 @@ impl Stopper {
     /// # Errors
     /// What writing to an eventfd(2) says.
     pub fn stop(&self) -> io::Result<()> {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.waker.wake()
+        self.stop.stopping.store(true, Ordering::Relaxed);
+        self.stop.waker.wake()
     }
+}
+
+/// Owned by both sides: a waker that is dropped before the worker looks takes its wake-up with it.
+#[derive(Debug)]
+struct Stop {
+    waker: Waker,
+    stopping: AtomicBool,
 }
 
 /// How much a batch takes.

@@ -1,6 +1,7 @@
 //! Blocks of addresses in CIDR form, and sets of them.
 //!
 //! * A block belongs to one family: `::/0` never holds an IPv4 address, however that is written.
+//! * IPv4 is written as IPv4: a block inside `::ffff:0:0/96` would hold nothing, so it is refused.
 //! * A set holds merged, sorted ranges: a look-up is a binary search, whatever number of blocks was given.
 
 use alloc::vec::Vec;
@@ -19,11 +20,17 @@ impl Block {
     /// The block of `prefix` leading bits at `network`.
     ///
     /// # Errors
-    /// A prefix longer than the address, or address bits set behind the prefix.
+    /// A prefix longer than the address, address bits set behind the prefix, or IPv4 written as IPv6.
     pub fn new(network: IpAddr, prefix: u8) -> Result<Block, BlockError> {
         let most = if network.is_ipv4() { 32 } else { 128 };
         if prefix > most {
             return Err(BlockError::Prefix { prefix, most });
+        }
+        if let IpAddr::V6(ip) = network
+            && let Some(ip) = ip.to_ipv4_mapped()
+            && let Some(prefix) = prefix.checked_sub(MAPPED_PREFIX_BITS)
+        {
+            return Err(BlockError::Mapped { ip, prefix });
         }
         let start = Block { network, prefix }.first();
         if start == network {
@@ -149,6 +156,13 @@ pub enum BlockError {
         /// The prefix.
         prefix: u8,
     },
+    /// An IPv4 block written as an IPv6 one, `::ffff:a.b.c.d/96` or longer.
+    Mapped {
+        /// The IPv4 address.
+        ip: Ipv4Addr,
+        /// The prefix that IPv4 would write.
+        prefix: u8,
+    },
 }
 
 impl fmt::Display for BlockError {
@@ -160,6 +174,9 @@ impl fmt::Display for BlockError {
             }
             BlockError::HostBits { start, prefix } => {
                 write!(f, "address bits are set behind the prefix; the block is written {start}/{prefix}")
+            }
+            BlockError::Mapped { ip, prefix } => {
+                write!(f, "an IPv4 block is written as one: {ip}/{prefix}")
             }
         }
     }
@@ -178,3 +195,6 @@ fn holds<N: Copy + Ord>(ranges: &[(N, N)], address: N) -> bool {
     let behind = ranges.partition_point(|(first, _)| *first <= address);
     behind.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
 }
+
+/// The fixed bits of `::ffff:0:0/96`, behind which an IPv4 address stands.
+const MAPPED_PREFIX_BITS: u8 = 96;

@@ -105,6 +105,7 @@ impl Running {
 
     pub(crate) fn finish(self) -> (Seen, Vec<Socket>) {
         self.stopper.stop().unwrap();
+        drop(self.stopper);
         self.thread.join().unwrap()
     }
 }

@@ -156,3 +156,11 @@ fn a_stopped_worker_gives_its_sockets_back_with_what_they_queued() {
     assert_eq!(inbound.receive(&sockets[0]).unwrap(), 0);
     nothing_for(&client);
 }
+
+#[test]
+fn a_stopper_that_is_dropped_at_once_has_stopped_its_worker() {
+    for _ in 0..200 {
+        // `finish` drops the stopper before it joins the worker.
+        Running::start(&["127.0.0.1:0"], false).finish();
+    }
+}
