@@ -1,1 +1,43 @@
-//! Open-loop load from endpoints behind simulated NATs.
+//! Open-loop load from endpoints behind simulated NATs, through a reflector that is a black box.
+//!
+//! ```text
+//!   args -> config -> run:  contacts -> worker { sender, receiver } -> summary -> report, table
+//!   pure underneath: plan, addresses, schedule, stamp, fault, tracker, slices, phase, threshold, validity
+//! ```
+//!
+//! * Open loop: every datagram has an intended time, latency counts from it, lateness is judged and never hidden.
+//! * An endpoint is a NAT and an address, not a socket; a few wildcard sockets choose source addresses.
+//! * Knows the reflector only by what the wire says.
+
+#![forbid(unsafe_code)]
+
+pub mod addresses;
+pub mod args;
+pub mod config;
+pub mod contacts;
+pub mod endpoint;
+pub mod error;
+pub mod fault;
+pub mod output;
+pub mod pairing;
+pub mod phase;
+pub mod plan;
+pub mod progress;
+pub mod random;
+pub mod receiver;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod sender;
+pub mod slices;
+pub mod stamp;
+pub mod station;
+pub mod summary;
+pub mod table;
+pub mod tally;
+pub mod threshold;
+pub mod tracker;
+pub mod units;
+pub mod usage;
+pub mod validity;
+pub mod worker;

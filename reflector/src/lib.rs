@@ -1,1 +1,39 @@
-//! The stateless reflector daemon.
+//! The stateless reflector daemon: configuration, workers, counters, admin server, reload, drain.
+//!
+//! ```text
+//! settings -> args, file, layers -> config -> daemon -> worker (one per CPU, on an engine)
+//!                                               |         | reads shared, writes counters
+//!                                               +-> control: signals, clock, reload, drain, admin, metrics
+//! ```
+//!
+//! * Workers share rules, the clock's offset and nothing else; whatever a datagram needs is in the datagram.
+//! * Nothing is started before everything is open; a failure is one line and an exit code.
+//! * Knows no accounts and no endpoints; how datagrams move is the engine's, what they mean is the wire's.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod args;
+pub mod check;
+pub mod config;
+pub mod control;
+pub mod counters;
+pub mod daemon;
+pub mod explain;
+pub mod failure;
+pub mod file;
+pub mod findings;
+pub mod keygen;
+pub mod layers;
+pub mod log;
+pub mod metrics;
+pub mod probe;
+pub mod process;
+pub mod program;
+pub mod rates;
+pub mod reload;
+pub mod settings;
+pub mod shared;
+pub mod status;
+pub mod units;
+pub mod worker;

@@ -1,0 +1,266 @@
+//! What was typed, and how it becomes what is meant.
+//!
+//! * Every value carries its unit; every flag is also an environment variable `REFLECTOR_LOADGEN_...`.
+//! * One line for each mistake: what is wrong and what would be right.
+
+use crate::config::{Config, make_local};
+use crate::error::Error;
+use crate::fault::FaultMix;
+use crate::plan::Pattern;
+use crate::schedule::Arrivals;
+use crate::threshold::Threshold;
+use crate::units;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::affinity;
+use nat::Mix;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use wire::{Block, KeyRing, ring_file};
+
+/// Open-loop load from endpoints behind simulated NATs.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "reflector-loadgen", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Sends load through a reflector and reports what became of it.
+    Run(Box<RunArgs>),
+}
+
+/// The flags of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Transport address of the reflector.
+    #[arg(long, value_name = "ADDR:PORT", env = "REFLECTOR_LOADGEN_REFLECTOR", value_parser = reflector)]
+    pub reflector: SocketAddr,
+    /// Ring file of that reflector (`reflector keygen` prints one).
+    #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_KEYS")]
+    pub keys: PathBuf,
+    /// Endpoints, each behind a NAT of its own.
+    #[arg(long, value_name = "N", default_value = "10k", env = "REFLECTOR_LOADGEN_ENDPOINTS", value_parser = endpoints)]
+    pub endpoints: u32,
+    /// NAT behaviours and their shares; full-cone, restricted, port-restricted, symmetric and open are names too.
+    #[arg(
+        long,
+        value_name = "MIX",
+        env = "REFLECTOR_LOADGEN_NAT",
+        default_value = "eim/eif=10%,eim/adf=20%,eim/apdf=50%,apdm/apdf=20%"
+    )]
+    pub nat: Mix,
+    /// Datagrams per second, all endpoints together.
+    #[arg(long, value_name = "N", default_value = "100k", env = "REFLECTOR_LOADGEN_RATE", value_parser = units::count)]
+    pub rate: u64,
+    /// Bytes behind the 32-byte header.
+    #[arg(long, value_name = "BYTES", default_value = "168", env = "REFLECTOR_LOADGEN_PAYLOAD", value_parser = units::count)]
+    pub payload: u64,
+    /// Length of the measured phase.
+    #[arg(long, value_name = "TIME", default_value = "10s", env = "REFLECTOR_LOADGEN_DURATION", value_parser = units::duration_ns)]
+    pub duration: u64,
+    /// Load before it, not measured.
+    #[arg(long, value_name = "TIME", default_value = "2s", env = "REFLECTOR_LOADGEN_WARMUP", value_parser = units::duration_ns)]
+    pub warmup: u64,
+    /// How datagrams follow each other: uniform, poisson, or burst:N (N of one pair at one time).
+    #[arg(long, value_name = "FORM", default_value = "uniform", env = "REFLECTOR_LOADGEN_ARRIVALS")]
+    pub arrivals: Arrivals,
+    /// Datagrams that are wrong on purpose: tag, kind, key, expired, lifetime, destination, short, oversize.
+    #[arg(
+        long,
+        value_name = "FAULT=PERCENT%,...",
+        default_value = "",
+        hide_default_value = true,
+        env = "REFLECTOR_LOADGEN_INVALID"
+    )]
+    pub invalid: FaultMix,
+    /// Who sends to whom: random, ring, star.
+    #[arg(long, value_name = "PATTERN", default_value = "random", env = "REFLECTOR_LOADGEN_PAIRS")]
+    pub pairs: Pattern,
+    /// Worker threads, each on a CPU of its own; by default one for each of --cpus, else for half of the CPUs.
+    #[arg(long, value_name = "N", env = "REFLECTOR_LOADGEN_WORKERS", value_parser = units::count)]
+    pub workers: Option<u64>,
+    /// CPUs that workers may use, such as 1 or 0,2-3.
+    #[arg(long, value_name = "LIST", env = "REFLECTOR_LOADGEN_CPUS", value_parser = cpus)]
+    pub cpus: Option<CpuList>,
+    /// Block of the simulated NATs' external addresses, local to this host; 127.64.0.0/10 for a reflector on 127/8.
+    #[arg(long, value_name = "CIDR", env = "REFLECTOR_LOADGEN_EXTERNAL", value_parser = block)]
+    pub external: Option<Block>,
+    /// Time between two keepalive PROBEs of an endpoint; 0 for none.
+    #[arg(long, value_name = "TIME", default_value = "15s", env = "REFLECTOR_LOADGEN_KEEPALIVE", value_parser = units::duration_ns)]
+    pub keepalive: u64,
+    /// After this silence a simulated NAT forgets a mapping.
+    #[arg(long, value_name = "TIME", default_value = "120s", env = "REFLECTOR_LOADGEN_MAPPING_TIMEOUT", value_parser = units::duration_ns)]
+    pub mapping_timeout: u64,
+    /// Seed of everything random; by default a fresh one, which the report names.
+    #[arg(long, value_name = "N", env = "REFLECTOR_LOADGEN_SEED")]
+    pub seed: Option<u64>,
+    /// What has to hold, else exit 99: p50, p90, p99, p99.9, p99.99, max or loss; repeatable.
+    #[arg(long = "threshold", value_name = "METRIC<BOUND", env = "REFLECTOR_LOADGEN_THRESHOLD")]
+    pub thresholds: Vec<Threshold>,
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_JSON")]
+    pub json: Option<PathBuf>,
+    /// Writes the latency percentiles in HdrHistogram's text form, in ms.
+    #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_HGRM")]
+    pub hgrm: Option<PathBuf>,
+    /// No progress and no notes on stderr; errors still.
+    #[arg(long, env = "REFLECTOR_LOADGEN_QUIET")]
+    pub quiet: bool,
+    /// Form of the lines on stderr.
+    #[arg(long, value_name = "FORM", default_value = "text", env = "REFLECTOR_LOADGEN_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+impl RunArgs {
+    /// The run that is meant; `fresh_seed` is taken unless one was typed.
+    ///
+    /// # Errors
+    /// The first value that is wrong by itself, against another, or against this host.
+    pub fn to_config(&self, fresh_seed: u64) -> Result<Config, Error> {
+        let allowed = affinity::allowed()
+            .map_err(|error| Error::Runtime(format!("cannot ask which CPUs may be used: {error}")))?;
+        let config = Config {
+            reflector: self.reflector,
+            ring: self.read_ring()?,
+            endpoints: self.endpoints,
+            mix: self.nat,
+            rate_per_s: self.rate,
+            payload: usize::try_from(self.payload).unwrap_or(usize::MAX),
+            duration_ns: self.duration,
+            warmup_ns: self.warmup,
+            arrivals: self.arrivals,
+            faults: self.invalid.clone(),
+            pattern: self.pairs,
+            cpus: self.choose_cpus(&allowed)?,
+            single_cpu: allowed.len() < 2,
+            external: self.choose_block()?,
+            keepalive_ns: self.keepalive,
+            mapping_timeout_ns: self.mapping_timeout,
+            seed: self.seed.unwrap_or(fresh_seed),
+            thresholds: self.thresholds.clone(),
+        };
+        config.check()?;
+        config.check_addresses()?;
+        Ok(config)
+    }
+
+    fn read_ring(&self) -> Result<KeyRing, Error> {
+        let shown = self.keys.display();
+        let text = fs::read_to_string(&self.keys).map_err(|error| {
+            Error::Configuration(format!("--keys {shown}: {error}; name the reflector's ring file"))
+        })?;
+        ring_file::parse(&text).map_err(|error| Error::Configuration(format!("--keys {shown}: {error}")))
+    }
+
+    fn choose_cpus(&self, allowed: &[usize]) -> Result<Vec<usize>, Error> {
+        let usable = self.cpus.as_ref().map_or(allowed, |CpuList(cpus)| cpus);
+        if let Some(foreign) = usable.iter().find(|cpu| !allowed.contains(cpu)) {
+            return Err(Error::Configuration(format!("--cpus {foreign}: this process may use {allowed:?}")));
+        }
+        let half = (allowed.len() / 2).max(1);
+        let workers = match (self.workers, &self.cpus) {
+            (Some(workers), _) => usize::try_from(workers).unwrap_or(usize::MAX),
+            (None, Some(_)) => usable.len(),
+            (None, None) => half,
+        };
+        if workers == 0 || workers > usable.len() {
+            return Err(Error::Configuration(format!(
+                "--workers {workers}: 1 to {}, since a worker needs a CPU of its own",
+                usable.len()
+            )));
+        }
+        // The last ones: the first CPU is where everything else on a host likes to run.
+        Ok(usable.iter().copied().skip(usable.len() - workers).collect())
+    }
+
+    fn choose_block(&self) -> Result<Block, Error> {
+        let reflector = self.reflector.ip();
+        match self.external {
+            Some(block) => Ok(block),
+            None if reflector.is_loopback() && reflector.is_ipv4() => {
+                Block::new(Ipv4Addr::new(127, 64, 0, 0).into(), 10)
+                    .map_err(|error| Error::Usage(error.to_string()))
+            }
+            None => {
+                let example = if reflector.is_ipv4() { "10.64.0.0/16" } else { "fd00:64::/64" };
+                let mend = make_local(example, reflector.is_ipv4());
+                Err(Error::Usage(format!(
+                    "--external is needed for a reflector at {reflector}: name a block that is local here, such as {example} after {mend}"
+                )))
+            }
+        }
+    }
+}
+
+/// The form of what goes to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines to read.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// CPUs as one value of one flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuList(pub Vec<usize>);
+
+/// A mistake on the command line as one line, from clap's several.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let told: Vec<&str> =
+        text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim).collect();
+    let told: Vec<&str> =
+        told.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    told.join(" ")
+}
+
+fn reflector(text: &str) -> Result<SocketAddr, Error> {
+    text.parse().map_err(|_| {
+        Error::Usage(format!(
+            "{} is not an address and port such as 192.0.2.1:3478 or [2001:db8::1]:3478",
+            units::quote(text)
+        ))
+    })
+}
+
+fn endpoints(text: &str) -> Result<u32, Error> {
+    let count = u32::try_from(units::count(text)?).ok().filter(|count| *count <= MAX_ENDPOINTS);
+    count
+        .ok_or_else(|| Error::Usage(format!("{} is more than {MAX_ENDPOINTS} endpoints", units::quote(text))))
+}
+
+fn cpus(text: &str) -> Result<CpuList, Error> {
+    units::cpus(text).map(CpuList)
+}
+
+fn block(text: &str) -> Result<Block, Error> {
+    text.parse().map_err(|error| Error::Usage(format!("{error}")))
+}
+
+const MAX_ENDPOINTS: u32 = 100_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn mistakes_are_one_line() {
+        for flags in [&["run"][..], &["run", "--rate", "x"], &["run", "--no-such"], &["walk"], &[]] {
+            let typed = std::iter::once("reflector-loadgen").chain(flags.iter().copied());
+            let line = one_line(&Cli::try_parse_from(typed).unwrap_err());
+            assert!(line.len() > 20 && !line.contains('\n'), "{flags:?}: {line:?}");
+        }
+    }
+}

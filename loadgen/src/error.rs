@@ -1,0 +1,53 @@
+//! Why a run did not take place or did not end well, and the exit code that says so.
+//!
+//! * One line each: what is wrong and what would be right.
+
+/// An error of the generator, by whose move is next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The command line is wrong: exit 2.
+    #[error("{0}")]
+    Usage(String),
+    /// What the command line names (ring, block, CPU, file) is not as it should be: exit 78.
+    #[error("{0}")]
+    Configuration(String),
+    /// The run failed: exit 1.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+impl Error {
+    /// The exit code of a program that ends with this error.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Configuration(_) => 78,
+            Error::Runtime(_) => 1,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Valid, and every threshold holds.
+    Fine,
+    /// The numbers may not be believed.
+    Invalid,
+    /// Valid, but a threshold does not hold.
+    ThresholdFailed,
+    /// A signal ended it early.
+    Interrupted,
+}
+
+impl Ending {
+    /// The exit code that says so.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Ending::Fine => 0,
+            Ending::Invalid => 98,
+            Ending::ThresholdFailed => 99,
+            Ending::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Datagrams that are wrong on purpose: which fault, how often, and the bytes.
+//!
+//! * Each has exactly one fault and is otherwise what a valid sender sends; a reflector drops it for that reason.
+//! * A fault that this ring or payload cannot show is refused before the run.
+
+use crate::error::Error;
+use crate::random::Random;
+use crate::units;
+use std::fmt;
+use std::str::FromStr;
+use wire::{HEADER_LEN, Header, KeyId, KeyRing, Kind, TransportAddress, mint};
+
+/// One way to be wrong, by the reason for which a reflector drops it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// One bit of the tag flipped.
+    Tag,
+    /// A kind that no reflector takes.
+    Kind,
+    /// A key id that is not in the ring.
+    Key,
+    /// A well-made capability whose time is over.
+    Expired,
+    /// A well-made capability that claims to live longer than any may.
+    Lifetime,
+    /// A well-made capability for a port that is never served.
+    Destination,
+    /// Cut within the header.
+    Short,
+    /// Longer than any datagram may be.
+    Oversize,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Fault; 8] = [
+        Fault::Tag,
+        Fault::Kind,
+        Fault::Key,
+        Fault::Expired,
+        Fault::Lifetime,
+        Fault::Destination,
+        Fault::Short,
+        Fault::Oversize,
+    ];
+
+    /// The word that flags, metrics and reports use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fault::Tag => "tag",
+            Fault::Kind => "kind",
+            Fault::Key => "key",
+            Fault::Expired => "expired",
+            Fault::Lifetime => "lifetime",
+            Fault::Destination => "destination",
+            Fault::Short => "short",
+            Fault::Oversize => "oversize",
+        }
+    }
+
+    /// The header with this fault, `now` in unix seconds; `None` if the ring cannot show it.
+    pub fn header(
+        self,
+        ring: &KeyRing,
+        now: u32,
+        from: TransportAddress,
+        to: TransportAddress,
+    ) -> Option<Header> {
+        let mint = |expires, to| mint::send_header(ring, 0, expires, from, to);
+        let valid = mint(now.saturating_add(GOOD_S), to)?;
+        Some(match self {
+            Fault::Tag => Header { tag: valid.tag ^ 1 << (now % 64), ..valid },
+            Fault::Kind => Header { kind: Kind::Peer as u8, ..valid },
+            Fault::Key => Header { class_key: foreign_key(ring)?.get(), ..valid },
+            Fault::Expired => mint(now.saturating_sub(GOOD_S), to)?,
+            Fault::Lifetime => mint(now.saturating_add(TOO_LONG_S), to)?,
+            Fault::Destination => {
+                mint(now.saturating_add(GOOD_S), TransportAddress { port: DNS_PORT, ..to })?
+            }
+            Fault::Short | Fault::Oversize => valid,
+        })
+    }
+
+    /// Bytes of the datagram, for a valid one of `len` bytes.
+    pub const fn len(self, len: usize) -> usize {
+        match self {
+            Fault::Short => HEADER_LEN - 1,
+            Fault::Oversize => OVERSIZE,
+            _ => len,
+        }
+    }
+}
+
+/// What part of the datagrams has which fault.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FaultMix {
+    /// Each fault with its fraction, and the sum up to and including it in parts of 2^32.
+    parts: Vec<(Fault, f64, u64)>,
+}
+
+impl FaultMix {
+    /// Whether every datagram is valid.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Draws: a fault, or a valid datagram.
+    #[inline]
+    pub fn draw(&self, random: &mut Random) -> Option<Fault> {
+        let drawn = random.next_u64() >> 32;
+        self.parts.iter().find(|(_, _, limit)| drawn < *limit).map(|(fault, _, _)| *fault)
+    }
+
+    /// Whether the ring can show every fault asked for.
+    ///
+    /// # Errors
+    /// The `key` fault with a ring that holds all 16 ids.
+    pub fn check(&self, ring: &KeyRing) -> Result<(), Error> {
+        let wants_key = self.parts.iter().any(|(fault, _, _)| *fault == Fault::Key);
+        if wants_key && foreign_key(ring).is_none() {
+            let text = "the ring holds all 16 key ids, so none is foreign: leave `key` out of --invalid";
+            return Err(Error::Configuration(text.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for FaultMix {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<FaultMix, Error> {
+        let mut mix = FaultMix::default();
+        let mut sum = 0.0;
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let (name, share) = part.split_once('=').ok_or_else(|| wrong_part(part))?;
+            let fault = Fault::ALL.into_iter().find(|fault| fault.as_str() == name.trim());
+            let fault = fault.ok_or_else(|| wrong_part(part))?;
+            if mix.parts.iter().any(|(each, _, _)| *each == fault) {
+                return Err(Error::Usage(format!("{} has two shares: write one, their sum", fault.as_str())));
+            }
+            let share = units::percentage(share.trim())?;
+            sum += share;
+            if sum > 1.0 + 1e-9 {
+                return Err(Error::Usage("the shares of invalid datagrams sum to more than 100%".to_owned()));
+            }
+            mix.parts.push((fault, share, limit(sum)));
+        }
+        mix.parts.retain(|(_, share, _)| *share > 0.0);
+        Ok(mix)
+    }
+}
+
+impl fmt::Display for FaultMix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (fault, share, _)) in self.parts.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // Nine digits are more than anybody types and fewer than a float's noise.
+            let percent = (share * 100.0 * 1e9).round() / 1e9;
+            write!(f, "{comma}{}={percent}%", fault.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 2^32.
+fn limit(fraction: f64) -> u64 {
+    (fraction * 4_294_967_296.0).round() as u64
+}
+
+fn wrong_part(part: &str) -> Error {
+    let names = Fault::ALL.map(Fault::as_str).join(", ");
+    Error::Usage(format!("{} is not FAULT=PERCENT% with one of {names}, such as tag=10%", units::quote(part)))
+}
+
+fn foreign_key(ring: &KeyRing) -> Option<KeyId> {
+    (0..16).filter_map(KeyId::new).find(|id| ring.get(*id).is_none())
+}
+
+/// Seconds by which a capability is well within its time, or well past it.
+const GOOD_S: u32 = 60;
+/// Seconds that no capability may have left (at most 600).
+const TOO_LONG_S: u32 = 700;
+/// A port to which no reflector sends.
+const DNS_PORT: u16 = 53;
+/// One byte more than a reflector takes.
+pub const OVERSIZE: usize = wire::policy::MAX_DATAGRAM + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use wire::{Block, BlockSet, Policy, Reason, Verdict, decide};
+
+    fn address(text: &str) -> TransportAddress {
+        TransportAddress::from_socket(text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_fault_is_refused_for_its_own_reason() {
+        let ring = KeyRing::new(&[(3, [7; 16])]).unwrap();
+        let loopback: Block = "127.0.0.0/8".parse().unwrap();
+        let policy = Policy { allow_destination: BlockSet::new(&[loopback]), ..Policy::default() };
+        let (source, now) = ("127.64.0.1:40000".parse::<SocketAddr>().unwrap(), 1_700_000_000);
+        let (from, to) = (address("127.64.0.1:40000"), address("127.64.0.2:40001"));
+        for fault in Fault::ALL {
+            for now in now..now + 64 {
+                let header = fault.header(&ring, now, from, to).unwrap();
+                let mut datagram = header.to_bytes().to_vec();
+                datagram.resize(fault.len(200), 0);
+                let Verdict::Drop(reason) = decide(&mut datagram, source, now, &ring, &policy) else {
+                    panic!("{fault:?} was accepted")
+                };
+                assert_eq!(reason.as_str(), fault.as_str());
+                assert_ne!(reason, Reason::Rate);
+            }
+        }
+    }
+
+    #[test]
+    fn the_key_fault_needs_a_free_id() {
+        let keys: Vec<(u8, [u8; 16])> = (0..16).map(|id| (id, [id + 1; 16])).collect();
+        let full = KeyRing::new(&keys).unwrap();
+        assert!("key=1%".parse::<FaultMix>().unwrap().check(&full).is_err());
+        assert!("tag=1%".parse::<FaultMix>().unwrap().check(&full).is_ok());
+        assert!("key=1%".parse::<FaultMix>().unwrap().check(&KeyRing::new(&keys[..15]).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn drawn_as_often_as_asked_for() {
+        let mix: FaultMix = "tag=10%,short=5%".parse().unwrap();
+        let mut random = Random::new(5, 0);
+        let drawn: Vec<Option<Fault>> = (0..100_000).map(|_| mix.draw(&mut random)).collect();
+        let count = |fault| drawn.iter().filter(|each| **each == fault).count();
+        // Five standard deviations of the binomials.
+        assert!(count(Some(Fault::Tag)).abs_diff(10_000) < 475, "{}", count(Some(Fault::Tag)));
+        assert!(count(Some(Fault::Short)).abs_diff(5_000) < 345, "{}", count(Some(Fault::Short)));
+        assert_eq!(count(None) + count(Some(Fault::Tag)) + count(Some(Fault::Short)), 100_000);
+        let all: FaultMix = "tag=100%".parse().unwrap();
+        assert!((0..1000).all(|_| all.draw(&mut random) == Some(Fault::Tag)));
+        assert_eq!(FaultMix::default().draw(&mut random), None);
+    }
+
+    #[test]
+    fn forms() {
+        assert_eq!("tag=10%,kind=0.5%".parse::<FaultMix>().unwrap().to_string(), "tag=10%,kind=0.5%");
+        assert!("".parse::<FaultMix>().unwrap().is_empty());
+        assert!("tag=0%".parse::<FaultMix>().unwrap().is_empty());
+        for text in
+            ["tag", "tag=10", "tags=1%", "tag=1%,tag=1%", "tag=60%,kind=41%", "tag=1%,", ",", "tag=-1%"]
+        {
+            assert!(text.parse::<FaultMix>().is_err(), "{text}");
+        }
+    }
+}

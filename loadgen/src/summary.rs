@@ -1,0 +1,246 @@
+//! From what was counted to the report.
+//!
+//! * Pure: numbers in, a report out. Loss is what was sent and never seen, never an estimate.
+
+use crate::config::Config;
+use crate::error::{Ending, Error};
+use crate::fault::Fault;
+use crate::report::{
+    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Rate, Report, SCHEMA, Verdict,
+};
+use crate::run::Load;
+use crate::slices;
+use crate::station::SOCKETS;
+use crate::tally::{self, Tally};
+use crate::threshold::Relation;
+use crate::validity;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use engine::SendError;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+/// Everything a report is made of.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    /// What was meant.
+    pub config: &'a Config,
+    /// Pairs that took part.
+    pub pair_count: usize,
+    /// The contacts phase.
+    pub contacts: Contacts,
+    /// The load.
+    pub load: Load,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Most resident memory, bytes.
+    pub rss_bytes: u64,
+    /// What endpoints, pairs and contacts added to it, bytes.
+    pub built_bytes: u64,
+    /// Receive buffer of a socket, bytes.
+    pub receive_buffer_bytes: usize,
+}
+
+/// Makes the report.
+///
+/// # Errors
+/// None in practice: the histogram does not serialise.
+pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
+    let Findings { config, load, .. } = findings;
+    let tally = &load.tally;
+    let (data, rate) = (data(tally), rate(load));
+    let latency = latency(&tally.latency)?;
+    let generator = generator(findings);
+    let validity = validity::judge(&generator, &rate, load.clock_step_ns);
+    let mut thresholds: Vec<Verdict> =
+        config.thresholds.iter().map(|threshold| threshold.judge(&latency, &data)).collect();
+    if !config.faults.is_empty() {
+        let delivered = Some(as_f64(tally.invalid_delivered));
+        let name = "invalid-delivered<=0".to_owned();
+        thresholds.push(Verdict::new(name, delivered, Relation::AtMost, 0.0, "count"));
+    }
+    let reasons = config.not_for_planning();
+    Ok(Report {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.settings(findings.pair_count),
+        started_unix_s: load.started_unix_s,
+        interrupted: findings.interrupted,
+        contacts: findings.contacts.clone(),
+        rate,
+        data,
+        invalid: invalid(tally),
+        keepalive: Keepalive {
+            sent: tally.probes,
+            answered: tally.answers,
+            changed: tally.contacts_changed,
+            foreign: tally.foreign,
+        },
+        latency,
+        series: slices::series(&load.slices.iter().collect::<Vec<_>>(), load.elapsed_ns),
+        nat_pairs: nat_pairs(tally),
+        generator,
+        validity,
+        thresholds,
+        planning: Planning { fit: reasons.is_empty(), reasons },
+    })
+}
+
+/// How the program ends: interrupted before invalid, invalid before a failed threshold.
+pub fn ending(report: &Report) -> Ending {
+    if report.interrupted {
+        Ending::Interrupted
+    } else if !report.validity.valid {
+        Ending::Invalid
+    } else if report.thresholds.iter().any(|verdict| !verdict.holds) {
+        Ending::ThresholdFailed
+    } else {
+        Ending::Fine
+    }
+}
+
+fn data(tally: &Tally) -> Data {
+    let seen = tally.delivered + tally.refused.total();
+    let lost = tally.sent.saturating_sub(seen);
+    Data {
+        sent: tally.sent,
+        delivered: tally.delivered,
+        refused_by_nat: tally.refused,
+        lost,
+        loss: ratio(lost, tally.sent),
+        duplicates: tally.duplicates,
+        reordered: tally.reordered,
+        stale: tally.stale,
+        late: tally.late,
+    }
+}
+
+fn rate(load: &Load) -> Rate {
+    let tally = &load.tally;
+    let per_s = |count: u64| ratio(count, load.elapsed_ns) * 1e9;
+    let sent = tally.sent + tally.invalid_taken;
+    Rate {
+        elapsed_ns: load.elapsed_ns,
+        due: tally.due,
+        sent,
+        sent_per_s: per_s(sent),
+        arrived_per_s: per_s(tally.delivered + tally.refused.total()),
+        delivered_per_s: per_s(tally.delivered),
+    }
+}
+
+fn invalid(tally: &Tally) -> Invalid {
+    let sent = Fault::ALL.into_iter().zip(tally.invalid_sent).filter(|(_, count)| *count > 0);
+    Invalid {
+        sent: sent.map(|(fault, count)| (fault.as_str().to_owned(), count)).collect(),
+        delivered: tally.invalid_delivered,
+    }
+}
+
+fn nat_pairs(tally: &Tally) -> Vec<NatPair> {
+    let cells = tally::cell_names().zip(&tally.cells).filter(|(_, cell)| cell.sent > 0);
+    cells
+        .map(|((from, to), cell)| NatPair {
+            from: from.to_string(),
+            to: to.to_string(),
+            sent: cell.sent,
+            delivered: cell.delivered,
+            refused_by_nat: cell.refused,
+        })
+        .collect()
+}
+
+/// Percentiles and the whole histogram.
+///
+/// # Errors
+/// The histogram does not serialise.
+pub fn latency(histogram: &Histogram<u64>) -> Result<Latency, Error> {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .map_err(|error| Error::Runtime(format!("the latency histogram cannot be written: {error:?}")))?;
+    let percentile = |percent| if histogram.is_empty() { 0 } else { histogram.value_at_percentile(percent) };
+    Ok(Latency {
+        count: histogram.len(),
+        min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
+        mean_ns: histogram.mean(),
+        p50_ns: percentile(50.0),
+        p90_ns: percentile(90.0),
+        p99_ns: percentile(99.0),
+        p99_9_ns: percentile(99.9),
+        p99_99_ns: percentile(99.99),
+        max_ns: histogram.max(),
+        hdr_v2_base64: STANDARD.encode(bytes),
+    })
+}
+
+fn generator(findings: &Findings<'_>) -> Generator {
+    let tally = &findings.load.tally;
+    let [first, .., last] = &tally.lag;
+    let median = |lag: &Histogram<u64>| i64::try_from(lag.value_at_percentile(50.0)).unwrap_or(i64::MAX);
+    // A run that was cut short has no last quarter to compare.
+    let growth = if last.is_empty() { 0 } else { median(last) - median(first) };
+    let mut lag = first.clone();
+    for quarter in tally.lag.iter().skip(1) {
+        // All quarters have one range, so that adding cannot fail.
+        lag += quarter;
+    }
+    let percentile = |percent| if lag.is_empty() { 0 } else { lag.value_at_percentile(percent) };
+    let errors = SendError::ALL.into_iter().zip(tally.send_errors).filter(|(_, count)| *count > 0);
+    let busy_ns = tally.cpu_ns.saturating_sub(tally.spin_ns);
+    Generator {
+        lag_p50_ns: percentile(50.0),
+        lag_p99_ns: percentile(99.0),
+        lag_max_ns: lag.max(),
+        lag_growth_ns: growth,
+        send_errors: errors.map(|(error, count)| (error.as_str().to_owned(), count)).collect(),
+        socket_overflows: tally.overflows,
+        nat_outbound_refused: tally.nat_outbound_refused,
+        cpu_ns: tally.cpu_ns,
+        spin_ns: tally.spin_ns,
+        core_ns_per_datagram: ratio(busy_ns, tally.handled),
+        rss_bytes: findings.rss_bytes,
+        rss_bytes_per_endpoint: ratio(findings.built_bytes, u64::from(findings.config.endpoints)),
+        receive_buffer_bytes: findings.receive_buffer_bytes as u64,
+        sockets: findings.config.workers() * u32::try_from(SOCKETS).unwrap_or(0),
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { as_f64(part) / as_f64(whole) }
+}
+
+#[allow(clippy::cast_precision_loss)] // Shown to a few digits.
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdrhistogram::serialization::Deserializer;
+
+    #[test]
+    fn the_histogram_survives_the_report() {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, tally::LONGEST_NS, 3).unwrap();
+        for value in [1, 1_000, 250_000, 59_000_000_000] {
+            histogram.record_n(value, value % 7 + 1).unwrap();
+        }
+        let latency = latency(&histogram).unwrap();
+        let bytes = STANDARD.decode(latency.hdr_v2_base64).unwrap();
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        assert_eq!(read, histogram);
+        assert_eq!((latency.count, latency.min_ns), (histogram.len(), 1));
+    }
+
+    #[test]
+    fn loss_is_what_was_never_seen() {
+        let mut tally = Tally::new().unwrap();
+        (tally.sent, tally.delivered, tally.refused.expired) = (1_000, 900, 60);
+        let data = data(&tally);
+        assert_eq!((data.lost, data.loss), (40, 0.04));
+        tally.delivered = 2_000;
+        assert_eq!(super::data(&tally).lost, 0);
+        assert_eq!(super::data(&Tally::new().unwrap()).loss, 0.0);
+    }
+}

@@ -1,0 +1,229 @@
+//! The result as a table to read, and as HdrHistogram's percentile text.
+//!
+//! * Says what went wrong before anybody believes a number.
+
+use crate::report::{Data, Report, Verdict};
+use crate::units::{show_count, show_fraction, show_ns};
+use hdrhistogram::Histogram;
+use std::fmt::Write;
+
+/// The final table, with a line break at its end.
+pub fn table(report: &Report) -> String {
+    let mut rows = traffic(report);
+    rows.push(("latency", percentiles(report)));
+    rows.push(("generator", generator(report)));
+    rows.extend(report.thresholds.iter().map(|verdict| ("threshold", judged(verdict))));
+    rows.push(("validity", validity(report)));
+    rows.extend(report.planning.reasons.iter().map(|reason| ("note", format!("not for planning: {reason}"))));
+    if report.interrupted {
+        rows.push(("note", "interrupted: a partial result".to_owned()));
+    }
+    let mut out = String::new();
+    for (name, value) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:<11} {value}");
+    }
+    out.push_str(&nat_pairs(report));
+    out
+}
+
+/// What a reader should do about this result, if anything.
+pub fn advice(report: &Report) -> Option<String> {
+    let settings = &report.settings;
+    let arrived = report.data.delivered + report.data.refused_by_nat.total();
+    if report.data.sent > 0 && arrived == 0 {
+        return Some(
+            "every SEND was refused or lost while PROBEs were answered: is this the ring of the reflector?"
+                .to_owned(),
+        );
+    }
+    let keepalive_ns = settings.keepalive_ns;
+    let forgotten = report.data.refused_by_nat.expired + report.keepalive.changed > 0;
+    if forgotten && (keepalive_ns == 0 || keepalive_ns >= settings.mapping_timeout_ns) {
+        return Some(
+            "NATs forgot mappings, and with them contacts: keep --keepalive below --mapping-timeout"
+                .to_owned(),
+        );
+    }
+    if report.generator.socket_overflows > 0 {
+        return Some(format!(
+            "the generator's own sockets dropped datagrams ({} bytes of buffer each): raise net.core.rmem_max, lower --rate or add --workers",
+            report.generator.receive_buffer_bytes
+        ));
+    }
+    None
+}
+
+/// HdrHistogram's percentile text (.hgrm), values in ms.
+#[allow(clippy::cast_precision_loss)]
+pub fn hgrm(histogram: &Histogram<u64>) -> String {
+    let mut out =
+        format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut count = 0;
+    for step in histogram.iter_quantiles(TICKS_PER_HALF) {
+        count += step.count_since_last_iteration();
+        let value_ms = step.value_iterated_to() as f64 / 1e6;
+        let quantile = step.quantile_iterated_to();
+        let inverse =
+            if quantile < 1.0 { format!("{:>14.2}", 1.0 / (1.0 - quantile)) } else { String::new() };
+        let _ = writeln!(out, "{value_ms:>12.6} {quantile:>2.12} {count:>10} {inverse}");
+    }
+    let ms = |ns: f64| ns / 1e6;
+    let (mean, deviation, max) = (ms(histogram.mean()), ms(histogram.stdev()), ms(histogram.max() as f64));
+    let _ = writeln!(out, "#[Mean    = {mean:>12.6}, StdDeviation   = {deviation:>12.6}]");
+    let _ = writeln!(out, "#[Max     = {max:>12.6}, Total count    = {:>12}]", histogram.len());
+    out
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn traffic(report: &Report) -> Vec<(&'static str, String)> {
+    let Report { settings, data, rate, .. } = report;
+    let count = show_count;
+    let mut rows = vec![("reflector", settings.reflector.clone()), ("population", population(report))];
+    let elapsed = show_ns(rate.elapsed_ns as f64);
+    rows.push((
+        "rate",
+        format!(
+            "{}/s asked for, {:.0}/s sent, {:.0}/s delivered, {} for {elapsed}",
+            settings.rate_per_s, rate.sent_per_s, rate.delivered_per_s, settings.arrivals
+        ),
+    ));
+    rows.push((
+        "datagrams",
+        format!(
+            "{} sent, {} delivered, {} refused by NAT, {} lost ({})",
+            count(data.sent),
+            count(data.delivered),
+            count(data.refused_by_nat.total()),
+            count(data.lost),
+            show_fraction(data.loss)
+        ),
+    ));
+    let Data { duplicates, reordered, stale, late, .. } = *data;
+    if duplicates + reordered + stale + late > 0 {
+        let text = format!("{duplicates} duplicates, {reordered} reordered, {stale} stale, {late} late");
+        rows.push(("", text));
+    }
+    if !settings.invalid.is_empty() {
+        let sent: Vec<String> =
+            report.invalid.sent.iter().map(|(fault, number)| format!("{fault} {}", count(*number))).collect();
+        rows.push(("invalid", format!("{} sent, {} delivered", sent.join(", "), report.invalid.delivered)));
+    }
+    rows
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn generator(report: &Report) -> String {
+    let generator = &report.generator;
+    let cost = match generator.cpu_ns {
+        0 => "core-time unknown".to_owned(),
+        _ => format!("{} of core-time per datagram", show_ns(generator.core_ns_per_datagram)),
+    };
+    format!(
+        "lag p50 {} p99 {} max {}, {cost}, {} per endpoint",
+        show_ns(generator.lag_p50_ns as f64),
+        show_ns(generator.lag_p99_ns as f64),
+        show_ns(generator.lag_max_ns as f64),
+        show_bytes(generator.rss_bytes_per_endpoint)
+    )
+}
+
+fn population(report: &Report) -> String {
+    let settings = &report.settings;
+    let missing = match report.contacts.missing {
+        0 => String::new(),
+        missing => format!(", {missing} without contact"),
+    };
+    format!(
+        "{} endpoints{missing}, {} {} pairs, {}",
+        show_count(u64::from(settings.endpoints)),
+        show_count(u64::from(settings.pair_count)),
+        settings.pairs,
+        settings.nat
+    )
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn percentiles(report: &Report) -> String {
+    let latency = &report.latency;
+    if latency.count == 0 {
+        return "nothing was delivered".to_owned();
+    }
+    let shown = [
+        ("p50", latency.p50_ns),
+        ("p90", latency.p90_ns),
+        ("p99", latency.p99_ns),
+        ("p99.9", latency.p99_9_ns),
+        ("p99.99", latency.p99_99_ns),
+        ("max", latency.max_ns),
+    ];
+    shown.map(|(name, ns)| format!("{name} {}", show_ns(ns as f64))).join(", ")
+}
+
+fn validity(report: &Report) -> String {
+    if report.validity.valid {
+        return "valid".to_owned();
+    }
+    let failed = report.validity.checks.iter().filter(|check| !check.holds).map(judged);
+    format!("INVALID: {}", failed.collect::<Vec<_>>().join("; "))
+}
+
+fn judged(verdict: &Verdict) -> String {
+    let show = |value: f64| match verdict.unit.as_str() {
+        "ns" => show_ns(value),
+        "fraction" => show_fraction(value),
+        _ => format!("{value:.0}"),
+    };
+    let value = verdict.value.map_or("nothing measured".to_owned(), show);
+    let outcome = if verdict.holds { "holds" } else { "FAILED" };
+    if verdict.name.contains(['<', '>']) {
+        return format!("{} {outcome} ({value})", verdict.name);
+    }
+    format!("{} is {value}, allowed {} {}", verdict.name, verdict.relation, show(verdict.bound))
+}
+
+/// Delivered over arrived and lost, by behaviours.
+fn nat_pairs(report: &Report) -> String {
+    let mut out = String::new();
+    if report.nat_pairs.is_empty() {
+        return out;
+    }
+    let _ =
+        writeln!(out, "\n{:<22} {:>12} {:>12} {:>12}", "sender -> receiver", "sent", "delivered", "refused");
+    for pair in &report.nat_pairs {
+        let name = format!("{} -> {}", pair.from, pair.to);
+        let _ = writeln!(
+            out,
+            "{name:<22} {:>12} {:>12} {:>12}",
+            show_count(pair.sent),
+            show_count(pair.delivered),
+            show_count(pair.refused_by_nat)
+        );
+    }
+    out
+}
+
+fn show_bytes(bytes: f64) -> String {
+    if bytes >= 10_240.0 { format!("{:.1} KiB", bytes / 1024.0) } else { format!("{bytes:.0} bytes") }
+}
+
+const TICKS_PER_HALF: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_percentile_text_has_the_known_form() {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+        for value in 1..=1_000 {
+            histogram.record(value * 1_000).unwrap();
+        }
+        let text = hgrm(&histogram);
+        let rows: Vec<&str> = text.lines().skip(2).take_while(|line| !line.starts_with('#')).collect();
+        let last: Vec<f64> =
+            rows.last().unwrap().split_whitespace().map(|each| each.parse().unwrap()).collect();
+        assert!((last[0] - 1.0).abs() < 0.001 && last[1] == 1.0 && last[2] == 1_000.0, "{last:?}");
+        assert!(text.contains("#[Mean") && text.contains("Total count    =         1000"));
+    }
+}

@@ -1,0 +1,230 @@
+//! What a run has to keep: `p99<2ms`, `loss<0.1%`.
+//!
+//! * A metric that was not measured fails its threshold, whatever the relation.
+//! * Pure: text in, verdicts out.
+
+use crate::error::Error;
+use crate::report::{Data, Latency, Verdict};
+use crate::units;
+use std::str::FromStr;
+
+/// One threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    text: String,
+    metric: Metric,
+    relation: Relation,
+    bound: f64,
+}
+
+impl Threshold {
+    /// Judges it by the results.
+    pub fn judge(&self, latency: &Latency, data: &Data) -> Verdict {
+        let value = self.metric.value(latency, data);
+        Verdict::new(self.text.clone(), value, self.relation, self.bound, self.metric.unit())
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Threshold, Error> {
+        let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let wrong = || {
+            let shown = units::quote(text);
+            let names = Metric::ALL.map(Metric::as_str).join(", ");
+            Error::Usage(format!(
+                "{shown} is no threshold: write METRIC<BOUND (or <= > >=) with one of {names}, such as p99<2ms or loss<0.1%"
+            ))
+        };
+        let start = squeezed.find(['<', '>']).ok_or_else(wrong)?;
+        let (name, rest) = squeezed.split_at(start);
+        let metric = Metric::ALL.into_iter().find(|metric| metric.as_str() == name).ok_or_else(wrong)?;
+        let (relation, bound) = Relation::ALL
+            .into_iter()
+            .find_map(|relation| rest.strip_prefix(relation.as_str()).map(|bound| (relation, bound)))
+            .ok_or_else(wrong)?;
+        let bound = metric.parse_bound(bound)?;
+        Ok(Threshold { text: squeezed, metric, relation, bound })
+    }
+}
+
+/// What can be bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Metric {
+    P50,
+    P90,
+    P99,
+    P999,
+    P9999,
+    Max,
+    Loss,
+}
+
+impl Metric {
+    const ALL: [Metric; 7] =
+        [Metric::P50, Metric::P90, Metric::P99, Metric::P999, Metric::P9999, Metric::Max, Metric::Loss];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Metric::P50 => "p50",
+            Metric::P90 => "p90",
+            Metric::P99 => "p99",
+            Metric::P999 => "p99.9",
+            Metric::P9999 => "p99.99",
+            Metric::Max => "max",
+            Metric::Loss => "loss",
+        }
+    }
+
+    const fn unit(self) -> &'static str {
+        match self {
+            Metric::Loss => "fraction",
+            _ => "ns",
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Times to 53 bits are 104 days to the nanosecond.
+    fn parse_bound(self, text: &str) -> Result<f64, Error> {
+        match self {
+            Metric::Loss => units::percentage(text),
+            _ => units::duration_ns(text).map(|ns| ns as f64),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn value(self, latency: &Latency, data: &Data) -> Option<f64> {
+        let ns = match self {
+            Metric::Loss => return (data.sent > 0).then_some(data.loss),
+            Metric::P50 => latency.p50_ns,
+            Metric::P90 => latency.p90_ns,
+            Metric::P99 => latency.p99_ns,
+            Metric::P999 => latency.p99_9_ns,
+            Metric::P9999 => latency.p99_99_ns,
+            Metric::Max => latency.max_ns,
+        };
+        (latency.count > 0).then_some(ns as f64)
+    }
+}
+
+/// How a value stands to its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// At most.
+    AtMost,
+    /// At least.
+    AtLeast,
+    /// Below.
+    Below,
+    /// Above.
+    Above,
+}
+
+impl Relation {
+    /// All, the longer signs first, since `<` begins `<=`.
+    const ALL: [Relation; 4] = [Relation::AtMost, Relation::AtLeast, Relation::Below, Relation::Above];
+
+    /// Its sign.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Relation::AtMost => "<=",
+            Relation::AtLeast => ">=",
+            Relation::Below => "<",
+            Relation::Above => ">",
+        }
+    }
+
+    /// Whether it holds.
+    pub fn holds(self, value: f64, bound: f64) -> bool {
+        match self {
+            Relation::AtMost => value <= bound,
+            Relation::AtLeast => value >= bound,
+            Relation::Below => value < bound,
+            Relation::Above => value > bound,
+        }
+    }
+}
+
+impl Verdict {
+    /// Compares; a value that is missing fails.
+    pub fn new(name: String, value: Option<f64>, relation: Relation, bound: f64, unit: &str) -> Verdict {
+        Verdict {
+            name,
+            value,
+            relation: relation.as_str().to_owned(),
+            bound,
+            unit: unit.to_owned(),
+            holds: value.is_some_and(|value| relation.holds(value, bound)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(text: &str, latency: &Latency, data: &Data) -> bool {
+        text.parse::<Threshold>().unwrap().judge(latency, data).holds
+    }
+
+    #[test]
+    fn every_metric_and_relation() {
+        let latency = Latency {
+            count: 10,
+            p50_ns: 1_000,
+            p90_ns: 2_000,
+            p99_ns: 3_000,
+            p99_9_ns: 4_000,
+            p99_99_ns: 5_000,
+            max_ns: 6_000,
+            ..Latency::default()
+        };
+        let data = Data { sent: 1000, loss: 0.001, ..Data::default() };
+        for (metric, value) in [
+            ("p50", "1us"),
+            ("p90", "2us"),
+            ("p99", "3us"),
+            ("p99.9", "4us"),
+            ("p99.99", "5us"),
+            ("max", "6us"),
+            ("loss", "0.1%"),
+        ] {
+            for (relation, expected) in [("<=", true), (">=", true), ("<", false), (">", false)] {
+                assert_eq!(
+                    judge(&format!("{metric}{relation}{value}"), &latency, &data),
+                    expected,
+                    "{metric}{relation}"
+                );
+            }
+        }
+        assert!(judge(" p99 < 3.1us ", &latency, &data) && judge("loss>0.05%", &latency, &data));
+        assert!(judge("loss<=100%", &latency, &data));
+    }
+
+    #[test]
+    fn what_was_not_measured_fails_either_way() {
+        for text in ["p99<1h", "p99>=0", "max>=0s", "loss<=100%", "loss>=0%"] {
+            let verdict = text.parse::<Threshold>().unwrap().judge(&Latency::default(), &Data::default());
+            assert!(!verdict.holds && verdict.value.is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_ones_are_refused() {
+        for text in [
+            "",
+            "p99",
+            "p99=2ms",
+            "p98<2ms",
+            "p99<2",
+            "p99<",
+            "loss<2ms",
+            "p99<1%",
+            "<2ms",
+            "p99<<2ms",
+            "loss<101%",
+        ] {
+            assert!(text.parse::<Threshold>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Malformed flags and files: one line that names what is wrong and what would be right, and the exit code.
+
+use crate::echo::{Echo, Mischief};
+use crate::runs::{generator, scratch};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Exit code and the one line of a run with these flags more.
+fn refused(flags: &[&str]) -> (i32, String) {
+    // Written once: another test's generator may be reading it.
+    static KEYS: OnceLock<PathBuf> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        let keys = scratch("good").with_extension("toml");
+        std::fs::write(&keys, wire::ring_file::render(1, b"another's secret")).unwrap();
+        keys
+    });
+    let mut all = vec!["run", "--quiet"];
+    for (flag, value) in [("--reflector", "127.0.0.1:9999"), ("--keys", keys.to_str().unwrap())] {
+        if !flags.contains(&flag) {
+            all.extend([flag, value]);
+        }
+    }
+    all.extend(flags);
+    told(&all)
+}
+
+fn told(flags: &[&str]) -> (i32, String) {
+    let output = generator(flags);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout.is_empty(), "{flags:?} printed a result");
+    assert_eq!(text.lines().count(), 1, "{flags:?}: {text}");
+    (output.status.code().unwrap(), text)
+}
+
+#[test]
+fn every_malformed_flag_is_one_line_with_exit_2() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--reflector", "127.0.0.1"], "192.0.2.1:3478"),
+        (&["--reflector", "localhost:9999"], "192.0.2.1:3478"),
+        (&["--reflector", "127.0.0.1:0"], "address and port"),
+        (&["--reflector", "0.0.0.0:9999", "--external", "127.64.0.0/16"], "address and port"),
+        (&["--endpoints", "many"], "10k"),
+        (&["--endpoints", "1"], "at least 2"),
+        (&["--endpoints", "200M"], "endpoints"),
+        (&["--nat", "cone=100%"], "port-restricted"),
+        (&["--nat", "open=90%"], "sum to 100%"),
+        (&["--rate", "fast"], "10k"),
+        (&["--rate", "0"], "at least 1"),
+        (&["--rate", "2G"], "at most"),
+        (&["--payload", "23"], "24"),
+        (&["--payload", "1441"], "1440"),
+        (&["--duration", "10"], "10s"),
+        (&["--duration", "0"], "above 0"),
+        (&["--duration", "25h"], "24h"),
+        (&["--warmup", "2 s"], "10s"),
+        (&["--arrivals", "burst:0"], "burst:N"),
+        (&["--invalid", "tag=10"], "percentage"),
+        (&["--invalid", "tug=10%"], "oversize"),
+        (&["--invalid", "tag=60%,kind=60%"], "100%"),
+        (&["--pairs", "mesh"], "random, ring or star"),
+        (&["--workers", "x"], "whole number"),
+        (&["--cpus", "0-"], "CPU numbers"),
+        (&["--external", "127.64.0.1"], "1 usable addresses"),
+        (&["--external", "127.64.0.1/10"], "127.64.0.0/10"),
+        (&["--external", "127.0.0.0/8"], "the reflector's own address"),
+        (&["--external", "fd00::/64"], "other family"),
+        (&["--external", "224.0.0.0/8"], "unicast"),
+        (&["--external", "127.64.0.0/28"], "larger block"),
+        (&["--reflector", "192.0.2.1:9999"], "ip route add local"),
+        (&["--reflector", "[::1]:9999"], "ip -6 route add local"),
+        (&["--keepalive", "soon"], "10s"),
+        (&["--mapping-timeout", "0"], "at least 1ms"),
+        (&["--seed", "x"], "invalid digit"),
+        (&["--threshold", "p98<2ms"], "p99.9"),
+        (&["--threshold", "p99<2"], "10s"),
+        (&["--log-format", "xml"], "text, json"),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ];
+    for (flags, right) in cases {
+        let (code, line) = refused(flags);
+        assert_eq!(code, 2, "{flags:?}: {line}");
+        assert!(line.contains(right), "{flags:?}: {line}");
+    }
+    assert_eq!(told(&["run"]).0, 2);
+    assert_eq!(told(&[]).0, 2);
+}
+
+#[test]
+fn what_the_flags_name_is_checked_with_exit_78() {
+    let broken = scratch("broken").with_extension("toml");
+    let broken = broken.to_str().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["--keys", "/no/such/ring.toml"], "ring file"),
+        (&["--external", "192.0.2.0/24", "--endpoints", "100"], "ip route add local 192.0.2.0/24"),
+        (&["--cpus", "1000"], "may use"),
+        (&["--workers", "1000"], "CPU of its own"),
+        (&["--workers", "0"], "CPU of its own"),
+        (&["--json", "/no/such/folder/report.json"], "folder that exists"),
+        (&["--hgrm", "/"], "a folder"),
+    ];
+    for (flags, right) in cases {
+        let (code, line) = refused(flags);
+        assert_eq!(code, 78, "{flags:?}: {line}");
+        assert!(line.contains(right), "{flags:?}: {line}");
+    }
+    let rings = [
+        ("", "no key"),
+        ("[[key]]\nid = 16\nsecret = \"00000000000000000000000000000001\"\n", "line 2"),
+        ("[[key]]\nid = 1\nsecret = \"12\"\n", "line 3"),
+        ("not toml", "line 1"),
+    ];
+    for (text, right) in rings {
+        std::fs::write(broken, text).unwrap();
+        let (code, line) = refused(&["--keys", broken]);
+        assert!(code == 78 && line.contains(right), "{text:?}: {code} {line}");
+    }
+}
+
+#[test]
+fn nobody_there_and_the_wrong_ring_are_told_apart() {
+    let (code, line) = refused(&["--reflector", "127.0.0.1:9", "--endpoints", "10", "--workers", "1"]);
+    assert!(code == 1 && line.contains("nothing answers at 127.0.0.1:9"), "{code} {line}");
+    let echo = Echo::start("wrong-ring", Mischief::None);
+    let address = echo.address.to_string();
+    let (code, line) = refused(&["--reflector", &address, "--endpoints", "10", "--workers", "1"]);
+    assert!(code == 78 && line.contains("is --keys the ring of the reflector?"), "{code} {line}");
+}
+
+#[test]
+fn help_and_version_are_data() {
+    for flags in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let output = generator(flags);
+        assert!(output.status.success() && output.stderr.is_empty() && !output.stdout.is_empty());
+    }
+    let help = String::from_utf8(generator(&["run", "--help"]).stdout).unwrap();
+    for flag in ["--reflector", "--threshold", "--hgrm", "--mapping-timeout", "REFLECTOR_LOADGEN_RATE"] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The program from outside: what it refuses, and what it finds at reflectors that do right and wrong.
+//!
+//! * Traffic stays on loopback; runs come one after the other, so that they do not starve each other.
+//! * Nothing here judges a time that was not injected.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod bad_input;
+mod echo;
+mod runs;
+mod steady;

@@ -1,0 +1,201 @@
+//! Which processors a run uses, and how busy they were.
+//!
+//! * Reflector and generator get a core each; never two threads of one core if there is another choice.
+//! * Busy time is what the kernel books on a processor in /proc/stat, whoever caused it.
+
+use crate::figures::float;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::time::Duration;
+
+/// Who runs where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cores {
+    /// The reflector's processor.
+    pub reflector: usize,
+    /// The generator's processor.
+    pub generator: usize,
+    /// What they share.
+    pub sharing: Sharing,
+}
+
+/// What two processors share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Nothing that is known: they are two cores.
+    Apart,
+    /// They are threads of one core.
+    Core,
+    /// They are the same one.
+    Processor,
+}
+
+impl Cores {
+    /// Chooses among the processors that this process may use.
+    ///
+    /// # Errors
+    /// The kernel does not tell which.
+    pub fn choose() -> anyhow::Result<Cores> {
+        let allowed = engine::affinity::allowed().context("cannot read the processors that may be used")?;
+        among(&allowed, siblings).context("there is no processor that may be used")
+    }
+
+    /// Why the reflector's figures are not its own, if they are not.
+    pub fn caveat(&self) -> Option<&'static str> {
+        match self.sharing {
+            Sharing::Apart => None,
+            Sharing::Core => Some("reflector and generator ran on two threads of one core"),
+            Sharing::Processor => Some("reflector and generator shared the only processor"),
+        }
+    }
+}
+
+/// Busy time of one processor, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreTime {
+    /// In programs.
+    pub user_ns: u64,
+    /// In the kernel for programs.
+    pub system_ns: u64,
+    /// In interrupts and soft interrupts: the network stack delivering.
+    pub softirq_ns: u64,
+    /// Taken by the hypervisor.
+    pub steal_ns: u64,
+}
+
+impl CoreTime {
+    /// Since the machine's start.
+    ///
+    /// # Errors
+    /// The kernel does not list this processor.
+    pub fn of(cpu: usize) -> anyhow::Result<CoreTime> {
+        let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+        parse(&text, cpu).with_context(|| format!("/proc/stat does not list processor {cpu}"))
+    }
+
+    /// Since `before`.
+    #[must_use]
+    pub fn since(&self, before: &CoreTime) -> CoreTime {
+        CoreTime {
+            user_ns: self.user_ns.saturating_sub(before.user_ns),
+            system_ns: self.system_ns.saturating_sub(before.system_ns),
+            softirq_ns: self.softirq_ns.saturating_sub(before.softirq_ns),
+            steal_ns: self.steal_ns.saturating_sub(before.steal_ns),
+        }
+    }
+
+    /// The part of this span that others than a process with so much CPU time took, the hypervisor included.
+    ///
+    /// Soft interrupts are nobody's: some kernels book them on the process that they interrupt, some do not.
+    pub fn taken_by_others(&self, process_ns: u64, elapsed: Duration) -> f64 {
+        let others_ns = (self.user_ns + self.system_ns).saturating_sub(process_ns) + self.steal_ns;
+        float(others_ns) / 1e9 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// User, system and soft interrupt time per datagram, ns; `None` without datagrams.
+    pub fn split_per_datagram(&self, datagrams: u64) -> Option<[f64; 3]> {
+        let each = |ns: u64| float(ns) / float(datagrams);
+        (datagrams > 0).then(|| [self.user_ns, self.system_ns, self.softirq_ns].map(each))
+    }
+}
+
+/// CPU time of a process and its threads so far, ns; `None` once it is gone.
+pub fn process_ns(id: u32) -> Option<u64> {
+    parse_process(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+}
+
+/// The reflector takes the last processor, since interrupts prefer the first; the generator one of another core.
+fn among(allowed: &[usize], siblings: impl Fn(usize) -> Vec<usize>) -> Option<Cores> {
+    let reflector = *allowed.last()?;
+    let same_core = siblings(reflector);
+    let others = || allowed.iter().rev().copied().filter(|cpu| *cpu != reflector);
+    let (generator, sharing) = match others().find(|cpu| !same_core.contains(cpu)) {
+        Some(cpu) => (cpu, Sharing::Apart),
+        None => others().next().map_or((reflector, Sharing::Processor), |cpu| (cpu, Sharing::Core)),
+    };
+    Some(Cores { reflector, generator, sharing })
+}
+
+/// The processors of one core, as sysfs lists them: `0,4` or `0-1`.
+fn siblings(cpu: usize) -> Vec<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+    list(&fs::read_to_string(path).unwrap_or_default())
+}
+
+fn list(text: &str) -> Vec<usize> {
+    let parts = text.trim().split(',').filter_map(|part| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        Some(from.parse().ok()?..=to.parse().ok()?)
+    });
+    parts.flatten().collect()
+}
+
+/// proc(5): user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of a second.
+fn parse(text: &str, cpu: usize) -> Option<CoreTime> {
+    let name = format!("cpu{cpu}");
+    let mut words = text
+        .lines()
+        .map(str::split_ascii_whitespace)
+        .find_map(|mut line| (line.next()? == name).then_some(line))?;
+    let mut ns = || words.next()?.parse::<u64>().ok()?.checked_mul(NS_PER_TICK);
+    let (user, nice, system, _idle, _iowait) = (ns()?, ns()?, ns()?, ns()?, ns()?);
+    let (irq, softirq, steal) = (ns()?, ns()?, ns()?);
+    Some(CoreTime { user_ns: user + nice, system_ns: system, softirq_ns: irq + softirq, steal_ns: steal })
+}
+
+/// proc(5): the name in brackets, which may hold anything, then from field 3 on; 14 and 15 are user and system time.
+fn parse_process(text: &str) -> Option<u64> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut ticks = fields.split_ascii_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
+    ticks.next()??.checked_add(ticks.next()??)?.checked_mul(NS_PER_TICK)
+}
+
+/// USER_HZ is 100 on every architecture that Linux has today (time(7)).
+const NS_PER_TICK: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_gets_a_core_of_its_own_if_there_is_one() {
+        let pairs = |cpu: usize| vec![cpu % 2, cpu % 2 + 2];
+        let chosen = |allowed: &[usize]| {
+            let cores = among(allowed, pairs)?;
+            Some((cores.reflector, cores.generator, cores.sharing))
+        };
+        assert_eq!(chosen(&[0, 1, 2, 3]), Some((3, 2, Sharing::Apart)));
+        assert_eq!(chosen(&[1, 2, 3]), Some((3, 2, Sharing::Apart)));
+        assert_eq!(chosen(&[1, 3]), Some((3, 1, Sharing::Core)));
+        assert_eq!(chosen(&[7]), Some((7, 7, Sharing::Processor)));
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(list("0,4-6\n"), [0, 4, 5, 6]);
+        assert!(list("").is_empty());
+    }
+
+    #[test]
+    fn what_others_took_is_told() {
+        let core = CoreTime { user_ns: 300, system_ns: 700, softirq_ns: 5_000, steal_ns: 100 };
+        let taken = |process_ns| core.taken_by_others(process_ns, Duration::from_nanos(1_000));
+        assert_eq!([taken(600), taken(1_000), taken(2_000)], [0.5, 0.1, 0.1]);
+    }
+
+    #[test]
+    fn the_kernels_ticks_are_read() {
+        let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 5 1 2 7 7 1 3 4 0 0\nintr 1\n";
+        let time = parse(text, 1).unwrap();
+        let expected = [60, 20, 40, 40].map(|ms| ms * 1_000_000);
+        assert_eq!([time.user_ns, time.system_ns, time.softirq_ns, time.steal_ns], expected);
+        assert_eq!(parse(text, 0), None);
+        let later = CoreTime { user_ns: time.user_ns + 500, ..time };
+        assert_eq!(later.since(&time).split_per_datagram(100), Some([5.0, 0.0, 0.0]));
+        assert_eq!(later.split_per_datagram(0), None);
+        assert_eq!(parse_process("7 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 50 7 0 0"), Some(570_000_000));
+        assert_eq!(parse_process("7 (a) S 1 2"), None);
+        assert!(process_ns(std::process::id()).is_some());
+        let cores = Cores::choose().unwrap();
+        assert!(CoreTime::of(cores.reflector).is_ok());
+    }
+}

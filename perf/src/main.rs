@@ -1,0 +1,134 @@
+//! `reflector-perf`: the thin program over the library.
+//!
+//! * stdout is data (the table and the sentence), stderr is talk; an error is printed once, with what to do.
+//! * Exit codes: 0 fine, 1 failed, 2 usage, 98 no run may be believed, 130 interrupted.
+
+#![forbid(unsafe_code)]
+
+use clap::{Args, Parser, Subcommand};
+use perf::interrupt::{Interrupt, Interrupted};
+use perf::programs::Programs;
+use perf::quick::{self, Quick};
+use perf::report::Report;
+use perf::terminal;
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures a reflector with the load generator and reports.
+#[derive(Debug, Parser)]
+#[command(name = "reflector-perf", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A sweep of about half a minute over loopback: table, report and one sentence about capacity.
+    Quick(QuickArgs),
+}
+
+#[derive(Debug, Args)]
+struct QuickArgs {
+    /// Fewer and shorter steps, about ten seconds: shows that everything works, not how fast.
+    #[arg(long, env = "REFLECTOR_PERF_SHORT")]
+    short: bool,
+    /// Folder for report.html and report.json [default: perf/quick in cargo's target folder].
+    #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
+    out: Option<PathBuf>,
+    /// Endpoints, each behind a simulated NAT of its own, e.g. 2000 or 2k.
+    #[arg(long, value_name = "N", default_value = "2000", env = "REFLECTOR_PERF_ENDPOINTS", value_parser = endpoints)]
+    endpoints: u32,
+    /// Bytes behind the 32-byte header, 24 to 1440.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "168",
+        env = "REFLECTOR_PERF_PAYLOAD",
+        value_parser = clap::value_parser!(u32).range(24..=1_440)
+    )]
+    payload: u32,
+    /// NAT behaviours and their shares, e.g. eim/apdf=80%,apdm/apdf=20%.
+    #[arg(long, value_name = "MIX", default_value_t = nat::Mix::default(), env = "REFLECTOR_PERF_NAT")]
+    nat: nat::Mix,
+}
+
+fn main() -> ExitCode {
+    let args = match Cli::try_parse() {
+        Ok(Cli { command: Command::Quick(args) }) => args,
+        Err(error) if !error.use_stderr() => {
+            let _ = write!(stdout(), "{}", error.render()); // Help and version; a closed pipe is nobody's error.
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            tell(&one_line(&error));
+            return ExitCode::from(USAGE);
+        }
+    };
+    match run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            tell(&format!("error: {error:#}"));
+            ExitCode::from(if error.is::<Interrupted>() { INTERRUPTED } else { FAILED })
+        }
+    }
+}
+
+fn run(args: QuickArgs) -> anyhow::Result<u8> {
+    let interrupt = Interrupt::on_signals()?;
+    let programs = Programs::find()?;
+    interrupt.check()?;
+    let quick =
+        Quick { endpoints: args.endpoints, nat: args.nat, payload_bytes: args.payload, is_short: args.short };
+    let report = quick.run(&programs, &interrupt, &mut |line| tell(line))?;
+    let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("quick"));
+    quick::write(&report, &folder)?;
+    tell(&format!("report: {}", folder.join("report.html").display()));
+    show(&report)?;
+    match quick::advice(&report) {
+        Some(advice) => {
+            tell(&format!("error: {advice}"));
+            Ok(INVALID)
+        }
+        None => Ok(0),
+    }
+}
+
+/// The table and the sentence, on stdout; a closed pipe is nobody's error.
+fn show(report: &Report) -> anyhow::Result<()> {
+    let text = format!("\n{}\n{}\n", terminal::table(&report.steps), report.headline);
+    match stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(stderr(), "{line}"); // Nobody is left to hear that stderr is closed.
+}
+
+/// What was typed wrong and what would be right, without the usage below it.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let told = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+    let told: Vec<&str> = told.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    if told.is_empty() {
+        "error: no command was given; `reflector-perf quick` is one".to_owned()
+    } else {
+        told.join(" ")
+    }
+}
+
+fn endpoints(text: &str) -> Result<u32, String> {
+    let (digits, factor) = text.strip_suffix('k').map_or((text, 1), |digits| (digits, 1_000));
+    let number = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
+    number
+        .filter(|number| (2..=100_000).contains(number))
+        .ok_or_else(|| "a number of endpoints is 2 to 100k, such as 2000 or 2k".to_owned())
+}
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const INVALID: u8 = 98;
+const INTERRUPTED: u8 = 130;

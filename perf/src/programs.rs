@@ -1,0 +1,128 @@
+//! The sibling programs `reflector` and `reflector-loadgen`: built if cargo is at hand, else found.
+//!
+//! * Under `cargo run` and `cargo test` they are built first, optimised, so that they are never stale.
+//! * Otherwise they are taken from beside this program, then from PATH; an error names every place looked at.
+
+use anyhow::{Context, bail};
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Where the programs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// The daemon.
+    pub reflector: PathBuf,
+    /// The load generator.
+    pub loadgen: PathBuf,
+    /// The sources that they were built from just now; `None` for programs that were found.
+    pub sources: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Finds them, once in the life of a process.
+    ///
+    /// # Errors
+    /// A build that failed, or programs that are nowhere; with what to do.
+    pub fn find() -> anyhow::Result<Programs> {
+        static FOUND: OnceLock<Result<Programs, String>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| find().map_err(|error| format!("{error:#}")));
+        found.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// Where what cargo makes goes: the folder that the programs were built in, or `target` here.
+    pub fn target(&self) -> PathBuf {
+        let built = self.sources.as_ref().and_then(|_| self.reflector.ancestors().nth(2));
+        built.map_or_else(|| PathBuf::from("target"), Path::to_owned)
+    }
+}
+
+fn find() -> anyhow::Result<Programs> {
+    if let (Some(cargo), Some(package)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
+        return build(&cargo, Path::new(&package));
+    }
+    let places = places();
+    Ok(Programs { reflector: pick(REFLECTOR, &places)?, loadgen: pick(LOADGEN, &places)?, sources: None })
+}
+
+/// Builds both in the workspace of `package`; cargo's progress goes to standard error.
+fn build(cargo: &OsStr, package: &Path) -> anyhow::Result<Programs> {
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "-p", "reflector", "-p", "loadgen"]);
+    command.arg("--message-format=json-render-diagnostics").current_dir(package);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let shown = format!("{} build --release -p reflector -p loadgen", Path::new(cargo).display());
+    let output = command.output().with_context(|| format!("cannot run {shown}"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed; its messages stand above");
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let built = |name: &str| {
+        executable(&messages, name)
+            .with_context(|| format!("`{shown}` built no program {name}; is this its workspace?"))
+    };
+    Ok(Programs { reflector: built(REFLECTOR)?, loadgen: built(LOADGEN)?, sources: Some(package.to_owned()) })
+}
+
+/// The path of a binary target in cargo's messages, one JSON object a line.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_wanted = message.pointer("/target/name")?.as_str()? == name;
+        let path = message.get("executable")?.as_str()?;
+        is_wanted.then(|| PathBuf::from(path))
+    })
+}
+
+/// The folders that are looked at, in order.
+fn places() -> Vec<PathBuf> {
+    let own = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let path = env::var_os("PATH").unwrap_or_default();
+    own.into_iter().chain(env::split_paths(&path)).collect()
+}
+
+fn pick(name: &str, places: &[PathBuf]) -> anyhow::Result<PathBuf> {
+    let found = places.iter().map(|place| place.join(name)).find(|path| is_program(path));
+    found.with_context(|| {
+        let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        format!(
+            "the program {name} is not beside this one and not on PATH (looked in {}); install it there, or run this \
+             with `cargo run --release -p perf`, which builds it",
+            looked.join(", ")
+        )
+    })
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+const REFLECTOR: &str = "reflector";
+const LOADGEN: &str = "reflector-loadgen";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_an_executable_file_in_the_first_place_that_has_it() {
+        let nowhere = [PathBuf::from("/nonexistent"), PathBuf::from("/etc")];
+        let error = pick("passwd", &nowhere).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent, /etc") && error.contains("cargo run"), "{error}");
+        let places = [PathBuf::from("/nonexistent"), PathBuf::from("/bin")];
+        assert_eq!(pick("sh", &places).unwrap(), Path::new("/bin/sh"));
+    }
+
+    #[test]
+    fn cargo_says_where_it_put_a_binary() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"reflector"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"reflector"},"executable":"/t/release/reflector"}
+not json
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, REFLECTOR).unwrap(), Path::new("/t/release/reflector"));
+        assert_eq!(executable(messages, LOADGEN), None);
+    }
+}

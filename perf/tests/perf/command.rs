@@ -1,0 +1,126 @@
+//! The command as it is typed: files, words and exit codes.
+//!
+//! * Whether the machine was quiet enough for figures is not judged: 98 is as good an end as 0.
+
+use crate::Stage;
+use perf::page;
+use perf::report::{Report, SCHEMA};
+use perf::scratch::Scratch;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[test]
+fn quick_writes_its_report_and_ends_with_one_sentence() {
+    let _stage = Stage::enter();
+    let scratch = Scratch::new().unwrap();
+    let folder = scratch.path().join("out");
+    let output = quick().args(["--short", "--endpoints", "300", "--out"]).arg(&folder).output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(matches!(output.status.code(), Some(0 | 98)), "{}\n{stderr}", output.status);
+    let sentence = stdout.lines().last().unwrap();
+    assert!(sentence.contains("loopback, not a NIC") && sentence.contains("not for planning"), "{sentence}");
+    assert!(stdout.lines().all(|line| line.chars().count() <= 100 || line == sentence), "{stdout}");
+    assert!(stderr.contains("step 1 of at most") && stderr.contains("report.html"), "{stderr}");
+    assert_eq!(output.status.code() == Some(98), stderr.contains("no step may be believed"), "{stderr}");
+    let json = fs::read_to_string(folder.join("report.json")).unwrap();
+    let report: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!((report.schema, report.headline.as_str()), (SCHEMA, sentence));
+    assert_eq!((report.settings.endpoints, report.settings.datagram_bytes), (300, 200));
+    let html = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert_eq!(html, page::render(&report).unwrap());
+    assert!(!html.contains("http:") && !html.contains("https:"));
+}
+
+#[test]
+fn what_is_typed_wrong_is_told_in_one_line() {
+    let wrong: [&[&str]; 6] = [
+        &["--endpoints", "many"],
+        &["--payload", "3"],
+        &["--nat", "eim/eif=10%"],
+        &["--colour", "red"],
+        &["--out"],
+        &["extra"],
+    ];
+    for arguments in wrong {
+        let output = quick().args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(arguments[0]) && output.stdout.is_empty(), "{arguments:?}: {stderr}");
+    }
+    let none = Command::new(BINARY).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let _stage = Stage::enter();
+    let mut child = quick().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let children = wait_for_generator(&mut child);
+    assert_eq!(kill("INT", child.id()).code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let left: Vec<_> =
+        children.into_iter().filter(|(id, name)| name_of(*id).as_ref() == Some(name)).collect();
+    assert!(left.is_empty(), "{left:?} still run");
+}
+
+#[test]
+fn a_reflector_that_dies_is_the_error() {
+    let _stage = Stage::enter();
+    let mut child = quick().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let children = wait_for_generator(&mut child);
+    let (reflector, _) = children.iter().find(|(_, name)| name == "reflector").unwrap();
+    assert_eq!(kill("KILL", *reflector).code(), Some(0));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let last = stderr.lines().find(|line| line.starts_with("error:")).unwrap();
+    assert!(last.contains("the reflector ended during the run (signal 9)"), "{stderr}");
+}
+
+fn quick() -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("quick").stdin(Stdio::null());
+    command
+}
+
+/// The command's children, once a generator is among them.
+fn wait_for_generator(command: &mut Child) -> Vec<(u32, String)> {
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let children = children_of(command.id());
+        if children.iter().any(|(_, name)| name.starts_with("reflector-load")) {
+            return children;
+        }
+        let has_ended = command.try_wait().unwrap().is_some();
+        if has_ended || Instant::now() > until {
+            let _ = command.kill();
+            panic!("no generator was started: {children:?}");
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.filter(|id| parent_of(*id) == Some(parent)).filter_map(|id| Some((id, name_of(id)?))).collect()
+}
+
+/// proc(5): field 4, behind the name in brackets and the state.
+fn parent_of(id: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn name_of(id: u32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{id}/comm")).ok()?.trim().to_owned())
+}
+
+fn kill(signal: &str, id: u32) -> std::process::ExitStatus {
+    Command::new("sh").args(["-c", &format!("kill -s {signal} {id}")]).status().unwrap()
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_reflector-perf");

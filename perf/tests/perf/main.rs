@@ -1,0 +1,55 @@
+//! Tests that start the real programs on loopback.
+//!
+//! * Correctness only: what was counted, lost and said, never how fast; a machine that is busy fails nothing here.
+//! * One test at a time, so that they do not take each other's cores; every program is ended whatever happens.
+//! * Rates are a few thousand a second, runs a few seconds.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command;
+mod conservation;
+mod failures;
+mod stall;
+
+use perf::generator::Load;
+use perf::interrupt::Interrupt;
+use perf::programs::Programs;
+use perf::reflector::{Options, Reflector};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The programs, for one test at a time.
+struct Stage {
+    programs: Programs,
+    interrupt: Interrupt,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    fn enter() -> Stage {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let programs = Programs::find().unwrap();
+        Stage { programs, interrupt: Interrupt::never(), _alone: alone }
+    }
+
+    fn reflector(&self, arguments: &[&str]) -> Reflector {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Reflector::start(&self.programs.reflector, &Options { cpus: Vec::new(), arguments }).unwrap()
+    }
+}
+
+/// A small load without warm-up, so that everything sent is in the result.
+fn load(endpoints: u32, rate_per_s: u64, duration_ms: u64) -> Load {
+    Load {
+        endpoints,
+        nat: nat::Mix::default(),
+        rate_per_s,
+        arrivals: "uniform".to_owned(),
+        payload_bytes: 168,
+        duration: Duration::from_millis(duration_ms),
+        warmup: Duration::ZERO,
+        cpus: Vec::new(),
+    }
+}

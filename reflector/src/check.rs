@@ -1,0 +1,100 @@
+//! `check`: what would run, and what is missing for more speed or safety.
+//!
+//! * Opens one socket on loopback to see what the kernel grants; nothing of a running reflector is touched.
+//! * Ends with 78 where `run` would refuse to start, else with 0, whatever there is to mend.
+
+use crate::config::Config;
+use crate::daemon::{mode, socket_options};
+use crate::failure::Failure;
+use crate::findings::{self, Facts, Finding};
+use crate::layers::Layers;
+use crate::settings;
+use crate::shared::read_ring;
+use engine::interfaces::Interface;
+use engine::socket::Socket;
+use engine::{affinity, interfaces};
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use wire::{KeyId, KeyRing};
+
+/// Prints what would run and what could be better.
+///
+/// # Errors
+/// Everything that `run` would refuse, as far as it shows without opening the addresses.
+pub fn run(layers: &Layers, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = Config::read(layers)?;
+    let ring = read_ring(&config)?;
+    let facts = facts(&config)?;
+    for listen in &config.listen {
+        local(*listen, &facts.interfaces)?;
+    }
+    let mut findings = findings::list(&config, &facts);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    findings.extend(settings::unknown_variables(names).into_iter().map(|name| Finding {
+        text: format!("the variable {name} is no setting and has no effect"),
+        mend: String::from("`reflector run --help` lists the variables"),
+    }));
+    out.write_all(report(&config, &ring, &facts, &findings).as_bytes())?;
+    Ok(())
+}
+
+fn facts(config: &Config) -> Result<Facts, Failure> {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let socket = Socket::open(loopback, &socket_options(loopback, config.receive_buffer))
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let cpus = affinity::allowed()?.len();
+    Ok(Facts {
+        granted: socket.granted(),
+        cpus,
+        workers: config.workers.unwrap_or(cpus),
+        ring_mode: mode(&config.keys),
+        interfaces: interfaces::list()?,
+    })
+}
+
+/// Refuses an address that no interface has. All of 127/8 is local without being listed.
+fn local(listen: SocketAddr, interfaces: &[Interface]) -> Result<(), Failure> {
+    let ip = listen.ip();
+    if ip.is_unspecified() || ip.is_loopback() || interfaces.iter().any(|it| it.address == ip) {
+        return Ok(());
+    }
+    let addresses: Vec<String> = interfaces.iter().map(|it| it.address.to_string()).collect();
+    let addresses = addresses.join(", ");
+    Err(Failure::Config(format!(
+        "--listen {listen}: no interface has that address; this host has {addresses}"
+    )))
+}
+
+fn report(config: &Config, ring: &KeyRing, facts: &Facts, findings: &[Finding]) -> String {
+    let mut text = format!("reflector {} would run:\n", env!("CARGO_PKG_VERSION"));
+    // Writing to a String cannot fail, so the results of `write!` say nothing here.
+    for (key, value, origin) in &config.written {
+        let _ = writeln!(text, "  {key:<18} {:<28} {origin}", value.escape_debug().to_string());
+    }
+    let ids: Vec<String> = ring.ids().map(|id: KeyId| id.get().to_string()).collect();
+    let (minting, fingerprint) = (ring.minting().get(), ring.fingerprint());
+    let _ = writeln!(text, "ring {fingerprint:016x}: keys {}, of which {minting} mints", ids.join(", "));
+    let granted = facts.granted;
+    let _ = writeln!(
+        text,
+        "{} workers on {} CPUs, engine {}, {} bytes of receive buffer a socket, GRO {}, GSO {}",
+        facts.workers,
+        facts.cpus,
+        config.engine.as_str(),
+        granted.receive_buffer,
+        on_off(granted.gro),
+        on_off(granted.gso)
+    );
+    if findings.is_empty() {
+        text.push_str("nothing to mend\n");
+    }
+    for finding in findings {
+        let _ = writeln!(text, "to mend: {}\n      by: {}", finding.text, finding.mend);
+    }
+    text
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}

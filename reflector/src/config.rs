@@ -1,0 +1,323 @@
+//! What was typed becomes what is meant, once, with every check.
+//!
+//! * Whoever holds a [`Config`] holds values that are right, as far as they can be judged without the kernel.
+//! * A refusal names the flag, variable, or file and line, and says what would be right.
+
+use crate::failure::Failure;
+use crate::layers::{Layers, Texts};
+use crate::log::Format;
+use crate::rates::Limits;
+use crate::settings::SETTINGS;
+use crate::units;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use wire::Block;
+
+/// Everything that `run` needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Transport addresses to serve: one or two, of different families.
+    pub listen: Vec<SocketAddr>,
+    /// What the world sees instead.
+    pub advertise: Vec<SocketAddr>,
+    /// The ring file.
+    pub keys: PathBuf,
+    /// How datagrams are moved.
+    pub engine: Engine,
+    /// Worker threads; `None`: one per CPU.
+    pub workers: Option<usize>,
+    /// Which worker gets a datagram.
+    pub steer: Steer,
+    /// Destinations and sources opened and closed.
+    pub blocks: Blocks,
+    /// Lifetimes and sizes.
+    pub bounds: Bounds,
+    /// PROBE budget and class rates.
+    pub limits: Limits,
+    /// Transport address of the admin server.
+    pub admin: SocketAddr,
+    /// The longest drain.
+    pub drain_timeout: Duration,
+    /// Datagrams per second below which a drain is over.
+    pub drain_below: u64,
+    /// Bytes wanted for each socket and direction.
+    pub receive_buffer: usize,
+    /// The form of log lines.
+    pub log_format: Format,
+    /// Every setting as written: key, text, origin.
+    pub written: Vec<(String, String, String)>,
+}
+
+impl Config {
+    /// Reads the layers and checks everything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn read(layers: &Layers) -> Result<Config, Failure> {
+        Config::check(&layers.read()?)
+    }
+
+    /// Checks the texts in force.
+    ///
+    /// # Errors
+    /// The first text that is wrong.
+    pub fn check(texts: &Texts) -> Result<Config, Failure> {
+        let listen = listen(texts)?;
+        let config = Config {
+            advertise: advertise(texts, &listen)?,
+            listen,
+            keys: texts.one("keys", "ring.toml (`reflector keygen > ring.toml` makes one)", path)?,
+            engine: texts.one("engine", "auto", |text| {
+                let known = matches!(text, "auto" | "mio");
+                known.then_some(Engine::Mio).ok_or_else(|| String::from("expected auto or mio"))
+            })?,
+            workers: texts.one("workers", "auto", workers)?,
+            steer: texts.one("steer", "cpu", steer)?,
+            blocks: Blocks::check(texts)?,
+            bounds: Bounds::check(texts)?,
+            limits: limits(texts)?,
+            admin: texts.one("admin", "127.0.0.1:9464", address)?,
+            drain_timeout: texts.one("drain-timeout", "30s", drain_timeout)?,
+            drain_below: texts.one("drain-below", "100", |text| {
+                units::count(text).ok_or_else(|| String::from("expected datagrams per second such as 100"))
+            })?,
+            receive_buffer: texts.one("receive-buffer", "4MiB", receive_buffer)?,
+            log_format: texts.one("log-format", "text", |text| match text {
+                "text" => Ok(Format::Text),
+                "json" => Ok(Format::Json),
+                _ => Err(String::from("expected text or json")),
+            })?,
+            written: written(texts),
+        };
+        match config.listen.is_empty() {
+            true => Err(texts.refuse("listen", "0.0.0.0:3478")),
+            false => Ok(config),
+        }
+    }
+
+    /// The settings that differ from `other` and do not follow a reload.
+    pub fn fixed_differences(&self, other: &Config) -> Vec<&'static str> {
+        let of = |config: &Config, key: &str| -> Vec<String> {
+            config.written.iter().filter(|(it, ..)| it == key).map(|(_, text, _)| text.clone()).collect()
+        };
+        let fixed = SETTINGS.iter().filter(|setting| !setting.reloads).map(|setting| setting.key);
+        fixed.filter(|key| of(self, key) != of(other, key)).collect()
+    }
+}
+
+/// An engine that moves datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// epoll, recvmmsg, sendmmsg.
+    Mio,
+}
+
+impl Engine {
+    /// The word of flags and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Mio => "mio",
+        }
+    }
+}
+
+/// Which worker gets a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steer {
+    /// That of the CPU on which it arrived.
+    Cpu,
+    /// Chosen by the kernel from the two transport addresses.
+    Hash,
+}
+
+impl Steer {
+    /// The word of flags and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Steer::Cpu => "cpu",
+            Steer::Hash => "hash",
+        }
+    }
+}
+
+/// Destinations and sources that the operator opens and closes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    /// Special-purpose blocks opened.
+    pub allow_destination: Vec<Block>,
+    /// Destinations closed.
+    pub deny_destination: Vec<Block>,
+    /// Sources closed.
+    pub deny_source: Vec<Block>,
+}
+
+impl Blocks {
+    /// Checks the three lists.
+    ///
+    /// # Errors
+    /// A text that is no CIDR block.
+    pub fn check(texts: &Texts) -> Result<Blocks, Failure> {
+        let block = |text: &str| text.parse::<Block>().map_err(|error| error.to_string());
+        Ok(Blocks {
+            allow_destination: texts.all("allow-destination", block)?,
+            deny_destination: texts.all("deny-destination", block)?,
+            deny_source: texts.all("deny-source", block)?,
+        })
+    }
+}
+
+/// Lifetimes and sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Seconds that a renewed capability lives.
+    pub answer_lifetime_s: u32,
+    /// Seconds that a contact ticket lives.
+    pub ticket_lifetime_s: u32,
+    /// Bytes of the longest datagram.
+    pub max_datagram: usize,
+}
+
+impl Bounds {
+    /// Checks lifetimes and sizes.
+    ///
+    /// # Errors
+    /// A text that is no whole number of seconds or bytes in the range that wire.md gives.
+    pub fn check(texts: &Texts) -> Result<Bounds, Failure> {
+        Ok(Bounds {
+            answer_lifetime_s: texts.one("answer-lifetime", "300s", |text| lifetime_s(text, 10..=540))?,
+            ticket_lifetime_s: texts.one("ticket-lifetime", "120s", |text| lifetime_s(text, 10..=120))?,
+            max_datagram: texts.one("max-datagram", "1472", |text| {
+                size(text, 64..=65_507).ok_or_else(|| String::from("expected bytes from 64 to 65507"))
+            })?,
+        })
+    }
+}
+
+/// The addresses of `--listen`: none, or one or two of different families.
+///
+/// # Errors
+/// A text that is no transport address, an address that no socket can serve, two of one family.
+pub fn listen(texts: &Texts) -> Result<Vec<SocketAddr>, Failure> {
+    let listen = texts.all("listen", |text| {
+        let listen = address(text)?;
+        let ip = listen.ip();
+        let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        if ip.is_multicast() || mapped || ip == IpAddr::from([255; 4]) {
+            return Err(String::from("expected a unicast or wildcard address, IPv4 written as IPv4"));
+        }
+        Ok(listen)
+    })?;
+    one_per_family(texts, "listen", &listen)?;
+    Ok(listen)
+}
+
+/// The addresses of `--advertise`.
+///
+/// # Errors
+/// As for [`listen`]; also a wildcard, port 0, or a family that is not listened on.
+pub fn advertise(texts: &Texts, listen: &[SocketAddr]) -> Result<Vec<SocketAddr>, Failure> {
+    let advertise = texts.all("advertise", |text| {
+        let advertise = address(text)?;
+        if advertise.ip().is_unspecified() || advertise.ip().is_multicast() || advertise.port() == 0 {
+            return Err(String::from("expected the one address and port that the world sends to"));
+        }
+        if !listen.iter().any(|it| it.is_ipv4() == advertise.is_ipv4()) {
+            return Err(String::from("expected a --listen of the same family beside it"));
+        }
+        Ok(advertise)
+    })?;
+    one_per_family(texts, "advertise", &advertise)?;
+    Ok(advertise)
+}
+
+fn one_per_family(texts: &Texts, key: &str, addresses: &[SocketAddr]) -> Result<(), Failure> {
+    let v4 = addresses.iter().filter(|it| it.is_ipv4()).count();
+    if v4 > 1 || addresses.len() - v4 > 1 {
+        let right = "at most one IPv4 and one IPv6 address; a reflector is one transport address per family";
+        return Err(texts.refuse(key, right));
+    }
+    Ok(())
+}
+
+fn limits(texts: &Texts) -> Result<Limits, Failure> {
+    let probe_budget = texts.one("probe-budget", "4000", |text| {
+        let per_s = units::count(text).filter(|n| (1..=100_000_000).contains(n));
+        per_s.ok_or_else(|| String::from("expected PROBEs per second, 1..=100M"))
+    })?;
+    let mut limits = Limits::new(probe_budget);
+    for (class, raw) in &texts.classes {
+        let rate = units::rate_bytes_s(&raw.text)
+            .filter(|rate| *rate <= MAX_RATE_BYTES_S)
+            .ok_or_else(|| raw.refuse("rate", "expected a rate from 8bps to 1000Gbps such as 5Mbps"))?;
+        limits.limit_class(*class, rate);
+    }
+    Ok(limits)
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        String::from(
+            "expected ADDR:PORT such as 203.0.113.7:3478 or [2001:db8::7]:3478 (an address, not a name)",
+        )
+    })
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err(String::from("expected the path of a file")) } else { Ok(PathBuf::from(text)) }
+}
+
+fn workers(text: &str) -> Result<Option<usize>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let number = units::count(text).and_then(|number| usize::try_from(number).ok());
+    let number = number.filter(|number| (1..=MAX_WORKERS).contains(number));
+    number.map(Some).ok_or_else(|| format!("expected auto or a number of threads from 1 to {MAX_WORKERS}"))
+}
+
+fn steer(text: &str) -> Result<Steer, String> {
+    match text {
+        "cpu" => Ok(Steer::Cpu),
+        "hash" => Ok(Steer::Hash),
+        _ => Err(String::from("expected cpu or hash")),
+    }
+}
+
+fn drain_timeout(text: &str) -> Result<Duration, String> {
+    let time = units::time(text).filter(|time| *time <= Duration::from_hours(1));
+    time.ok_or_else(|| String::from("expected a time from 0s to 1h such as 30s"))
+}
+
+fn receive_buffer(text: &str) -> Result<usize, String> {
+    size(text, 4 << 10..=1 << 30).ok_or_else(|| String::from("expected bytes from 4KiB to 1GiB such as 4MiB"))
+}
+
+fn lifetime_s(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
+    let right = || format!("expected whole seconds from {}s to {}s", range.start(), range.end());
+    let time = units::time(text).filter(|time| time.subsec_nanos() == 0).ok_or_else(right)?;
+    let in_range = range.contains(&time.as_secs());
+    in_range.then_some(time.as_secs()).and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(right)
+}
+
+fn size(text: &str, range: RangeInclusive<usize>) -> Option<usize> {
+    let bytes = units::bytes(text).and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.filter(|bytes| range.contains(bytes))
+}
+
+fn written(texts: &Texts) -> Vec<(String, String, String)> {
+    let settings = SETTINGS.iter().flat_map(|setting| {
+        let raws = texts.by_key.get(setting.key).map(Vec::as_slice).unwrap_or_default();
+        raws.iter().map(|raw| (String::from(setting.key), raw.text.clone(), raw.origin.to_string()))
+    });
+    let classes = texts
+        .classes
+        .iter()
+        .map(|(class, raw)| (format!("class.{class}.rate"), raw.text.clone(), raw.origin.to_string()));
+    settings.chain(classes).collect()
+}
+
+/// Threads that a reuseport group and its steering program are made for at most.
+pub const MAX_WORKERS: usize = 256;
+const MAX_RATE_BYTES_S: u64 = 1_000_000_000_000 / 8;

@@ -1,0 +1,292 @@
+//! The control loop: signals, the clock, the host's addresses, the drain, and the admin server beside them.
+//!
+//! * One thread; nothing here is ever waited for by a worker.
+//! * SIGHUP reloads, SIGTERM drains and ends with 0, a second SIGTERM ends the drain, SIGINT ends with 130.
+//! * A worker that ends by itself ends the process: half a reflector would lose half of the datagrams.
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::counters::{Counts, Event};
+use crate::daemon::Ended;
+use crate::failure::Failure;
+use crate::layers::Layers;
+use crate::log::Gate;
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::shared::{Retired, Rules, Shared};
+use crate::status::{Status, WorkerView};
+use arc_swap::ArcSwap;
+use engine::clock::{self, Clock};
+use engine::interfaces::{self, Interface};
+use engine::socket::Granted;
+use sd_notify::NotifyState;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::MissedTickBehavior;
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Control {
+    /// Where the configuration is read from.
+    pub layers: Layers,
+    /// What is in force.
+    pub config: Config,
+    /// The gate of log lines.
+    pub gate: Arc<Gate>,
+    /// What the admin server shows.
+    pub status: Arc<Status>,
+    /// What workers read.
+    pub shared: Arc<Shared>,
+    /// What workers count.
+    pub views: Arc<[WorkerView]>,
+    /// Real addresses of the sockets.
+    pub listening: Vec<SocketAddr>,
+    /// Addresses of this host when they were last asked for.
+    pub interfaces: Vec<Interface>,
+    /// What every socket got.
+    pub granted: Granted,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Control {
+    /// Runs until a signal or a failure.
+    ///
+    /// # Errors
+    /// A worker that ended, an admin server that ended, SIGINT.
+    pub async fn run(
+        &mut self,
+        admin: std::net::TcpListener,
+        mut endings: UnboundedReceiver<Ended>,
+    ) -> Result<(), Failure> {
+        let mut reload = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let admin_address = admin.local_addr()?;
+        let config = Arc::new(ArcSwap::from_pointee(self.config.clone()));
+        let mut server = tokio::spawn(serve(tokio::net::TcpListener::from_std(admin)?, self.admin(&config)));
+        let mut state = State::default();
+        let mut second = tokio::time::interval(SECOND);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.announce(admin_address);
+        loop {
+            tokio::select! {
+                _ = second.tick() => {
+                    self.each_second(&mut state);
+                    if state.drain.as_mut().is_some_and(|drain| drain.is_over(received(&self.views), &self.config)) {
+                        break;
+                    }
+                }
+                _ = reload.recv() => self.reload(&mut state, &config),
+                _ = terminate.recv() => {
+                    if state.drain.is_some() || self.config.drain_timeout.is_zero() {
+                        break;
+                    }
+                    state.drain = Some(self.begin_drain());
+                    second.reset();
+                }
+                _ = interrupt.recv() => return Err(Failure::Interrupted),
+                Some(ended) = endings.recv() => return Err(failure_of(ended)),
+                ended = &mut server => return Err(server_failure(ended)),
+            }
+        }
+        self.gate.report(state.swallowed_said);
+        Ok(())
+    }
+
+    /// The last line, once no worker runs any more: what was served.
+    pub fn farewell(&self) {
+        self.gate.disarm();
+        let mut counts = Counts::new();
+        self.views.iter().for_each(|view| counts.sum(&view.cells.read()));
+        tracing::info!(
+            received = counts.datagrams(Event::Received),
+            relayed = counts.datagrams(Event::Relayed),
+            observed = counts.datagrams(Event::Observed),
+            dropped = counts.dropped(),
+            send_errors = counts.unsent(),
+            "stopped"
+        );
+    }
+
+    fn admin(&self, config: &Arc<ArcSwap<Config>>) -> Admin {
+        let metrics = Metrics {
+            engine: self.config.engine.as_str(),
+            shared: Arc::clone(&self.shared),
+            status: Arc::clone(&self.status),
+            gate: Arc::clone(&self.gate),
+            workers: Arc::clone(&self.views),
+        };
+        Admin::new(metrics, Arc::clone(config), self.listening.clone())
+    }
+
+    /// Everything runs: says so to whoever started this, and to the log in one line that programs read.
+    fn announce(&self, admin: SocketAddr) {
+        self.status.set_ready(true);
+        notify(&[NotifyState::Ready]);
+        let rules = self.shared.rules().load();
+        let listen: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            listen = listen.join(","),
+            admin = %admin,
+            workers = self.views.len(),
+            engine = self.config.engine.as_str(),
+            steer = self.config.steer.as_str(),
+            receive_buffer_bytes = self.granted.receive_buffer,
+            gro = self.granted.gro,
+            gso = self.granted.gso,
+            ring = format!("{:016x}", rules.ring.fingerprint()),
+            minting_key = rules.ring.minting().get(),
+            version = env!("CARGO_PKG_VERSION"),
+            "ready"
+        );
+        self.gate.arm();
+    }
+
+    fn each_second(&mut self, state: &mut State) {
+        state.seconds += 1;
+        self.clock.read(clock::realtime_ns(), clock::boot_ns());
+        self.shared.set_offset_ns(self.clock.offset_ns());
+        let disagreement_ns = self.clock.disagreement_ns();
+        self.status.set_disagreement_ns(disagreement_ns);
+        if disagreement_ns.abs() > ALARM_NS && state.seconds >= state.alarm_at {
+            state.alarm_at = state.seconds + ALARM_EVERY_S;
+            tracing::warn!(
+                disagreement_ms = disagreement_ns / 1_000_000,
+                "the system clock jumped; capabilities are judged by a clock that follows backwards by 1 s per minute"
+            );
+        }
+        if state.seconds.is_multiple_of(INTERFACES_EVERY_S) {
+            self.refresh_interfaces(state);
+        }
+        state.retired.free();
+        state.swallowed_said = self.gate.report(state.swallowed_said);
+    }
+
+    /// Own addresses and broadcasts follow the host's interfaces.
+    fn refresh_interfaces(&mut self, state: &mut State) {
+        match interfaces::list() {
+            Ok(interfaces) => self.interfaces = interfaces,
+            Err(error) => {
+                tracing::warn!(%error, "the host's addresses cannot be listed; those known stay in force");
+                return;
+            }
+        }
+        let running = self.shared.rules().load_full();
+        let rules = Rules::new(&self.config, running.ring.clone(), &self.listening, &self.interfaces);
+        if !rules.same_as(&running) {
+            tracing::info!(own = rules.policy.own.len(), "the host's addresses changed");
+            state.retired.replace(&self.shared, rules);
+        }
+    }
+
+    fn reload(&mut self, state: &mut State, shown: &ArcSwap<Config>) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+        match Reload::read(&self.layers, &self.config, &self.listening, &self.interfaces) {
+            Ok(Reload { config, rules, waiting }) => {
+                tracing::info!(
+                    ring = format!("{:016x}", rules.ring.fingerprint()),
+                    minting_key = rules.ring.minting().get(),
+                    "reloaded"
+                );
+                if !waiting.is_empty() {
+                    tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
+                }
+                state.retired.replace(&self.shared, rules);
+                shown.store(Arc::new(config.clone()));
+                self.config = config;
+                self.status.note_reload(Some(clock::unix_s(self.clock.offset_ns(), clock::boot_ns())));
+            }
+            Err(failure) => {
+                tracing::error!(reason = %failure, "reload refused; the old ring and policy stay in force");
+                self.status.note_reload(None);
+            }
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    fn begin_drain(&self) -> Drain {
+        self.status.set_ready(false);
+        notify(&[NotifyState::Stopping]);
+        let (timeout, below) = (self.config.drain_timeout, self.config.drain_below);
+        tracing::info!(timeout_s = timeout.as_secs(), below, "draining");
+        let now = Instant::now();
+        Drain { ends_at: now + timeout, looked_at: now, received: received(&self.views) }
+    }
+}
+
+/// What the loop remembers between its turns.
+#[derive(Debug, Default)]
+struct State {
+    retired: Retired,
+    drain: Option<Drain>,
+    seconds: u64,
+    alarm_at: u64,
+    swallowed_said: u64,
+}
+
+/// A drain that has begun.
+#[derive(Debug)]
+struct Drain {
+    ends_at: Instant,
+    looked_at: Instant,
+    received: u64,
+}
+
+impl Drain {
+    /// Looks again, a second later: over when time is up or traffic has gone elsewhere.
+    fn is_over(&mut self, received: u64, config: &Config) -> bool {
+        let now = Instant::now();
+        let elapsed_ms = u64::try_from((now - self.looked_at).as_millis()).unwrap_or(u64::MAX);
+        if elapsed_ms < 500 {
+            return false;
+        }
+        let datagrams = received.saturating_sub(self.received);
+        let few = datagrams.saturating_mul(1_000) < config.drain_below.saturating_mul(elapsed_ms);
+        (self.looked_at, self.received) = (now, received);
+        few || now >= self.ends_at
+    }
+}
+
+async fn serve(listener: tokio::net::TcpListener, admin: Admin) -> std::io::Result<()> {
+    axum::serve(listener, admin.router()).await
+}
+
+fn received(views: &[WorkerView]) -> u64 {
+    views.iter().map(|view| view.cells.read().datagrams(Event::Received)).sum()
+}
+
+/// The failure that a worker's end is.
+pub fn failure_of(ended: Ended) -> Failure {
+    let why = ended.outcome.err().unwrap_or_else(|| String::from("it stopped without being asked"));
+    Failure::Runtime(format!("worker {} ended: {}", ended.worker, why))
+}
+
+fn server_failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Failure {
+    let why = match ended {
+        Ok(Ok(())) => String::from("it stopped without being asked"),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Failure::Runtime(format!("the admin server ended: {why}"))
+}
+
+/// Tells systemd; without it there is nobody to tell, and the reflector runs as well.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd was not told of the state");
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How often the host's addresses are asked for, s.
+const INTERFACES_EVERY_S: u64 = 5;
+/// A disagreement of clocks beyond this is worth a line, ns.
+const ALARM_NS: i64 = 1_000_000_000;
+/// One such line in this many seconds.
+const ALARM_EVERY_S: u64 = 60;

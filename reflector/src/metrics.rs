@@ -1,0 +1,222 @@
+//! The metrics page: what the cells, the rules, the status and the kernel say, put together at scrape.
+//!
+//! * A scrape reads cells; no worker notices. Nothing is kept between scrapes.
+//! * Labels are bounded: worker, path, reason, error, key, family. Never an address, never a user.
+//! * Every combination is there from the start, with zeros.
+
+use crate::counters::{Counts, Event};
+use crate::log::Gate;
+use crate::process::{self, Process};
+use crate::shared::Shared;
+use crate::status::{Status, WorkerView};
+use engine::SendError;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+use std::sync::Arc;
+use wire::Reason;
+
+/// Where the figures come from.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The engine's name.
+    pub engine: &'static str,
+    /// Rules in force.
+    pub shared: Arc<Shared>,
+    /// The daemon's state.
+    pub status: Arc<Status>,
+    /// Log lines swallowed.
+    pub gate: Arc<Gate>,
+    /// The workers.
+    pub workers: Arc<[WorkerView]>,
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let workers: Vec<(String, Counts)> =
+            self.workers.iter().enumerate().map(|(id, view)| (id.to_string(), view.cells.read())).collect();
+        let mut page = Page(encoder);
+        traffic(&mut page, &workers)?;
+        refusals(&mut page, &workers)?;
+        sockets(&mut page, &workers)?;
+        self.workers(&mut page)?;
+        self.rules(&mut page, &workers)?;
+        self.daemon(&mut page)?;
+        process(&mut page, &Process::read())
+    }
+}
+
+impl Metrics {
+    fn workers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let threads = self.workers.iter().enumerate().map(|(id, view)| {
+            let busy_s = view.thread.get().map_or(0.0, |thread| process::thread_busy_s(*thread));
+            ([("worker", id.to_string())], busy_s)
+        });
+        page.counters("reflector_worker_busy_seconds", "CPU time of a worker's thread.", threads)?;
+        let buffers = self.workers.iter().enumerate().flat_map(|(id, view)| {
+            let labels =
+                move |family: &'static str| [("worker", id.to_string()), ("family", String::from(family))];
+            view.receive_buffers.iter().map(move |(family, bytes)| (labels(family), *bytes as u64))
+        });
+        page.gauges("reflector_socket_receive_buffer_bytes", "Receive buffer granted by the kernel.", buffers)
+    }
+
+    fn rules(&self, page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+        let keys = (0..16_u8).map(|id| {
+            let datagrams: u64 = workers.iter().map(|(_, counts)| counts.key(id)).sum();
+            ([("key", id.to_string())], datagrams)
+        });
+        let help = "Datagrams accepted for relaying by key; a key that counts no more may go.";
+        page.counters("reflector_key_datagrams", help, keys)?;
+        let rules = self.shared.rules().load();
+        let labels = [
+            ("minting_key", rules.ring.minting().get().to_string()),
+            ("fingerprint", format!("{:016x}", rules.ring.fingerprint())),
+        ];
+        page.info("reflector_ring", "The ring in force.", &labels)?;
+        let help = "Unix time at which the ring in force was read.";
+        page.gauge("reflector_ring_reload_timestamp_seconds", help, &self.status.ring_read_at_s())?;
+        let (done, failed) = self.status.reloads();
+        let reloads = [([("outcome", "success")], done), ([("outcome", "failure")], failed)];
+        page.counters("reflector_reloads", "Reloads by SIGHUP; after a failure the old rules stay.", reloads)
+    }
+
+    fn daemon(&self, page: &mut Page<'_>) -> fmt::Result {
+        #[allow(clippy::cast_precision_loss)] // Nanoseconds of disagreement need no 53 bits.
+        let disagreement_s = self.status.disagreement_ns() as f64 / 1e9;
+        let help = "How far the system clock is behind the clock in use; negative: ahead.";
+        page.gauge("reflector_clock_disagreement_seconds", help, &disagreement_s)?;
+        let ready = u64::from(self.status.is_ready());
+        page.gauge("reflector_ready", "1 while traffic is wanted here, 0 while draining.", &ready)?;
+        let swallowed = self.gate.swallowed();
+        page.counter("reflector_log_lines_swallowed", "Log lines beyond ten a second.", &swallowed)?;
+        let labels = [("version", env!("CARGO_PKG_VERSION")), ("engine", self.engine)];
+        page.info("reflector_build", "The program that runs.", &labels)
+    }
+}
+
+fn traffic(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+    let events = [
+        (Event::Received, "received", "Datagrams taken from sockets.", "Their UDP payload."),
+        (Event::Relayed, "relayed", "SENDs that left as DATA.", "Their UDP payload."),
+        (Event::Observed, "observed", "PROBEs answered.", "Their UDP payload."),
+    ];
+    for (event, name, datagrams_help, bytes_help) in events {
+        let rows = |read: fn(&Counts, Event) -> u64| {
+            workers.iter().map(move |(id, counts)| (at(id), read(counts, event))).collect::<Vec<_>>()
+        };
+        let datagrams = format!("reflector_{name}_datagrams");
+        page.counters(&datagrams, datagrams_help, rows(Counts::datagrams))?;
+        page.counters(&format!("reflector_{name}_bytes"), bytes_help, rows(Counts::bytes))?;
+    }
+    Ok(())
+}
+
+fn refusals(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+    let dropped = |read: fn(&Counts, Event) -> u64| {
+        let row = |reason: Reason| {
+            workers.iter().map(move |(id, counts)| {
+                let [path, worker] = at(id);
+                ([path, worker, ("reason", reason.as_str())], read(counts, Event::Dropped(reason)))
+            })
+        };
+        Reason::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
+    };
+    let help = "Datagrams refused, by the first check that failed.";
+    page.counters("reflector_dropped_datagrams", help, dropped(Counts::datagrams))?;
+    page.counters("reflector_dropped_bytes", "UDP payload of datagrams refused.", dropped(Counts::bytes))?;
+    let unsent = |read: fn(&Counts, Event) -> u64| {
+        let row = |error: SendError| {
+            workers.iter().map(move |(id, counts)| {
+                let [path, worker] = at(id);
+                ([path, worker, ("error", error.as_str())], read(counts, Event::Unsent(error)))
+            })
+        };
+        SendError::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
+    };
+    let help = "Datagrams accepted that the kernel did not send, by its error.";
+    page.counters("reflector_send_errors", help, unsent(Counts::datagrams))?;
+    page.counters("reflector_send_error_bytes", "UDP payload of datagrams not sent.", unsent(Counts::bytes))
+}
+
+fn sockets(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+    let overflows = workers.iter().map(|(id, counts)| ([("worker", id.as_str())], counts.overflows()));
+    let help = "Datagrams that the kernel dropped because a receive queue was full (SO_RXQ_OVFL).";
+    page.counters("reflector_socket_overflows", help, overflows)?;
+    let mut encoder = page.0.encode_descriptor(
+        "reflector_batch_datagrams",
+        "Datagrams per batch.",
+        None,
+        MetricType::Histogram,
+    )?;
+    for (id, counts) in workers {
+        let (buckets, datagrams) = counts.batches();
+        let batches = buckets.iter().map(|(_, batches)| batches).sum();
+        #[allow(clippy::cast_precision_loss)] // A metric is a float.
+        let sum = datagrams as f64;
+        let labels = [("worker", id.as_str())];
+        encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, batches, &buckets, None)?;
+    }
+    Ok(())
+}
+
+fn process(page: &mut Page<'_>, process: &Process) -> fmt::Result {
+    page.counter("process_cpu_seconds", "User and system time.", &process.cpu_s)?;
+    page.gauge("process_start_time_seconds", "Unix time of the start.", &process.start_time_s)?;
+    let gauges = [
+        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
+        ("process_virtual_memory_bytes", "Mapped memory.", process.virtual_bytes),
+        ("process_threads", "Threads.", process.threads),
+        ("process_open_fds", "Open descriptors.", process.open_fds),
+        ("process_max_fds", "Descriptors that may be open.", process.max_fds),
+    ];
+    gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &value))
+}
+
+fn at(worker: &str) -> [(&'static str, &str); 2] {
+    [("path", "socket"), ("worker", worker)]
+}
+
+/// The page being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in rows {
+            encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: &impl EncodeCounterValue) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        rows.into_iter().try_for_each(|(labels, value)| encoder.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
+    }
+}

@@ -1,0 +1,126 @@
+//! Signals and the admin pages: readiness, drain, and what `/config` shows.
+
+use crate::daemon::{Folder, PATIENCE, Reflector, program};
+use crate::protocol::probe;
+use crate::traffic::Endpoint;
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+#[test]
+fn a_drain_goes_on_serving_until_traffic_has_gone() {
+    let mut reflector = Reflector::start(&["--drain-below", "50"]);
+    let endpoint = Endpoint::new("127.0.0.1:0", &reflector);
+    assert_eq!((reflector.get("/readyz").0, reflector.get("/livez").0), (200, 200));
+    reflector.signal("TERM");
+    reflector.wait_for_line("draining");
+    // Three seconds of some 300 datagrams a second, every one of them answered; then nothing more.
+    for _ in 0..900 {
+        endpoint.fence();
+        sleep(Duration::from_millis(3));
+    }
+    assert_eq!(reflector.get("/readyz"), (503, "draining\n".to_owned()));
+    assert_eq!(reflector.metrics().sum("reflector_ready", &[]), 0);
+    assert_eq!(reflector.exit_code(), Some(0));
+    assert_eq!(reflector.wait_for_line("stopped")["observed"], 900);
+}
+
+#[test]
+fn a_drain_ends_when_its_time_is_up_or_at_the_second_signal() {
+    for (flags, signals) in [
+        (&["--drain-timeout", "1s"][..], 1),
+        (&["--drain-timeout", "1h"], 2),
+        (&["--drain-timeout", "0s"], 1),
+    ] {
+        let mut reflector = Reflector::start(&[&["--drain-below", "1"], flags].concat());
+        let endpoint = Endpoint::new("127.0.0.1:0", &reflector);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // The last one may come when nobody is there any more.
+                    let _ = endpoint.socket.send_to(&probe(b""), reflector.address());
+                    sleep(Duration::from_millis(1));
+                }
+            });
+            for number in 0..signals {
+                reflector.signal("TERM");
+                if number + 1 < signals {
+                    sleep(Duration::from_millis(1_500));
+                    assert_eq!(reflector.get("/readyz").0, 503, "an hour is not over yet");
+                }
+            }
+            let mut log = String::new();
+            while !log.contains("stopped") {
+                sleep(Duration::from_millis(5));
+                log = reflector.log();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(reflector.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn systemd_is_told_of_every_state() {
+    let folder = Folder::new();
+    let path = folder.path.join("notify");
+    let listener = UnixDatagram::bind(&path).unwrap();
+    listener.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 200];
+    let mut told = || {
+        let length = listener.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let mut command = program();
+    command.env("NOTIFY_SOCKET", &path);
+    let reflector = Reflector::start_by(command, folder, &["--listen", "127.0.0.1:0", "--workers", "1"]);
+    assert!(told().contains("READY=1"));
+    reflector.signal("HUP");
+    let reloading = told();
+    assert!(reloading.contains("RELOADING=1") && reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    assert!(told().contains("READY=1"));
+    reflector.signal("TERM");
+    assert!(told().contains("STOPPING=1"));
+}
+
+#[test]
+fn an_interrupt_ends_with_130() {
+    let mut reflector = Reflector::start(&[]);
+    reflector.signal("INT");
+    assert_eq!(reflector.exit_code(), Some(130));
+}
+
+#[test]
+fn config_shows_settings_and_their_origin_and_no_secret() {
+    let reflector = Reflector::start(&["--deny-source", "10.0.0.0/8"]);
+    let (status, body) = reflector.get("/config");
+    assert_eq!(status, 200);
+    let secret = reflector.key.toml();
+    let secret = secret.split('"').nth(1).unwrap();
+    for page in [&body, &reflector.get("/metrics").1, &reflector.log()] {
+        assert!(!page.contains(secret), "a secret was shown");
+    }
+    let config: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(config["ring"]["keys"], serde_json::json!([7]));
+    assert_eq!(config["ring"]["secrets"], "redacted");
+    assert_eq!(config["listening"][0], reflector.address().to_string());
+    let settings = config["settings"].as_array().unwrap();
+    let has = |key: &str, value: &str, from: &str| {
+        settings.iter().any(|it| it["key"] == key && it["value"] == value && it["from"] == from)
+    };
+    assert!(has("deny-source", "10.0.0.0/8", "flag") && has("probe-budget", "4000", "default"));
+    assert_eq!(reflector.get("/secrets").0, 404);
+}
+
+#[test]
+fn the_ready_line_says_what_runs() {
+    let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "2", "--steer", "hash"]);
+    let ready = &reflector.ready;
+    assert_eq!((ready["workers"].as_u64(), ready["steer"].as_str()), (Some(2), Some("hash")));
+    assert_eq!((ready["engine"].as_str(), ready["minting_key"].as_u64()), (Some("mio"), Some(7)));
+    assert!(ready["receive_buffer_bytes"].as_u64().unwrap() > 0);
+    assert!(ready["gro"].is_boolean() && ready["gso"].is_boolean());
+    assert_eq!(ready["ring"].as_str().unwrap().len(), 16);
+}

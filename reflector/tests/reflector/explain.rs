@@ -1,0 +1,88 @@
+//! `explain` names the reason that the daemon would count, for every case of the test vectors and every reason.
+
+use crate::daemon::{Folder, program};
+use serde_json::Value;
+
+fn vectors() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vectors/header.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field].as_str().unwrap()
+}
+
+/// `address port` as the vectors write it.
+fn socket(case: &Value, field: &str) -> String {
+    let (address, port) = text(case, field).split_once(' ').unwrap();
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+#[test]
+fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
+    let vectors = vectors();
+    let folder = Folder::new();
+    let ring: String = vectors["ring"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| format!("[[key]]\nid = {}\nsecret = {}\n", key["id"], key["secret"]))
+        .collect();
+    folder.write("ring.toml", &ring);
+    let mut seen = std::collections::BTreeSet::new();
+    for case in vectors["cases"].as_array().unwrap() {
+        let verdict = text(case, "verdict");
+        let now = case["now"].to_string();
+        let mut command = program();
+        command.current_dir(&folder.path).args(["explain", text(case, "datagram"), "--keys", "ring.toml"]);
+        command.args(["--source", &socket(case, "source"), "--now", &now]);
+        for block in case["allow"].as_array().unwrap() {
+            command.args(["--allow-destination", block.as_str().unwrap()]);
+        }
+        // One run of the program for each kind of verdict keeps the test short.
+        let number = case["name"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+        if !seen.insert((verdict.to_owned(), number.len() > 1)) && number != "0" {
+            continue;
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{case}: {output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        let failed: Vec<&str> = said
+            .lines()
+            .filter(|line| line.split_whitespace().nth(1) == Some("FAILED"))
+            .map(|line| line.split_whitespace().next().unwrap())
+            .collect();
+        match verdict.strip_prefix("drop ") {
+            Some(reason) => {
+                assert_eq!(failed, [reason], "{case}\n{said}");
+                assert!(said.contains(&format!("dropped: {reason}")), "{said}");
+            }
+            None => {
+                assert!(failed.is_empty() && !said.contains("not reached"), "{case}\n{said}");
+                assert!(said.contains(&text(case, "emitted")[..64]), "{case}\n{said}");
+            }
+        }
+    }
+    assert!(seen.len() > 8, "the vectors have a case of nearly every verdict: {seen:?}");
+}
+
+#[test]
+fn a_malformed_question_is_one_line() {
+    let folder = Folder::new();
+    folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
+    for (arguments, words) in [
+        (&["xyz", "--source", "1.2.3.4:5", "--keys", "ring.toml"][..], "HEX xyz"),
+        (&["00", "--source", "1.2.3.4", "--keys", "ring.toml"], "--source 1.2.3.4"),
+        (&["00", "--source", "1.2.3.4:5", "--keys", "none.toml"], "--keys none.toml"),
+        (&["00", "--source", "1.2.3.4:5"], "--keys"),
+        (&["00", "--source", "1.2.3.4:5", "--keys", "ring.toml", "--deny-source", "x"], "--deny-source x"),
+    ] {
+        let output = program().current_dir(&folder.path).arg("explain").args(arguments).output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(line.lines().count() == 1 && line.contains(words), "{line}");
+        assert!([2, 78].contains(&output.status.code().unwrap()));
+    }
+    let denied = ["00", "--source", "1.2.3.4:5", "--keys", "ring.toml", "--deny-source", "1.2.3.0/24"];
+    let output = program().current_dir(&folder.path).arg("explain").args(denied).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("dropped: denied"));
+}

@@ -1,0 +1,80 @@
+//! A client that knows nothing but the document: every byte that a reflector answers is as it says.
+
+use crate::daemon::Reflector;
+use crate::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
+use crate::traffic::{Endpoint, settled};
+
+#[test]
+fn an_independent_client_probes_mints_relays_and_answers() {
+    let reflector = Reflector::start(&[]);
+    let key = reflector.key;
+    let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
+
+    // Every byte of a PROBE's header but the first is ignored; the payload comes back.
+    let mut asked = probe(b"who am I?");
+    asked[1..32].fill(0xee);
+    for (endpoint, asked) in [(&alice, probe(b"who am I?")), (&bob, asked)] {
+        endpoint.send(&asked);
+        let answer = endpoint.receive();
+        let until = expires(&answer);
+        assert_eq!((answer.len(), answer[0], answer[1]), (asked.len(), OBSERVED, key.id));
+        assert_eq!(peer(&answer), endpoint.address);
+        assert!((now_s() + 118..=now_s() + 121).contains(&until), "a ticket lives 120 s");
+        assert_eq!(answer[24..32], key.ticket(until, endpoint.address));
+        assert_eq!(answer[32..], *b"who am I?");
+    }
+
+    // 250 s are more than half of the answer lifetime, so the header is swapped and nothing else.
+    let until = now_s() + 250;
+    let sent = [&key.send_header(3, until, alice.address, bob.address)[..], b"hello"].concat();
+    alice.send(&sent);
+    let data = bob.receive();
+    assert_eq!((data.len(), data[0], data[1]), (sent.len(), DATA, 0x30 | key.id));
+    assert_eq!((peer(&data), expires(&data)), (alice.address, until));
+    assert_eq!(data[24..], sent[24..]);
+
+    // Who receives can answer: byte 0 from DATA to SEND, and the rest as it came.
+    let mut answer = data.clone();
+    answer[0] = SEND;
+    answer.truncate(32);
+    answer.extend(b"hello yourself");
+    bob.send(&answer);
+    let back = alice.receive();
+    assert_eq!((back[0], peer(&back), &back[24..]), (DATA, bob.address, &answer[24..]));
+
+    // 100 s are less than half: the right to answer starts anew, under the same class and key.
+    alice.send(&key.send_header(3, now_s() + 100, alice.address, bob.address));
+    let renewed = bob.receive();
+    let until = expires(&renewed);
+    assert!((now_s() + 298..=now_s() + 301).contains(&until), "an answer lives 300 s");
+    assert_eq!(renewed[1], 0x30 | key.id);
+    assert_eq!(renewed[24..32], key.capability(0x30 | key.id, until, alice.address, bob.address));
+}
+
+#[test]
+fn what_proves_nothing_is_answered_with_nothing() {
+    let reflector = Reflector::start(&[]);
+    let key = reflector.key;
+    let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
+    let stranger = Endpoint::new("127.0.0.3:0", &reflector);
+    let good = key.send(alice.address, bob.address, b"x");
+
+    stranger.send(&good); // A stolen header from another source.
+    stranger.fence();
+    alice.send(&Key::new(7, 8).send(alice.address, bob.address, b"x")); // Another ring's secret under the same id.
+    for byte in [1, 2, 3, 4, 7, 8, 23, 24, 31] {
+        let mut flipped = good.clone();
+        flipped[byte] ^= 1;
+        alice.send(&flipped);
+    }
+    for kind in (0..=255).filter(|kind| ![0x08, 0x0a].contains(kind)) {
+        let mut other = good.clone();
+        other[0] = kind;
+        alice.send(&other);
+    }
+    alice.fence();
+    [&alice, &bob, &stranger].into_iter().for_each(Endpoint::assert_silence);
+    let page = settled(&reflector, &[&alice, &bob, &stranger]);
+    assert_eq!((page.relayed(), page.dropped("kind")), (0, 254));
+    assert_eq!(page.received(), 2 + 2 + 9 + 254);
+}
