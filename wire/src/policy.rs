@@ -14,7 +14,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Everything besides keys and time that a decision depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The reflector's own transport addresses, listening and advertised; a wildcard expanded to every local address.
+    /// The reflector's own transport addresses, listening and advertised; a wildcard stands here itself and expanded to
+    /// every local address.
     pub own: Vec<TransportAddress>,
     /// Directed broadcast addresses of the networks that this host is in.
     pub broadcasts: Vec<Ipv4Addr>,
@@ -78,8 +79,11 @@ impl Policy {
         if to.is_ipv4() { self.max_datagram } else { self.max_datagram.saturating_sub(IPV6_HEADER_EXTRA) }
     }
 
+    /// A wildcard listener has its port on every local address, which all of 127/8 are without being listed.
     fn is_own(&self, to: TransportAddress) -> bool {
+        let wildcard = TransportAddress { address: WILDCARD_V4, ..to };
         self.own.contains(&to)
+            || matches!(to.ip(), IpAddr::V4(ip) if ip.is_loopback() && self.own.contains(&wildcard))
     }
 
     fn is_broadcast(&self, ip: IpAddr) -> bool {
@@ -181,6 +185,8 @@ pub const TICKET_LIFETIME_S: u32 = 120;
 
 /// An IPv6 header is this much longer than an IPv4 one, bytes.
 const IPV6_HEADER_EXTRA: usize = 20;
+/// 0.0.0.0 as a header would write it.
+const WILDCARD_V4: u128 = 0xffff << 32;
 const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const METADATA_AZURE: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);

@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::setup::{TABLES, address, blocks, policy_of};
 use crate::table::{Cidr, NEVER_V4, NEVER_V6, SPECIAL_V4, SPECIAL_V6, Table};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use wire::{Block, Header, KeyRing, Kind, Policy, Reason, TransportAddress, Verdict, decide};
+use wire::{Block, BlockSet, Header, KeyRing, Kind, Policy, Reason, TransportAddress, Verdict, decide};
 
 #[test]
 fn t3_all_ipv4_addresses_equal_the_table_by_default() {
@@ -263,3 +263,20 @@ fn send_to(to: TransportAddress) -> [u8; 32] {
 const NOW: u32 = 1_800_000_000;
 const SECRET: [u8; 16] = [0x3c; 16];
 const PUBLIC: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(45, 48, 249, 8), 59_568));
+
+#[test]
+fn t5_a_wildcard_listener_has_its_port_on_all_of_127_8() {
+    let opened: Vec<Block> = ["127.0.0.0/8", "::1/128"].iter().map(|it| it.parse().unwrap()).collect();
+    let allow_destination = BlockSet::new(&opened);
+    let own = vec![address("0.0.0.0:4000".parse().unwrap())];
+    let policy = Policy { own, allow_destination, ..Policy::default() };
+    for (text, permitted) in [
+        ("127.0.0.1:4000", false),
+        ("127.200.3.4:4000", false),
+        ("127.200.3.4:4001", true),
+        ("[::1]:4000", true),
+        ("130.96.36.205:4000", true),
+    ] {
+        assert_eq!(policy.permits(address(text.parse().unwrap())), permitted, "{text}");
+    }
+}
