@@ -21,4 +21,5 @@ mod protocol;
 mod reach;
 mod reload;
 mod rotation;
+mod runbook;
 mod traffic;
