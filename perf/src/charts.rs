@@ -131,7 +131,7 @@ pub fn core_time(report: &Report) -> Option<Figure> {
         .steps_by_rate()
         .into_iter()
         .filter(|step| step.is_valid())
-        .filter_map(|step| Some((step, step.core.split_per_datagram(step.relay.relayed)?)))
+        .filter_map(|step| Some((step, step.core_split_ns_per_datagram()?)))
         .collect();
     steps.first()?;
     let mut bars = Vec::new();

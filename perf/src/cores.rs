@@ -52,7 +52,10 @@ impl Cores {
     }
 }
 
-/// Busy time of one processor, ns.
+/// Time of one processor, ns.
+///
+/// How long it was not idle the kernel knows exactly; whose time that was it samples with its tick, which misses much of
+/// what is busy only for moments. So busy time is what is not idle, and the samples only split it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoreTime {
     /// In programs.
@@ -63,6 +66,8 @@ pub struct CoreTime {
     pub softirq_ns: u64,
     /// Taken by the hypervisor.
     pub steal_ns: u64,
+    /// Not busy.
+    pub idle_ns: u64,
 }
 
 impl CoreTime {
@@ -83,21 +88,27 @@ impl CoreTime {
             system_ns: self.system_ns.saturating_sub(before.system_ns),
             softirq_ns: self.softirq_ns.saturating_sub(before.softirq_ns),
             steal_ns: self.steal_ns.saturating_sub(before.steal_ns),
+            idle_ns: self.idle_ns.saturating_sub(before.idle_ns),
         }
+    }
+
+    /// Busy time in a span that lasted so long, split into user, system and soft interrupt, ns; `None` if no tick
+    /// found it busy.
+    pub fn busy(&self, elapsed: Duration) -> Option<[f64; 3]> {
+        let samples = [self.user_ns, self.system_ns, self.softirq_ns].map(float);
+        let sampled: f64 = samples.iter().sum();
+        let elapsed_ns = elapsed.as_secs_f64() * 1e9;
+        let busy = (elapsed_ns - float(self.idle_ns) - float(self.steal_ns)).max(0.0);
+        (sampled > 0.0).then(|| samples.map(|part| part / sampled * busy))
     }
 
     /// The part of this span that others than a process with so much CPU time took, the hypervisor included.
     ///
     /// Soft interrupts are nobody's: some kernels book them on the process that they interrupt, some do not.
     pub fn taken_by_others(&self, process_ns: u64, elapsed: Duration) -> f64 {
-        let others_ns = (self.user_ns + self.system_ns).saturating_sub(process_ns) + self.steal_ns;
-        float(others_ns) / 1e9 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-
-    /// User, system and soft interrupt time per datagram, ns; `None` without datagrams.
-    pub fn split_per_datagram(&self, datagrams: u64) -> Option<[f64; 3]> {
-        let each = |ns: u64| float(ns) / float(datagrams);
-        (datagrams > 0).then(|| [self.user_ns, self.system_ns, self.softirq_ns].map(each))
+        let [user, system, _] = self.busy(elapsed).unwrap_or_default();
+        let others_ns = (user + system - float(process_ns)).max(0.0) + float(self.steal_ns);
+        others_ns / 1e9 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 
@@ -140,9 +151,15 @@ fn parse(text: &str, cpu: usize) -> Option<CoreTime> {
         .map(str::split_ascii_whitespace)
         .find_map(|mut line| (line.next()? == name).then_some(line))?;
     let mut ns = || words.next()?.parse::<u64>().ok()?.checked_mul(NS_PER_TICK);
-    let (user, nice, system, _idle, _iowait) = (ns()?, ns()?, ns()?, ns()?, ns()?);
+    let (user, nice, system, idle, iowait) = (ns()?, ns()?, ns()?, ns()?, ns()?);
     let (irq, softirq, steal) = (ns()?, ns()?, ns()?);
-    Some(CoreTime { user_ns: user + nice, system_ns: system, softirq_ns: irq + softirq, steal_ns: steal })
+    Some(CoreTime {
+        user_ns: user + nice,
+        system_ns: system,
+        softirq_ns: irq + softirq,
+        steal_ns: steal,
+        idle_ns: idle + iowait,
+    })
 }
 
 /// proc(5): the name in brackets, which may hold anything, then from field 3 on; 14 and 15 are user and system time.
@@ -177,9 +194,12 @@ mod tests {
 
     #[test]
     fn what_others_took_is_told() {
-        let core = CoreTime { user_ns: 300, system_ns: 700, softirq_ns: 5_000, steal_ns: 100 };
-        let taken = |process_ns| core.taken_by_others(process_ns, Duration::from_nanos(1_000));
-        assert_eq!([taken(600), taken(1_000), taken(2_000)], [0.5, 0.1, 0.1]);
+        let core = CoreTime { user_ns: 30, system_ns: 70, softirq_ns: 100, steal_ns: 100, idle_ns: 100 };
+        let elapsed = Duration::from_nanos(1_000);
+        assert_eq!(core.busy(elapsed), Some([120.0, 280.0, 400.0]));
+        let taken = |process_ns| core.taken_by_others(process_ns, elapsed);
+        assert_eq!([taken(300), taken(400), taken(2_000)], [0.2, 0.1, 0.1]);
+        assert_eq!(CoreTime::default().busy(elapsed), None);
     }
 
     #[test]
@@ -188,10 +208,10 @@ mod tests {
         let time = parse(text, 1).unwrap();
         let expected = [60, 20, 40, 40].map(|ms| ms * 1_000_000);
         assert_eq!([time.user_ns, time.system_ns, time.softirq_ns, time.steal_ns], expected);
+        assert_eq!(time.idle_ns, 140_000_000);
         assert_eq!(parse(text, 0), None);
         let later = CoreTime { user_ns: time.user_ns + 500, ..time };
-        assert_eq!(later.since(&time).split_per_datagram(100), Some([5.0, 0.0, 0.0]));
-        assert_eq!(later.split_per_datagram(0), None);
+        assert_eq!(later.since(&time), CoreTime { user_ns: 500, ..CoreTime::default() });
         assert_eq!(parse_process("7 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 50 7 0 0"), Some(570_000_000));
         assert_eq!(parse_process("7 (a) S 1 2"), None);
         assert!(process_ns(std::process::id()).is_some());

@@ -78,7 +78,7 @@ fn head(report: &Report) -> String {
          warm-up.</p>\n</header>\n",
         escaped(&report.subject),
         moment(report.started_unix_s),
-        escaped(&report.headline),
+        escaped(&unbroken(&report.headline)),
         tiles.into_iter().map(tile).collect::<String>(),
         count(settings.endpoints.into()),
         escaped(&settings.nat.replace(',', ", ")),
@@ -120,9 +120,10 @@ fn core_time(report: &Report) -> anyhow::Result<String> {
         "Core-time per datagram",
         &format!(
             "Busy time of processor {}, on which the reflector was kept, over the datagrams that it relayed; what others \
-             did there is in it, and too much of that makes a step invalid. On loopback a core also delivers what it sends: the reflector's \
-             carries its answers to the generator's sockets, the generator's carries datagrams to the reflector's. \
-             The generator ran on processor {}.",
+             did there is in it, and too much of that makes a step invalid. How long it was busy the kernel knows \
+             exactly, with what it samples. On loopback a core also delivers what it sends: the reflector's carries \
+             its answers to the generator's sockets, the generator's carries datagrams to the reflector's. The \
+             generator ran on processor {}.",
             report.cores.reflector, report.cores.generator
         ),
         "core-time",
@@ -240,6 +241,13 @@ fn chart(figure: &Figure, id: &str) -> anyhow::Result<String> {
     ))
 }
 
+/// Numbers kept with their units.
+fn unbroken(text: &str) -> String {
+    [" %", " ms", " µs", " ns"]
+        .into_iter()
+        .fold(text.to_owned(), |text, unit| text.replace(unit, &unit.replace(' ', "\u{a0}")))
+}
+
 /// Unix seconds as people write them: `2026-01-31 23:59 UTC`.
 fn moment(unix_s: u64) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
@@ -293,8 +301,8 @@ mod tests {
         for title in sections.iter().chain(&["Validity", "Environment", "Commands"]) {
             assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
         }
-        assert!(page.find(&escaped(&report.headline)).unwrap() < page.find("<h2>").unwrap());
-        assert!(page.contains("not valid: lag-p99") && page.contains("lag-p99 was 4.2 ms, allowed is 1 ms"));
+        assert!(page.find(&escaped(&unbroken(&report.headline))).unwrap() < page.find("<h2>").unwrap());
+        assert!(page.contains("<td>not valid</td>") && page.contains("lag-p99 was 4.2 ms, allowed is 1 ms"));
         for outside in ["http:", "https:", "//cdn", "@import", "url(", "<script", "<link", "<img", "src="] {
             assert!(!page.contains(outside), "{outside} refers to something outside");
         }

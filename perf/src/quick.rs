@@ -14,7 +14,7 @@ use crate::page;
 use crate::programs::Programs;
 use crate::report::{Report, SCHEMA, Settings, Step};
 use crate::rig::Rig;
-use crate::search::{Search, Tried};
+use crate::search::{Search, Tried, Verdict};
 use crate::terminal::step_in_words;
 use anyhow::Context;
 use std::fs;
@@ -67,6 +67,10 @@ impl Quick {
             progress(&format!("{shown} ..."));
             let step = rig.measure(&load, interrupt)?;
             progress(&format!("{shown}: {}", step_in_words(&step)));
+            if step.verdict() == Verdict::Disturbed {
+                progress("other programs took the cores; waiting for them, at most 10 s");
+                rig.wait_for_calm(interrupt)?;
+            }
             tried.push(step.tried());
             steps.push(step);
         }

@@ -7,6 +7,7 @@
 use crate::capacity::Capacity;
 use crate::cores::{CoreTime, Cores};
 use crate::environment::Environment;
+use crate::figures::{float, rounded};
 use crate::generator::{Check, NatPair, Outcome};
 use crate::histogram::CurvePoint;
 use crate::reflector::Ready;
@@ -14,6 +15,7 @@ use crate::relay::Counters;
 use crate::rig::DISTURBANCES;
 use crate::search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A whole result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,8 +76,10 @@ pub struct Step {
     pub outcome: Outcome,
     /// What the reflector counted, warm-up and PROBEs included.
     pub relay: Counters,
-    /// What the kernel booked on the reflector's processor in the same time.
+    /// What the kernel booked on the reflector's processor while the generator ran; nothing if the generator ran there.
     pub core: CoreTime,
+    /// How long that was, ns.
+    pub core_elapsed_ns: u64,
     /// The generator's latencies over percentiles.
     pub curve: Vec<CurvePoint>,
     /// What was checked beside the generator's own validity.
@@ -103,7 +107,11 @@ impl Step {
 
     /// It as the search sees it.
     pub fn tried(&self) -> Tried {
-        Tried { rate_per_s: self.offered_per_s, verdict: self.verdict() }
+        Tried {
+            rate_per_s: self.offered_per_s,
+            achieved_per_s: rounded(self.outcome.rate.sent_per_s),
+            verdict: self.verdict(),
+        }
     }
 
     /// The checks that failed, the generator's own first.
@@ -111,9 +119,15 @@ impl Step {
         self.outcome.validity.checks.iter().chain(&self.checks).filter(|check| !check.holds)
     }
 
-    /// Busy time of the reflector's core per datagram relayed, ns; `None` without any.
+    /// Busy time of the reflector's core per datagram relayed, ns; `None` without any, or where the generator ran on it.
     pub fn core_ns_per_datagram(&self) -> Option<f64> {
-        self.core.split_per_datagram(self.relay.relayed).map(|split| split.iter().sum())
+        self.core_split_ns_per_datagram().map(|split| split.iter().sum())
+    }
+
+    /// The same, split into user, system and soft interrupt.
+    pub fn core_split_ns_per_datagram(&self) -> Option<[f64; 3]> {
+        let busy = self.core.busy(Duration::from_nanos(self.core_elapsed_ns))?;
+        (self.relay.relayed > 0).then(|| busy.map(|ns| ns / float(self.relay.relayed)))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::programs::Programs;
 use crate::reflector::{Options, Ready, Reflector};
 use crate::relay::Counters;
 use crate::report::Step;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A reflector that runs, and where generators will.
 #[derive(Debug)]
@@ -51,6 +51,23 @@ impl Rig {
         &self.commands
     }
 
+    /// Waits until hardly anything runs on both cores, or for 10 s.
+    ///
+    /// # Errors
+    /// The kernel does not tell, or somebody asked to stop.
+    pub fn wait_for_calm(&mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        for _ in 0..CALM_SLICES {
+            let start = Snapshot::take(self.cores, self.reflector.program().id())?;
+            interrupt.sleep(CALM_SLICE);
+            interrupt.check()?;
+            let end = Snapshot::take(self.cores, self.reflector.program().id())?;
+            if end.taken_since(&start, 0).iter().all(|check| check.holds) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs one load, on the generator's core, and reads everything that is to be read.
     ///
     /// # Errors
@@ -67,8 +84,15 @@ impl Rig {
         let histogram = decode(&outcome.latency.hdr_v2_base64)?;
         let mut checks = counted(&outcome, &relay, histogram.len());
         checks.extend(end.taken_since(&start, process_ns));
-        let (core, curve) = (end.reflector.since(&start.reflector), curve(&histogram));
-        Ok(Step { offered_per_s: load.rate_per_s, outcome, relay, core, curve, checks })
+        Ok(Step {
+            offered_per_s: load.rate_per_s,
+            outcome,
+            relay,
+            core: end.reflector_since(&start),
+            core_elapsed_ns: u64::try_from(end.at.duration_since(start.at).as_nanos()).unwrap_or(u64::MAX),
+            curve: curve(&histogram),
+            checks,
+        })
     }
 }
 
@@ -91,6 +115,11 @@ impl Snapshot {
             generator: CoreTime::of(cores.generator)?,
             reflector_process_ns: process_ns(reflector_id).unwrap_or(0),
         })
+    }
+
+    /// The time of the reflector's core; none if it was the generator's as well, because nothing tells them apart.
+    fn reflector_since(&self, start: &Snapshot) -> CoreTime {
+        if self.is_shared { CoreTime::default() } else { self.reflector.since(&start.reflector) }
     }
 
     /// What others took of each core; nothing is known of a processor that both programs share.
@@ -133,6 +162,10 @@ fn check(name: &str, value: f64, bound: f64, unit: &str) -> Check {
     }
 }
 
+/// How long a core is looked at to call it calm.
+const CALM_SLICE: Duration = Duration::from_millis(500);
+/// How often.
+const CALM_SLICES: u8 = 20;
 /// The checks whose failure says that others used the cores, and nothing about the programs.
 pub const DISTURBANCES: [&str; 2] = ["reflector-core-taken", "generator-core-taken"];
 /// Part of a core that others may take; the kernel's own accounting is not much finer.
@@ -170,9 +203,9 @@ mod tests {
             reflector_process_ns: 5 * ms,
         };
         let end = Snapshot {
-            at: start.at + std::time::Duration::from_millis(1_000),
-            reflector: CoreTime { user_ns: 600 * ms, ..CoreTime::default() },
-            generator: CoreTime { system_ns: 900 * ms, ..CoreTime::default() },
+            at: start.at + Duration::from_millis(1_000),
+            reflector: CoreTime { user_ns: 600 * ms, idle_ns: 400 * ms, ..CoreTime::default() },
+            generator: CoreTime { system_ns: 900 * ms, idle_ns: 100 * ms, ..CoreTime::default() },
             reflector_process_ns: 605 * ms,
             ..start
         };
@@ -180,6 +213,10 @@ mod tests {
         assert_eq!(failed(&end.taken_since(&start, 700 * ms)), ["generator-core-taken"]);
         let disturbed = Snapshot { reflector_process_ns: 205 * ms, ..end };
         assert_eq!(failed(&disturbed.taken_since(&start, 900 * ms)), ["reflector-core-taken"]);
-        assert!(Snapshot { is_shared: true, ..disturbed }.taken_since(&start, 0).is_empty());
+        let shared = Snapshot { is_shared: true, ..disturbed };
+        assert!(
+            shared.taken_since(&start, 0).is_empty() && shared.reflector_since(&start) == CoreTime::default()
+        );
+        assert_eq!(end.reflector_since(&start).user_ns, 600 * ms);
     }
 }

@@ -119,7 +119,9 @@ pub(crate) fn step(offered_per_s: u64, loss: f64) -> Step {
             system_ns: (sent - lost) * 2_600,
             softirq_ns: (sent - lost) * 1_800,
             steal_ns: 0,
+            idle_ns: 10_000_000_000 - (sent - lost) * 4_900,
         },
+        core_elapsed_ns: 10_000_000_000,
         curve: curve(at),
         checks: vec![Check { relation: "=".to_owned(), ..check("conservation", 0.0, 0.0, "count") }],
     }

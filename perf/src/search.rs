@@ -22,6 +22,8 @@ pub struct Search {
 pub struct Tried {
     /// Offered, per second.
     pub rate_per_s: u64,
+    /// What the generator managed of it, per second.
+    pub achieved_per_s: u64,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -45,6 +47,16 @@ impl Verdict {
         matches!(self, Verdict::Passed | Verdict::Lost)
     }
 
+    /// It in a word or two.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Passed => "relayed",
+            Verdict::Lost => "too lossy",
+            Verdict::Invalid => "not valid",
+            Verdict::Disturbed => "disturbed",
+        }
+    }
+
     /// Whether it says that the rate is too high.
     fn is_failure(self) -> bool {
         matches!(self, Verdict::Lost | Verdict::Invalid)
@@ -60,6 +72,13 @@ pub struct Bracket {
     pub failed: Option<Tried>,
 }
 
+impl Tried {
+    /// Whether the generator managed so little that a second try would change nothing.
+    fn is_far_beyond_the_generator(self) -> bool {
+        self.verdict == Verdict::Invalid && self.achieved_per_s < self.rate_per_s / 5 * 4
+    }
+}
+
 impl Search {
     /// The next rate to try; `None` at the end.
     pub fn next(&self, tried: &[Tried]) -> Option<u64> {
@@ -72,7 +91,7 @@ impl Search {
             return (in_a_row < MOST_DISTURBED).then_some(last.rate_per_s);
         }
         let is_first_failure = tried.iter().filter(|each| each.verdict.is_failure()).count() == 1;
-        if last.verdict.is_failure() && is_first_failure {
+        if last.verdict.is_failure() && is_first_failure && !last.is_far_beyond_the_generator() {
             return Some(last.rate_per_s);
         }
         match bracket(tried) {
@@ -83,8 +102,13 @@ impl Search {
                 (lower >= LOWEST_PER_S).then_some(lower)
             }
             Bracket { passed: Some(passed), failed: Some(failed) } => {
-                let gap = failed.rate_per_s.saturating_sub(passed);
-                (gap > passed / SMALL_GAP).then(|| between(passed, failed.rate_per_s))
+                // Beyond what the generator managed there is nothing to find.
+                let ceiling = match failed.verdict {
+                    Verdict::Invalid => failed.achieved_per_s.min(failed.rate_per_s),
+                    _ => failed.rate_per_s,
+                };
+                let gap = ceiling.saturating_sub(passed);
+                (gap > passed / SMALL_GAP).then(|| between(passed, ceiling))
             }
         }
     }
@@ -135,10 +159,13 @@ mod tests {
                 true => Verdict::Passed,
                 false => otherwise,
             };
-            tried.push(Tried { rate_per_s, verdict });
+            tried.push(Tried { rate_per_s, achieved_per_s: rate_per_s.min(GENERATOR_PER_S), verdict });
         }
         tried
     }
+
+    /// What the generator of these tests manages.
+    const GENERATOR_PER_S: u64 = 400_000;
 
     fn rates(tried: &[Tried]) -> Vec<u64> {
         tried.iter().map(|each| each.rate_per_s / 1_000).collect()
@@ -174,6 +201,8 @@ mod tests {
     fn it_ends_whatever_happens() {
         let hopeless = run(0, Verdict::Invalid, &[], Verdict::Lost);
         assert_eq!((rates(&hopeless), bracket(&hopeless).passed), (vec![10, 10, 2, 0], None));
+        let generators = run(GENERATOR_PER_S, Verdict::Invalid, &[], Verdict::Lost);
+        assert_eq!(rates(&generators), [10, 20, 40, 80, 160, 320, 640, 357]);
         let unlimited = run(u64::MAX, Verdict::Lost, &[], Verdict::Lost);
         assert_eq!((unlimited.len(), bracket(&unlimited).failed), (9, None));
         assert_eq!(bracket(&[]), Bracket { passed: None, failed: None });

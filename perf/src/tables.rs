@@ -9,7 +9,6 @@ use crate::figures::{count, float, microseconds, part, percent, time, whole};
 use crate::generator::{Check, NatPair};
 use crate::plot::escaped;
 use crate::report::{Report, Step};
-use crate::search::Verdict;
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -77,7 +76,7 @@ pub fn steps(report: &Report) -> Table {
             count(data.refused()),
             count(data.duplicates),
             count(data.reordered),
-            verdict(step),
+            step.verdict().word().to_owned(),
         ]
     };
     Table {
@@ -97,20 +96,14 @@ pub fn steps(report: &Report) -> Table {
     }
 }
 
-/// What became of a step, in words.
+/// What became of a step, and which checks failed.
 pub fn verdict(step: &Step) -> String {
-    match step.verdict() {
-        Verdict::Passed => "relayed".to_owned(),
-        Verdict::Lost => "too much loss".to_owned(),
-        Verdict::Invalid | Verdict::Disturbed => {
-            let failed: Vec<&str> = step.failed_checks().map(|check| check.name.as_str()).collect();
-            if failed.is_empty() {
-                "not valid".to_owned()
-            } else {
-                format!("not valid: {}", failed.join(", "))
-            }
-        }
+    let verdict = step.verdict();
+    if verdict.is_believed() {
+        return verdict.word().to_owned();
     }
+    let failed: Vec<&str> = step.failed_checks().map(|check| check.name.as_str()).collect();
+    format!("{} ({})", verdict.word(), failed.join(", "))
 }
 
 /// Latency percentiles of every rate.
@@ -150,7 +143,7 @@ pub fn latencies(report: &Report) -> Table {
 /// Core-time of the reflector's core, of its worker and of the generator.
 pub fn core_times(report: &Report) -> Table {
     let row = |step: &&Step| {
-        let split = step.core.split_per_datagram(step.relay.relayed);
+        let split = step.core_split_ns_per_datagram();
         let parts = split.map_or([f64::NAN; 3], |parts| parts);
         let shown = parts.into_iter().chain([parts.iter().sum()]);
         let worker = step.relay.busy_ns_per_datagram().unwrap_or(f64::NAN);
@@ -311,8 +304,8 @@ mod tests {
 
     #[test]
     fn a_step_that_failed_says_which_check() {
-        assert_eq!(verdict(&sample::invalid_step(1_000)), "not valid: lag-p99");
-        assert_eq!(verdict(&sample::step(1_000, 0.2)), "too much loss");
+        assert_eq!(verdict(&sample::invalid_step(1_000)), "not valid (lag-p99)");
+        assert_eq!(verdict(&sample::step(1_000, 0.2)), "too lossy");
         assert_eq!(in_unit(-2_500.0, "ns"), "-2.5 µs");
         assert_eq!(in_unit(0.01, "fraction"), "1 %");
         assert_eq!(in_unit(3.0, "count"), "3");

@@ -4,7 +4,6 @@
 
 use crate::figures::{count, float, microseconds, percent, whole};
 use crate::report::Step;
-use crate::search::Verdict;
 use crate::tables::verdict;
 
 /// The table, lines ended.
@@ -36,13 +35,7 @@ fn row(step: &Step) -> [String; COLUMNS] {
         latency_us(latency.p99_9_ns),
         microseconds(step.core_ns_per_datagram().unwrap_or(f64::NAN)),
         microseconds(step.outcome.generator.core_ns_per_datagram),
-        match step.verdict() {
-            Verdict::Passed => "relayed",
-            Verdict::Lost => "too lossy",
-            Verdict::Invalid => "not valid",
-            Verdict::Disturbed => "disturbed",
-        }
-        .to_owned(),
+        step.verdict().word().to_owned(),
     ]
 }
 

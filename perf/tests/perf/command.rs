@@ -58,7 +58,7 @@ fn what_is_typed_wrong_is_told_in_one_line() {
 fn an_interrupt_leaves_nothing_behind() {
     let _stage = Stage::enter();
     let mut child = quick().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let children = wait_for_generator(&mut child);
+    let children = wait_for_both(&mut child);
     assert_eq!(kill("INT", child.id()).code(), Some(0));
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let left: Vec<_> =
@@ -70,7 +70,7 @@ fn an_interrupt_leaves_nothing_behind() {
 fn a_reflector_that_dies_is_the_error() {
     let _stage = Stage::enter();
     let mut child = quick().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let children = wait_for_generator(&mut child);
+    let children = wait_for_both(&mut child);
     let (reflector, _) = children.iter().find(|(_, name)| name == "reflector").unwrap();
     assert_eq!(kill("KILL", *reflector).code(), Some(0));
     let output = child.wait_with_output().unwrap();
@@ -86,18 +86,20 @@ fn quick() -> Command {
     command
 }
 
-/// The command's children, once a generator is among them.
-fn wait_for_generator(command: &mut Child) -> Vec<(u32, String)> {
+/// The command's children, once a reflector and a generator are among them; asked for its version, each is alone.
+fn wait_for_both(command: &mut Child) -> Vec<(u32, String)> {
     let until = Instant::now() + Duration::from_secs(120);
     loop {
         let children = children_of(command.id());
-        if children.iter().any(|(_, name)| name.starts_with("reflector-load")) {
+        let has = |wanted: &str| children.iter().any(|(_, name)| name == wanted);
+        // The kernel keeps 15 bytes of a name.
+        if has("reflector") && has("reflector-loadg") {
             return children;
         }
         let has_ended = command.try_wait().unwrap().is_some();
         if has_ended || Instant::now() > until {
             let _ = command.kill();
-            panic!("no generator was started: {children:?}");
+            panic!("no run was started: {children:?}");
         }
         sleep(Duration::from_millis(20));
     }

@@ -51,7 +51,7 @@ fn run_with_stall(stage: &Stage, reflector: &mut Reflector, rate_per_s: u64) -> 
     }
     sleep(Duration::from_millis(500));
     reflector.program().signal(Signal::Stop).unwrap();
-    sleep(Duration::from_millis(1));
+    sleep(Duration::from_millis(STALL_MS));
     reflector.program().signal(Signal::Continue).unwrap();
     let outcome = generator.finish(reflector, &stage.interrupt).unwrap().outcome;
     (outcome, reflector.settled(&stage.interrupt).unwrap())
