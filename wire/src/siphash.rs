@@ -20,6 +20,11 @@ impl SipKey {
         SipKey { k0: both as u64, k1: (both >> 64) as u64 }
     }
 
+    /// The 16 secret bytes, for a reflector's part that runs in the kernel.
+    pub const fn secret(&self) -> [u8; 16] {
+        ((self.k1 as u128) << 64 | self.k0 as u128).to_le_bytes()
+    }
+
     /// SipHash-2-4 of the `8 * N` bytes that `words` are, read as little-endian.
     #[inline(always)]
     pub fn hash<const N: usize>(&self, words: &[u64; N]) -> u64 {
