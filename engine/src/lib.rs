@@ -15,16 +15,29 @@
 
 pub mod affinity;
 pub mod bare;
+mod bpf_call;
 pub mod clock;
 pub mod control;
 pub mod groups;
 pub mod inbound;
 pub mod interfaces;
 pub mod mio;
+pub mod netlink;
+pub mod netlink_rows;
+pub mod nic;
 pub mod outbound;
+pub mod programs;
+pub mod routes;
 pub mod sockaddr;
 pub mod socket;
 pub mod steer;
+pub mod xdp;
+mod xdp_clock;
+pub mod xdp_config;
+pub mod xdp_counts;
+pub mod xdp_error;
+pub mod xdp_link;
+pub mod xdp_run;
 
 use std::net::{IpAddr, SocketAddr};
 

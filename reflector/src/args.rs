@@ -3,6 +3,7 @@
 //! * The flags of `run` come from the table of settings, so that each is also a key of the file and a variable.
 //! * A wrong flag is one line on stderr and exit code 2.
 
+use crate::acceleration::Acceleration;
 use crate::config::{self, Blocks, Bounds};
 use crate::explain::Question;
 use crate::failure::Failure;
@@ -10,6 +11,7 @@ use crate::layers::{Layers, Origin, Raw, Texts, read_text};
 use crate::probe;
 use crate::settings::{CONFIG_VARIABLE, SETTINGS, Setting};
 use crate::units;
+use crate::xdp_command;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -32,6 +34,10 @@ pub enum Task {
     Probe(probe::Options),
     /// Explain a datagram.
     Explain(Box<Question>),
+    /// Say what XDP programs sit where.
+    XdpStatus(xdp_command::Question),
+    /// Take pinned XDP programs off.
+    XdpDetach(xdp_command::Question),
     /// Print this: help or version.
     Print(String),
 }
@@ -54,6 +60,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure>
         Some(("keygen", matches)) => Ok(Task::Keygen(matches.get_one("id").copied().unwrap_or_default())),
         Some(("probe", matches)) => Ok(Task::Probe(probe_options(matches)?)),
         Some(("explain", matches)) => Ok(Task::Explain(Box::new(question(matches)?))),
+        Some(("xdp", matches)) => match matches.subcommand() {
+            Some(("detach", matches)) => Ok(Task::XdpDetach(xdp_question(matches)?)),
+            Some((_, matches)) => Ok(Task::XdpStatus(xdp_question(matches)?)),
+            None => Err(Failure::Usage(String::from("`reflector xdp` takes status or detach"))),
+        },
         _ => Err(Failure::Usage(String::from("a command is missing; `reflector --help` lists them"))),
     }
 }
@@ -83,6 +94,7 @@ pub fn command() -> Command {
         .subcommand(keygen_command())
         .subcommand(probe_command())
         .subcommand(explain_command())
+        .subcommand(xdp_command())
 }
 
 fn keygen_command() -> Command {
@@ -156,6 +168,22 @@ fn explain_command() -> Command {
         .after_help("Without --listen, sockets of both families are assumed.")
 }
 
+fn xdp_command() -> Command {
+    let settings = |name: &'static str, about: &'static str| {
+        let settings = SETTINGS.iter().filter(|setting| matches!(setting.key, "xdp" | "xdp-pin"));
+        let flags = settings.map(|setting| flag(setting).env(setting.variable()).hide_env_values(true));
+        Command::new(name).about(about).args(flags).after_help("Without --xdp, every interface is meant.")
+    };
+    Command::new("xdp")
+        .about("Look at the XDP fast path without a daemon, or end it")
+        .subcommand_required(true)
+        .subcommand(settings(
+            "status",
+            "Say which interfaces have an XDP program, whose, in which mode, and its pin",
+        ))
+        .subcommand(settings("detach", "Take the programs that are pinned in --xdp-pin off their interfaces"))
+}
+
 fn flag(setting: &'static Setting) -> Arg {
     let arg = Arg::new(setting.key).long(setting.key).value_name(setting.value_name);
     let arg = match setting.many {
@@ -197,6 +225,14 @@ fn probe_options(matches: &ArgMatches) -> Result<probe::Options, Failure> {
         return Err(wrong("ADDR:PORT", text(matches, "reflector"), "expected one address and its port"));
     }
     Ok(probe::Options { reflector, count: matches.get_one("count").copied().unwrap_or(1), timeout: wait })
+}
+
+fn xdp_question(matches: &ArgMatches) -> Result<xdp_command::Question, Failure> {
+    let by_key = SETTINGS.iter().filter(|setting| matches!(setting.key, "xdp" | "xdp-pin"));
+    let by_key = by_key.filter_map(|setting| Some((setting.key, raws(matches, setting.key)?))).collect();
+    let texts = Texts { by_key, ..Texts::default() }.or_defaults();
+    let Acceleration { interfaces, pin, .. } = Acceleration::check(&texts)?;
+    Ok(xdp_command::Question { interfaces, pin })
 }
 
 fn question(matches: &ArgMatches) -> Result<Question, Failure> {

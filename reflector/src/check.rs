@@ -10,6 +10,7 @@ use crate::findings::{self, Facts, Finding};
 use crate::layers::Layers;
 use crate::settings;
 use crate::shared::read_ring;
+use crate::xdp_findings::XdpFacts;
 use engine::interfaces::Interface;
 use engine::socket::Socket;
 use engine::{affinity, interfaces};
@@ -50,6 +51,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
         workers: config.workers.unwrap_or(cpus),
         ring_mode: mode(&config.keys),
         interfaces: interfaces::list()?,
+        xdp: XdpFacts::read(&config.acceleration, cpus)?,
     })
 }
 
@@ -86,6 +88,9 @@ fn report(config: &Config, ring: &KeyRing, facts: &Facts, findings: &[Finding]) 
         on_off(granted.gro),
         on_off(granted.gso)
     );
+    for interface in &facts.xdp.interfaces {
+        let _ = writeln!(text, "{}", interface.summary(config.acceleration.mode));
+    }
     if findings.is_empty() {
         text.push_str("nothing to mend\n");
     }

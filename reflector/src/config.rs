@@ -3,6 +3,7 @@
 //! * Whoever holds a [`Config`] holds values that are right, as far as they can be judged without the kernel.
 //! * A refusal names the flag, variable, or file and line, and says what would be right.
 
+use crate::acceleration::Acceleration;
 use crate::failure::Failure;
 use crate::layers::{Layers, Texts};
 use crate::log::Format;
@@ -30,6 +31,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Which worker gets a datagram.
     pub steer: Steer,
+    /// The XDP fast path in front of the sockets.
+    pub acceleration: Acceleration,
     /// Destinations and sources opened and closed.
     pub blocks: Blocks,
     /// Lifetimes and sizes.
@@ -75,6 +78,7 @@ impl Config {
             })?,
             workers: texts.one("workers", "auto", workers)?,
             steer: texts.one("steer", "cpu", steer)?,
+            acceleration: Acceleration::check(texts)?,
             blocks: Blocks::check(texts)?,
             bounds: Bounds::check(texts)?,
             limits: limits(texts)?,

@@ -6,9 +6,11 @@
 
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::counters::{Counts, Event};
+use crate::counters::Event;
 use crate::daemon::Ended;
 use crate::failure::Failure;
+use crate::fastpath::{self, FastPath};
+use crate::kernel_config::Basis;
 use crate::layers::Layers;
 use crate::log::Gate;
 use crate::metrics::Metrics;
@@ -21,7 +23,7 @@ use engine::interfaces::{self, Interface};
 use engine::socket::Granted;
 use sd_notify::NotifyState;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -50,6 +52,8 @@ pub struct Control {
     pub granted: Granted,
     /// The clock.
     pub clock: Clock,
+    /// The programs in front of the sockets.
+    pub fastpath: Arc<Mutex<FastPath>>,
 }
 
 impl Control {
@@ -76,7 +80,7 @@ impl Control {
             tokio::select! {
                 _ = second.tick() => {
                     self.each_second(&mut state);
-                    if state.drain.as_mut().is_some_and(|drain| drain.is_over(received(&self.views), &self.config)) {
+                    if state.drain.as_mut().is_some_and(|drain| drain.is_over(self.received(), &self.config)) {
                         break;
                     }
                 }
@@ -100,16 +104,34 @@ impl Control {
     /// The last line, once no worker runs any more: what was served.
     pub fn farewell(&self) {
         self.gate.disarm();
-        let mut counts = Counts::new();
+        let figures = fastpath::lock(&self.fastpath).figures();
+        let mut counts = figures.counts;
         self.views.iter().for_each(|view| counts.sum(&view.cells.read()));
         tracing::info!(
-            received = counts.datagrams(Event::Received),
+            received = counts.datagrams(Event::Received).saturating_sub(figures.passed_datagrams),
             relayed = counts.datagrams(Event::Relayed),
             observed = counts.datagrams(Event::Observed),
             dropped = counts.dropped(),
             send_errors = counts.unsent(),
+            passed = figures.passed_datagrams,
             "stopped"
         );
+    }
+
+    /// Takes the programs off after a stop. After a failure those that are pinned stay, for whoever is started next.
+    pub fn leave_fastpath(&self, outcome: &Result<(), Failure>) {
+        let stays = self.config.acceleration.pin.is_some();
+        if matches!(outcome, Ok(()) | Err(Failure::Interrupted)) || !stays {
+            fastpath::lock(&self.fastpath).detach();
+        }
+    }
+
+    /// Datagrams received so far on either path; what the program passed arrived once.
+    fn received(&self) -> u64 {
+        let figures = fastpath::lock(&self.fastpath).figures();
+        let sockets: u64 = self.views.iter().map(|view| view.cells.read().datagrams(Event::Received)).sum();
+        let answered = figures.counts.datagrams(Event::Received).saturating_sub(figures.passed_datagrams);
+        sockets.saturating_add(answered)
     }
 
     fn admin(&self, config: &Arc<ArcSwap<Config>>) -> Admin {
@@ -119,6 +141,7 @@ impl Control {
             status: Arc::clone(&self.status),
             gate: Arc::clone(&self.gate),
             workers: Arc::clone(&self.views),
+            fastpath: Arc::clone(&self.fastpath),
         };
         Admin::new(metrics, Arc::clone(config), self.listening.clone())
     }
@@ -138,6 +161,7 @@ impl Control {
             receive_buffer_bytes = self.granted.receive_buffer,
             gro = self.granted.gro,
             gso = self.granted.gso,
+            xdp = fastpath::lock(&self.fastpath).interfaces(),
             ring = format!("{:016x}", rules.ring.fingerprint()),
             minting_key = rules.ring.minting().get(),
             version = env!("CARGO_PKG_VERSION"),
@@ -162,6 +186,8 @@ impl Control {
         if state.seconds.is_multiple_of(INTERFACES_EVERY_S) {
             self.refresh_interfaces(state);
         }
+        let offset_ns = self.clock.offset_ns();
+        self.with_fastpath(|fastpath, basis| fastpath.each_second(basis, offset_ns));
         state.retired.free();
         state.swallowed_said = self.gate.report(state.swallowed_said);
     }
@@ -180,14 +206,37 @@ impl Control {
         if !rules.same_as(&running) {
             tracing::info!(own = rules.policy.own.len(), "the host's addresses changed");
             state.retired.replace(&self.shared, rules);
+            let offset_ns = self.clock.offset_ns();
+            self.with_fastpath(|fastpath, basis| fastpath.follow_host(basis, offset_ns));
         }
+    }
+
+    /// Does something to the fast path by the rules in force.
+    fn with_fastpath(&self, step: impl FnOnce(&mut FastPath, &Basis<'_>)) {
+        let rules = self.shared.rules().load_full();
+        let basis = Basis {
+            config: &self.config,
+            rules: &rules,
+            listening: &self.listening,
+            interfaces: &self.interfaces,
+        };
+        step(&mut fastpath::lock(&self.fastpath), &basis);
+    }
+
+    /// What a reload brings, in force in front of the sockets already.
+    fn read_again(&self) -> Result<Reload, Failure> {
+        let reload = Reload::read(&self.layers, &self.config, &self.listening, &self.interfaces)?;
+        let (config, rules) = (&reload.config, &reload.rules);
+        let basis = Basis { config, rules, listening: &self.listening, interfaces: &self.interfaces };
+        fastpath::lock(&self.fastpath).reload(&basis)?;
+        Ok(reload)
     }
 
     fn reload(&mut self, state: &mut State, shown: &ArcSwap<Config>) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        match Reload::read(&self.layers, &self.config, &self.listening, &self.interfaces) {
+        match self.read_again() {
             Ok(Reload { config, rules, waiting }) => {
                 tracing::info!(
                     ring = format!("{:016x}", rules.ring.fingerprint()),
@@ -216,7 +265,7 @@ impl Control {
         let (timeout, below) = (self.config.drain_timeout, self.config.drain_below);
         tracing::info!(timeout_s = timeout.as_secs(), below, "draining");
         let now = Instant::now();
-        Drain { ends_at: now + timeout, looked_at: now, received: received(&self.views) }
+        Drain { ends_at: now + timeout, looked_at: now, received: self.received() }
     }
 }
 
@@ -255,10 +304,6 @@ impl Drain {
 
 async fn serve(listener: tokio::net::TcpListener, admin: Admin) -> std::io::Result<()> {
     axum::serve(listener, admin.router()).await
-}
-
-fn received(views: &[WorkerView]) -> u64 {
-    views.iter().map(|view| view.cells.read().datagrams(Event::Received)).sum()
 }
 
 /// The failure that a worker's end is.

@@ -35,6 +35,11 @@ impl Counts {
         self.add(KEYS + usize::from(id & 15), 1);
     }
 
+    /// Counts datagrams that this key id, 0..=15, let pass elsewhere.
+    pub fn count_keys(&mut self, id: u8, datagrams: u64) {
+        self.add(KEYS + usize::from(id & 15), datagrams);
+    }
+
     /// Counts a batch, and what the kernel dropped before it.
     #[inline]
     pub fn count_batch(&mut self, datagrams: u32, overflows: u32) {

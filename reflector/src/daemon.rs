@@ -12,13 +12,16 @@
 use crate::config::{Config, MAX_WORKERS, Steer};
 use crate::control::{Control, failure_of};
 use crate::failure::Failure;
+use crate::fastpath::FastPath;
 use crate::findings::{self, Facts};
+use crate::kernel_config::Basis;
 use crate::layers::Layers;
 use crate::log::Gate;
 use crate::process;
 use crate::shared::{Rules, Shared, read_ring};
 use crate::status::{Status, WorkerView};
 use crate::worker::Worker;
+use crate::xdp_findings::XdpFacts;
 use engine::clock::{self, Clock};
 use engine::mio::{self, Mio, Stopper};
 use engine::socket::{self, Granted, Socket};
@@ -27,7 +30,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 use wire::siphash::SipKey;
@@ -53,7 +56,21 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
             ended.map_or_else(|| Failure::Runtime(String::from("a worker did not start")), failure_of)
         );
     }
+    // Only now: what the program passes finds somebody to serve it.
+    let rules = open.shared.rules().load_full();
+    let (listening, interfaces) = (open.listening.as_slice(), open.facts.interfaces.as_slice());
+    let basis = Basis { config: &config, rules: &rules, listening, interfaces };
+    let opened = hash_key().and_then(|key| FastPath::open(&basis, key.secret(), open.clock.offset_ns()));
+    drop(rules);
+    let fastpath = match opened {
+        Ok(fastpath) => fastpath,
+        Err(failure) => {
+            crew.stop();
+            return Err(failure);
+        }
+    };
     let mut control = Control {
+        fastpath: Arc::new(Mutex::new(fastpath)),
         layers,
         gate,
         status: Arc::new(Status::new(clock::unix_s(open.clock.offset_ns(), clock::boot_ns()))),
@@ -66,6 +83,7 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
         config,
     };
     let outcome = runtime.block_on(control.run(open.admin, endings));
+    control.leave_fastpath(&outcome);
     crew.stop();
     control.farewell();
     outcome
@@ -85,17 +103,18 @@ struct Opened {
 impl Opened {
     fn open(config: &Config) -> Result<Opened, Failure> {
         let ring = read_ring(config)?;
-        let cpus = affinity::allowed()?;
-        let workers = config.workers.unwrap_or(cpus.len()).clamp(1, MAX_WORKERS);
-        let cpus: Vec<usize> = cpus.iter().copied().cycle().take(workers).collect();
+        let allowed = affinity::allowed()?;
+        let workers = config.workers.unwrap_or(allowed.len()).clamp(1, MAX_WORKERS);
+        let cpus: Vec<usize> = allowed.iter().copied().cycle().take(workers).collect();
         let groups = open_groups(config, workers, &cpus)?;
         let admin = open_admin(config.admin)?;
         let facts = Facts {
             granted: least_granted(&groups),
-            cpus: affinity::allowed()?.len(),
+            cpus: allowed.len(),
             workers,
             ring_mode: mode(&config.keys),
             interfaces: interfaces::list()?,
+            xdp: XdpFacts::read(&config.acceleration, allowed.len())?,
         };
         let listening: Vec<SocketAddr> =
             groups.iter().filter_map(|group| group.first().map(Socket::local)).collect();

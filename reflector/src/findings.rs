@@ -4,6 +4,7 @@
 //! * `check` prints findings, the daemon logs them at its start; both see the same list.
 
 use crate::config::{Config, Steer};
+use crate::xdp_findings::{self, XdpFacts};
 use engine::interfaces::Interface;
 use engine::socket::Granted;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,6 +23,8 @@ pub struct Facts {
     pub ring_mode: u32,
     /// Addresses of this host.
     pub interfaces: Vec<Interface>,
+    /// What the fast path depends on.
+    pub xdp: XdpFacts,
 }
 
 /// Something that could be better.
@@ -34,7 +37,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(text: impl Into<String>, mend: impl Into<String>) -> Finding {
+    /// A finding and its remedy.
+    pub fn new(text: impl Into<String>, mend: impl Into<String>) -> Finding {
         Finding { text: text.into(), mend: mend.into() }
     }
 }
@@ -45,6 +49,7 @@ pub fn list(config: &Config, facts: &Facts) -> Vec<Finding> {
     safety(config, facts, &mut findings);
     reach(config, facts, &mut findings);
     speed(config, facts, &mut findings);
+    findings.extend(xdp_findings::list(config, &facts.xdp));
     findings
 }
 

@@ -12,6 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acceleration;
+pub mod accelerator;
 pub mod admin;
 pub mod args;
 pub mod check;
@@ -21,8 +23,11 @@ pub mod counters;
 pub mod daemon;
 pub mod explain;
 pub mod failure;
+pub mod fastpath;
 pub mod file;
 pub mod findings;
+pub mod host;
+pub mod kernel_config;
 pub mod keygen;
 pub mod layers;
 pub mod log;
@@ -37,3 +42,5 @@ pub mod shared;
 pub mod status;
 pub mod units;
 pub mod worker;
+pub mod xdp_command;
+pub mod xdp_findings;

@@ -5,6 +5,7 @@
 //! * Every combination is there from the start, with zeros.
 
 use crate::counters::{Counts, Event};
+use crate::fastpath::{FastPath, Figures};
 use crate::log::Gate;
 use crate::process::{self, Process};
 use crate::shared::Shared;
@@ -16,7 +17,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use wire::Reason;
 
 /// Where the figures come from.
@@ -32,18 +33,28 @@ pub struct Metrics {
     pub gate: Arc<Gate>,
     /// The workers.
     pub workers: Arc<[WorkerView]>,
+    /// The program in front of them.
+    pub fastpath: Arc<Mutex<FastPath>>,
 }
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let workers: Vec<(String, Counts)> =
             self.workers.iter().enumerate().map(|(id, view)| (id.to_string(), view.cells.read())).collect();
+        let figures = self.fastpath.lock().unwrap_or_else(PoisonError::into_inner).figures();
+        let by_worker: Vec<Source<'_>> = workers
+            .iter()
+            .map(|(id, counts)| (vec![("path", "socket"), ("worker", id.as_str())], counts))
+            .collect();
+        let sources = [by_worker.as_slice(), &[(vec![("path", "xdp")], &figures.counts)]].concat();
         let mut page = Page(encoder);
-        traffic(&mut page, &workers)?;
-        refusals(&mut page, &workers)?;
+        traffic(&mut page, &sources)?;
+        refusals(&mut page, &sources)?;
+        unsent(&mut page, &by_worker)?;
+        fastpath(&mut page, &figures)?;
         sockets(&mut page, &workers)?;
         self.workers(&mut page)?;
-        self.rules(&mut page, &workers)?;
+        self.rules(&mut page, &sources)?;
         self.daemon(&mut page)?;
         process(&mut page, &Process::read())
     }
@@ -64,9 +75,9 @@ impl Metrics {
         page.gauges("reflector_socket_receive_buffer_bytes", "Receive buffer granted by the kernel.", buffers)
     }
 
-    fn rules(&self, page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+    fn rules(&self, page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
         let keys = (0..16_u8).map(|id| {
-            let datagrams: u64 = workers.iter().map(|(_, counts)| counts.key(id)).sum();
+            let datagrams: u64 = sources.iter().map(|(_, counts)| counts.key(id)).sum();
             ([("key", id.to_string())], datagrams)
         });
         let help = "Datagrams accepted for relaying by key; a key that counts no more may go.";
@@ -98,15 +109,26 @@ impl Metrics {
     }
 }
 
-fn traffic(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+/// Labels of one counting place, and what it counted.
+type Source<'a> = (Vec<(&'static str, &'a str)>, &'a Counts);
+
+fn traffic(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
     let events = [
-        (Event::Received, "received", "Datagrams taken from sockets.", "Their UDP payload."),
+        (
+            Event::Received,
+            "received",
+            "Datagrams taken from sockets, or seen at the driver.",
+            "Their UDP payload.",
+        ),
         (Event::Relayed, "relayed", "SENDs that left as DATA.", "Their UDP payload."),
         (Event::Observed, "observed", "PROBEs answered.", "Their UDP payload."),
     ];
     for (event, name, datagrams_help, bytes_help) in events {
         let rows = |read: fn(&Counts, Event) -> u64| {
-            workers.iter().map(move |(id, counts)| (at(id), read(counts, event))).collect::<Vec<_>>()
+            sources
+                .iter()
+                .map(move |(labels, counts)| (labels.clone(), read(counts, event)))
+                .collect::<Vec<_>>()
         };
         let datagrams = format!("reflector_{name}_datagrams");
         page.counters(&datagrams, datagrams_help, rows(Counts::datagrams))?;
@@ -115,24 +137,27 @@ fn traffic(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
     Ok(())
 }
 
-fn refusals(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+fn refusals(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
     let dropped = |read: fn(&Counts, Event) -> u64| {
         let row = |reason: Reason| {
-            workers.iter().map(move |(id, counts)| {
-                let [path, worker] = at(id);
-                ([path, worker, ("reason", reason.as_str())], read(counts, Event::Dropped(reason)))
+            sources.iter().map(move |(labels, counts)| {
+                let label = ("reason", reason.as_str());
+                ([labels.as_slice(), &[label]].concat(), read(counts, Event::Dropped(reason)))
             })
         };
         Reason::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
     };
     let help = "Datagrams refused, by the first check that failed.";
     page.counters("reflector_dropped_datagrams", help, dropped(Counts::datagrams))?;
-    page.counters("reflector_dropped_bytes", "UDP payload of datagrams refused.", dropped(Counts::bytes))?;
+    page.counters("reflector_dropped_bytes", "UDP payload of datagrams refused.", dropped(Counts::bytes))
+}
+
+fn unsent(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
     let unsent = |read: fn(&Counts, Event) -> u64| {
         let row = |error: SendError| {
-            workers.iter().map(move |(id, counts)| {
-                let [path, worker] = at(id);
-                ([path, worker, ("error", error.as_str())], read(counts, Event::Unsent(error)))
+            sources.iter().map(move |(labels, counts)| {
+                let label = ("error", error.as_str());
+                ([labels.as_slice(), &[label]].concat(), read(counts, Event::Unsent(error)))
             })
         };
         SendError::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
@@ -140,6 +165,21 @@ fn refusals(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
     let help = "Datagrams accepted that the kernel did not send, by its error.";
     page.counters("reflector_send_errors", help, unsent(Counts::datagrams))?;
     page.counters("reflector_send_error_bytes", "UDP payload of datagrams not sent.", unsent(Counts::bytes))
+}
+
+fn fastpath(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let passed = |number: u64| [([("path", "xdp")], number)];
+    let help = "Datagrams that the program at the driver left to the sockets, unmodified.";
+    page.counters("reflector_passed_datagrams", help, passed(figures.passed_datagrams))?;
+    page.counters("reflector_passed_bytes", "Their UDP payload.", passed(figures.passed_bytes))?;
+    let errors = [
+        ([("error", "interface")], figures.interface_errors),
+        ([("error", "driver")], figures.driver_errors),
+    ];
+    let help = "Frames lost behind the program, by who counted them: on the interface whoever sent them, or in the \
+                driver's own counters of XDP.";
+    page.counters("reflector_xdp_errors", help, errors)?;
+    page.gauge("reflector_xdp_interfaces", "Interfaces with the program in force.", &figures.interfaces)
 }
 
 fn sockets(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
@@ -174,10 +214,6 @@ fn process(page: &mut Page<'_>, process: &Process) -> fmt::Result {
         ("process_max_fds", "Descriptors that may be open.", process.max_fds),
     ];
     gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &value))
-}
-
-fn at(worker: &str) -> [(&'static str, &str); 2] {
-    [("path", "socket"), ("worker", worker)]
 }
 
 /// The page being written.

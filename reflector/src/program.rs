@@ -6,7 +6,7 @@ use crate::args::{self, Task};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::layers::Layers;
-use crate::{check, daemon, explain, keygen, log, probe};
+use crate::{check, daemon, explain, keygen, log, probe, xdp_command};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,6 +21,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Task::Keygen(id) => keygen::run(id, out)?,
             Task::Probe(options) => probe::run(&options, out)?,
             Task::Explain(question) => explain::run(&question, out)?,
+            Task::XdpStatus(question) => xdp_command::status(&question, out)?,
+            Task::XdpDetach(question) => xdp_command::detach(&question, out)?,
             Task::Print(text) => out.write_all(text.as_bytes())?,
         }
         out.flush()?;

@@ -96,6 +96,34 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         many: true,
+        ..fixed(
+            "xdp",
+            "IFACE",
+            "Interface at whose driver datagrams are answered before the kernel's stack sees them (docs/xdp.md); what \
+             the program there does not do itself, the sockets serve",
+        )
+    },
+    Setting {
+        default: Some("native"),
+        ..fixed("xdp-mode", "MODE", "native: in the driver. generic: behind it, on any interface, and slower")
+    },
+    Setting {
+        default: Some("neighbour"),
+        ..fixed(
+            "xdp-nexthop",
+            "HOW",
+            "Who names the next hop. neighbour: the daemon, from the kernel's routes and neighbours; what would not go back \
+         to its sender passes. fib: the kernel, asked for each datagram; dearer, and the interface must forward",
+        )
+    },
+    fixed(
+        "xdp-pin",
+        "DIR",
+        "Folder in a BPF file system, e.g. /sys/fs/bpf/reflector, by which the program outlives a daemon that crashes, \
+         for ten minutes; a stop removes it",
+    ),
+    Setting {
+        many: true,
         reloads: true,
         decides: true,
         ..fixed(

@@ -157,18 +157,19 @@ fn every_sample_is_there_from_the_start() {
     let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "3"]);
     let page = reflector.metrics();
     let number = |name: &str| page.labels(name).len();
-    assert_eq!(number("reflector_dropped_datagrams_total"), 3 * 12);
-    assert_eq!(number("reflector_dropped_bytes_total"), 3 * 12);
+    assert_eq!(number("reflector_dropped_datagrams_total"), (3 + 1) * 12);
+    assert_eq!(number("reflector_dropped_bytes_total"), (3 + 1) * 12);
     assert_eq!(number("reflector_send_errors_total"), 3 * 5);
     assert_eq!(number("reflector_batch_datagrams_bucket"), 3 * 12);
     assert_eq!(number("reflector_key_datagrams_total"), 16);
     for name in ["received", "relayed", "observed"] {
         for unit in ["datagrams", "bytes"] {
             let labels = page.labels(&format!("reflector_{name}_{unit}_total"));
-            assert_eq!(labels.len(), 3);
-            assert!(
-                labels.iter().all(|it| it["path"] == "socket" && it["worker"].parse::<u8>().unwrap() < 3)
-            );
+            assert_eq!(labels.len(), 3 + 1);
+            let by_sockets = labels.iter().filter(|it| it["path"] == "socket");
+            assert!(by_sockets.clone().all(|it| it["worker"].parse::<u8>().unwrap() < 3));
+            assert_eq!(by_sockets.count(), 3);
+            assert!(labels.iter().any(|it| it["path"] == "xdp" && !it.contains_key("worker")));
         }
     }
     assert_eq!(page.received(), 0);

@@ -1,0 +1,86 @@
+//! Budgets in fixed memory, the clock, and what does not fit into the configuration.
+
+use crate::frame;
+use crate::vectors::{cases, local_of, reason, total};
+use engine::xdp::{Answer, Xdp, XdpError};
+use wire::Reason;
+
+/// Ten a second for a prefix; another prefix has its own ten.
+pub(crate) fn probe() {
+    let (mut config, cases) = cases();
+    config.probe_budget_s = 10;
+    let mut xdp = Xdp::load("lo", &config).unwrap();
+    let mut answered = |source: &str, boot_ns: u64| {
+        xdp.fix_time(1_800_000_000, boot_ns);
+        let source = source.parse().unwrap();
+        let frame = frame::build(xdp.mac(), source, local_of(&config, source), &{
+            let mut probe = vec![0; 32];
+            probe[0] = 8;
+            probe
+        });
+        (0..100).filter(|_| xdp.run(&frame, 1).unwrap().answer == Answer::Transmit).count()
+    };
+    let s = 1_000_000_000;
+    assert_eq!(answered("8.8.8.8:5000", 10 * s), 10);
+    assert_eq!(answered("8.8.8.200:5001", 10 * s), 0, "the same /24");
+    assert_eq!(answered("8.8.9.1:5000", 10 * s), 10, "another /24");
+    assert_eq!(answered("8.8.8.8:5000", 10 * s + s / 2), 5, "half a second later");
+    assert_eq!(answered("[2a00:1:2:3::4]:5000", 10 * s), 10);
+    assert_eq!(answered("[2a00:1:2:ffff::9]:5000", 10 * s), 0, "the same /48");
+    assert_eq!(reason(&Default::default(), &Default::default()), None);
+    assert_eq!(total(&xdp).dropped[11].datagrams, 565);
+    assert_eq!(cases.len(), 569);
+}
+
+pub(crate) fn class() {
+    let (mut config, cases) = cases();
+    let case = cases.iter().find(|it| it.verdict == "relay" && it.source.is_ipv4()).unwrap();
+    let class = usize::from(case.datagram[1] >> 4);
+    let bytes = case.datagram.len() as u64;
+    let mut xdp = Xdp::load("lo", &config).unwrap();
+    let frame = frame::build(xdp.mac(), case.source, local_of(&config, case.source), &case.datagram);
+    let mut relayed = |rate, boot_ns| {
+        config.class_rates_bytes_s[class] = rate;
+        xdp.configure(&config).unwrap();
+        xdp.fix_time(case.now, boot_ns);
+        (0..100).filter(|_| xdp.run(&frame, 1).unwrap().answer == Answer::Transmit).count()
+    };
+    assert_eq!(relayed(None, 0), 100);
+    assert_eq!(relayed(Some(20 * bytes), 50_000_000_000), 20);
+    assert_eq!(relayed(Some(20 * bytes), 51_000_000_000), 20);
+    assert_eq!(relayed(Some(1), 400_000_000_000), 1, "a full bucket lets one pass, however slow its rate");
+    let counts = total(&xdp);
+    assert_eq!(counts.dropped[11].datagrams, 80 + 80 + 99);
+    assert_eq!(counts.keys[usize::from(case.datagram[1] & 15)], 141);
+    assert_eq!(Reason::ALL[11], Reason::Rate);
+}
+
+pub(crate) fn too_many_blocks() {
+    let (mut config, _) = cases();
+    let blocks = |n: u8| (0..n).map(|n| ([10, n, 0, 0].into(), 16)).collect::<Vec<_>>();
+    let mut xdp = Xdp::load("lo", &config).unwrap();
+    config.allow_destination = blocks(32);
+    config.deny_destination = blocks(64);
+    config.deny_source = blocks(64);
+    xdp.configure(&config).unwrap();
+    config.deny_source = blocks(65);
+    assert!(matches!(xdp.configure(&config), Err(XdpError::TooMany { given: 65, most: 64, .. })));
+    config.deny_source.clear();
+    config.allow_destination = blocks(33);
+    assert!(matches!(xdp.configure(&config), Err(XdpError::TooMany { given: 33, most: 32, .. })));
+}
+
+/// A second before its end a capability is good; the program's own clock then makes it expire.
+pub(crate) fn clock_runs() {
+    let (config, cases) = cases();
+    let case = cases.iter().find(|it| it.verdict == "relay" && it.source.is_ipv4()).unwrap();
+    let expires = i64::from(u32::from_be_bytes(case.datagram[4..8].try_into().unwrap()));
+    let mut xdp = Xdp::load("lo", &config).unwrap();
+    let frame = frame::build(xdp.mac(), case.source, local_of(&config, case.source), &case.datagram);
+    xdp.tick((expires * 1_000_000_000 + 500_000_000) - engine::clock::boot_ns()).unwrap();
+    assert_eq!(xdp.run(&frame, 1).unwrap().answer, Answer::Transmit, "half a second is left");
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let before = total(&xdp);
+    assert_eq!(xdp.run(&frame, 1).unwrap().answer, Answer::Drop);
+    assert_eq!(reason(&before, &total(&xdp)), Some(Reason::Expired));
+}

@@ -1,0 +1,52 @@
+//! Hosts in network namespaces, joined by veth pairs and routers, behind real kernel NATs: a test library.
+//!
+//! * Everything lives in namespaces whose names begin with this process's id; nothing outside them is touched.
+//! * Nothing is left behind: a namespace goes with its value, and all of them when the process dies, however it dies.
+//! * Addresses look like those of the Internet, so that a fixed policy is exercised rather than opened; they exist
+//!   inside the namespaces only.
+//! * Needs root and the programs `ip`, `nft` and `ethtool`; [`missing`] says what is not there.
+//!
+//! ```text
+//!   inside hosts        NAT box           core (router)          public hosts
+//!   10.N.M.2 ───────── 10.N.M.1
+//!   10.N.K.2 ───────── 10.N.K.1  45.N.7.2 ── 45.N.7.1
+//!                                            45.P.7.1 ── [delay] ── 45.P.7.2, 2a00:0:P::2
+//! ```
+
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut lab = lab::Lab::new()?;
+//! let mut nat = lab.nat("nat", nat::Mapping::Eim, nat::Filtering::Apdf, 30)?;
+//! let (inside, server) = (lab.inside(&mut nat, "inside")?, lab.host("server")?);
+//! let (client, service) = (inside.udp(inside.ipv4(), 5000)?, server.udp(server.ipv4(), 6000)?);
+//! client.send_to(b"hello", service.local_addr()?)?;
+//! let (_, seen) = service.recv_from(&mut [0; 16])?;
+//! assert_eq!(seen.ip(), nat.external());
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod capture;
+mod delay;
+mod error;
+pub mod frame;
+mod host;
+mod link;
+mod namespace;
+mod nat_box;
+mod packet_socket;
+mod reaper;
+mod rules;
+mod tool;
+mod topology;
+
+pub use capture::{Capture, Seen};
+pub use error::Error;
+pub use host::Host;
+pub use link::{End, Link};
+pub use namespace::Namespace;
+pub use nat_box::NatBox;
+pub use tool::missing;
+pub use topology::Lab;

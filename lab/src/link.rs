@@ -1,0 +1,182 @@
+//! A cable: a veth pair between two namespaces.
+//!
+//! * Offloads are off at both ends: a frame on the cable is one datagram with its whole checksum, as on a real one.
+//! * An end that faces an XDP program carries a program that passes everything: without it the kernel drops what the
+//!   other end sends back by XDP_TX.
+
+use crate::capture::Capture;
+use crate::error::Error;
+use crate::namespace::Namespace;
+use crate::packet_socket::PacketSocket;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+/// A cable and its two ends.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The end at the host that the cable was laid for.
+    pub near: End,
+    /// The end at its router.
+    pub far: End,
+}
+
+impl Link {
+    /// Lays a cable between two namespaces, ends named `near` and `far`; it is down.
+    pub(crate) fn lay(near: End, far: End) -> Result<Link, Error> {
+        let (here, there) = (&near.interface, &far.interface);
+        let other = far.namespace.name();
+        near.namespace.ip(&format!("link add {here} type veth peer name {there} netns {other}"))?;
+        for end in [&near, &far] {
+            end.offloads_off()?;
+        }
+        Ok(Link { near, far })
+    }
+
+    /// Waits until both ends carry frames: the kernel drops them silently for a moment after an interface is set up.
+    pub(crate) fn wait_until_up(&self) -> Result<(), Error> {
+        self.near.wait_until_up()?;
+        self.far.wait_until_up()
+    }
+
+    /// Pulls the plug.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn down(&self) -> Result<(), Error> {
+        self.far.namespace.ip(&format!("link set {} down", self.far.interface)).map(drop)
+    }
+
+    /// Puts the plug back in.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn up(&self) -> Result<(), Error> {
+        self.far.namespace.ip(&format!("link set {} up", self.far.interface)).map(drop)
+    }
+}
+
+/// One end of a cable: an interface in a namespace.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) interface: String,
+}
+
+impl End {
+    /// The name of the interface.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The namespace that the interface is in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its hardware address.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn mac(&self) -> Result<[u8; 6], Error> {
+        Ok(self.packet_socket()?.mac())
+    }
+
+    /// Keeps every datagram that passes here from now on, in both directions.
+    ///
+    /// # Errors
+    /// The kernel gives no packet socket.
+    pub fn capture(&self) -> Result<Capture, Error> {
+        Ok(Capture::new(self.packet_socket()?))
+    }
+
+    /// Sends one frame out of here as it is, hardware addresses and checksums included.
+    ///
+    /// # Errors
+    /// The interface is down, or the frame too long.
+    pub fn inject(&self, frame: &[u8]) -> Result<(), Error> {
+        let what = || format!("cannot send a frame of {} bytes on {}", frame.len(), self.interface);
+        self.packet_socket()?.send(frame).map_err(Error::kernel(what()))
+    }
+
+    /// Makes this end fit to face an XDP program on the other: attaches one that passes everything.
+    ///
+    /// # Errors
+    /// What `ip` says; it must be built with libbpf.
+    pub fn face_xdp(&self) -> Result<(), Error> {
+        self.namespace
+            .ip(&format!("link set dev {} xdpdrv obj {PASS_OBJECT} sec xdp", self.interface))
+            .map(drop)
+    }
+
+    /// Gives the interface's NAPI threads of its own, on this processor only.
+    ///
+    /// # Errors
+    /// The interface has no NAPI yet (a veth end has one once it is up and has an XDP program), or no such processor.
+    pub fn pin_napi(&self, cpu: usize) -> Result<(), Error> {
+        // The kernel tells whose thread it is by the interface's name only, which other namespaces have too.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.napi_threads();
+        let switch = format!("echo 1 > /sys/class/net/{}/threaded", self.interface);
+        self.namespace.run("sh", &["-c", &switch], "")?;
+        let what = |error| {
+            Error::kernel(format!("cannot pin the NAPI of {} to processor {cpu}", self.interface))(error)
+        };
+        let mut cpus = CpuSet::new();
+        cpus.set(cpu).map_err(|errno| what(errno.into()))?;
+        let threads = self.napi_threads();
+        let mut new = threads.difference(&before).peekable();
+        if new.peek().is_none() {
+            return Err(what(io::Error::other(
+                "it has no thread of its own; set it up and attach an XDP program",
+            )));
+        }
+        new.try_for_each(|id| sched_setaffinity(Pid::from_raw(*id), &cpus))
+            .map_err(|errno| what(errno.into()))
+    }
+
+    /// The kernel threads that poll an interface of this name.
+    fn napi_threads(&self) -> BTreeSet<i32> {
+        let prefix = format!("napi/{}-", self.interface);
+        let is_napi = |id: &i32| {
+            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with(&prefix))
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_napi).collect()
+    }
+
+    pub(crate) fn packet_socket(&self) -> Result<PacketSocket, Error> {
+        let opened = self.namespace.enter(|| PacketSocket::open(&self.interface))?;
+        opened.map_err(Error::kernel(format!("cannot open a packet socket on {}", self.interface)))
+    }
+
+    /// The kernel's link watch gives an interface its queue some time after the carrier came.
+    pub(crate) fn wait_until_up(&self) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.namespace.ip(&format!("link show dev {}", self.interface))?;
+            if shown.contains("state UP") && !shown.contains("qdisc noop ") {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                let what = format!("{} of {} does not come up", self.interface, self.namespace.name());
+                return Err(Error::kernel(what)(io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn offloads_off(&self) -> Result<(), Error> {
+        let arguments = ["-K", &self.interface, "tx", "off", "gso", "off", "gro", "off"];
+        self.namespace.run("ethtool", &arguments, "").map(drop)
+    }
+}
+
+/// Its source stands beside it.
+const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/pass.bpf.o");
+/// Longer than the kernel's link watch ever waits.
+const PATIENCE: Duration = Duration::from_secs(5);

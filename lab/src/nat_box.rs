@@ -1,0 +1,58 @@
+//! A NAT box: one external address, and private networks behind it.
+//!
+//! * IPv4 only: the NATs that this is about translate no IPv6.
+//! * It answers nothing itself.
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::namespace::Namespace;
+use crate::rules::rules;
+use nat::{Filtering, Mapping};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// A NAT.
+#[derive(Debug)]
+pub struct NatBox {
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) external: Ipv4Addr,
+    pub(crate) network: u8,
+    pub(crate) inside_hosts: u8,
+    pub(crate) link: Link,
+}
+
+impl NatBox {
+    /// Its external address.
+    pub fn external(&self) -> Ipv4Addr {
+        self.external
+    }
+
+    /// The cable from its outer interface (near) to the core (far).
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Makes it behave so from the first datagram on.
+    pub(crate) fn behave(
+        &self,
+        mapping: Mapping,
+        filtering: Filtering,
+        lifetime_s: u32,
+    ) -> Result<(), Error> {
+        let rules = rules(mapping, filtering, lifetime_s, OUTER)?;
+        self.namespace.run("nft", &["-f", "-"], &rules)?;
+        self.namespace.set("net/ipv4/ip_forward", 1)?;
+        for setting in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
+            self.namespace.set(&format!("net/netfilter/{setting}"), lifetime_s)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of the outer interface.
+pub(crate) const OUTER: &str = "wan";

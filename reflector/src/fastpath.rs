@@ -1,0 +1,186 @@
+//! The XDP fast path of a running daemon: a program on each interface named, kept equal to rules, routes and clock.
+//!
+//! ```text
+//! rules, interfaces, netlink -> kernel_config -> engine::xdp   each reload, each change of the host
+//! clock                      -> tick                           each second; without it a program soon stops by itself
+//! ```
+//!
+//! * The sockets serve whatever no program serves: losing a program loses no datagram.
+//! * A reload takes effect on every interface or on none.
+//! * A program that cannot be kept equal to what is in force is taken off rather than left to answer by old rules.
+
+use crate::acceleration::Acceleration;
+use crate::accelerator::Accelerator;
+use crate::counters::Counts;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::kernel_config::Basis;
+use engine::netlink::Follower;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The programs of a daemon; none when no interface is named.
+#[derive(Debug, Default)]
+pub struct FastPath {
+    wanted: Option<Acceleration>,
+    programs: Vec<Accelerator>,
+    follower: Option<Follower>,
+    hash_key: [u8; 16],
+    /// What programs counted that are gone.
+    gone: Figures,
+}
+
+/// What the programs counted, all interfaces together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The counts that sockets have, too.
+    pub counts: Counts,
+    /// Datagrams left to the sockets.
+    pub passed_datagrams: u64,
+    /// Their UDP payload.
+    pub passed_bytes: u64,
+    /// Frames that interfaces failed to send or dropped, whoever sent them.
+    pub interface_errors: u64,
+    /// Frames that drivers dropped behind the program.
+    pub driver_errors: u64,
+    /// Interfaces with the program in force.
+    pub interfaces: u64,
+}
+
+impl Figures {
+    /// Adds what another program counted.
+    pub fn sum(&mut self, other: &Figures) {
+        self.counts.sum(&other.counts);
+        self.passed_datagrams = self.passed_datagrams.saturating_add(other.passed_datagrams);
+        self.passed_bytes = self.passed_bytes.saturating_add(other.passed_bytes);
+        self.interface_errors = self.interface_errors.saturating_add(other.interface_errors);
+        self.driver_errors = self.driver_errors.saturating_add(other.driver_errors);
+        self.interfaces = self.interfaces.saturating_add(other.interfaces);
+    }
+}
+
+impl FastPath {
+    /// Puts a program on every interface that the configuration names, or takes over the one that is pinned there.
+    ///
+    /// # Errors
+    /// The first interface on which it cannot be; programs put on others before are taken off again.
+    pub fn open(basis: &Basis<'_>, hash_key: [u8; 16], offset_ns: i64) -> Result<FastPath, Failure> {
+        let wanted = &basis.config.acceleration;
+        if !wanted.is_on() {
+            return Ok(FastPath::default());
+        }
+        let mut fastpath = FastPath { wanted: Some(wanted.clone()), hash_key, ..FastPath::default() };
+        // Heard of from before the tables are read, so that no change falls between.
+        fastpath.follower = Some(Follower::open()?);
+        let host = Host::read()?;
+        for interface in &wanted.interfaces {
+            match Accelerator::open(interface, wanted, &host, basis, hash_key, offset_ns) {
+                Ok(program) => fastpath.programs.push(program),
+                Err(failure) => {
+                    fastpath.detach();
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(fastpath)
+    }
+
+    /// Gives every program the time and a sign of life, and follows what the kernel says has changed.
+    pub fn each_second(&mut self, basis: &Basis<'_>, offset_ns: i64) {
+        let Some(follower) = &self.follower else { return };
+        let changed = follower.changed();
+        self.keep(|program| program.tick(offset_ns));
+        if changed {
+            self.follow_host(basis, offset_ns);
+        }
+    }
+
+    /// Brings every program to what the host is like now; puts one on an interface that has come back.
+    pub fn follow_host(&mut self, basis: &Basis<'_>, offset_ns: i64) {
+        let Some(wanted) = self.wanted.clone() else { return };
+        let host = match Host::read() {
+            Ok(host) => host,
+            Err(error) => {
+                tracing::warn!(%error, "the host's routes cannot be read; those known stay in force");
+                return;
+            }
+        };
+        self.keep(|program| program.follow(&host, basis));
+        for interface in &wanted.interfaces {
+            let missing = self.programs.iter().all(|program| program.interface() != interface);
+            if missing && host.link(interface).is_some() {
+                match Accelerator::open(interface, &wanted, &host, basis, self.hash_key, offset_ns) {
+                    Ok(program) => self.programs.push(program),
+                    Err(failure) => tracing::warn!(interface, reason = %failure, "xdp not attached"),
+                }
+            }
+        }
+    }
+
+    /// Puts new rules in force on every interface.
+    ///
+    /// # Errors
+    /// The first that refuses them; then the old ones are in force on all.
+    pub fn reload(&mut self, basis: &Basis<'_>) -> Result<(), Failure> {
+        let mut refused = None;
+        let mut done = 0;
+        for program in &mut self.programs {
+            if let Err(failure) = program.put(basis) {
+                refused = Some(failure);
+                break;
+            }
+            done += 1;
+        }
+        let Some(failure) = refused else {
+            self.programs.iter_mut().for_each(Accelerator::commit);
+            return Ok(());
+        };
+        let mut at = 0;
+        self.keep(|program| {
+            at += 1;
+            if at <= done { program.restore() } else { Ok(()) }
+        });
+        Err(failure)
+    }
+
+    /// Takes every program off. What they counted stays to be read.
+    pub fn detach(&mut self) {
+        self.follower = None;
+        self.wanted = None;
+        for program in std::mem::take(&mut self.programs) {
+            self.gone.sum(&program.detach());
+        }
+    }
+
+    /// What was counted so far.
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.gone.clone();
+        self.programs.iter().for_each(|program| figures.sum(&program.figures()));
+        figures
+    }
+
+    /// Where programs are, for the log: `eth0,eth1`.
+    pub fn interfaces(&self) -> String {
+        self.programs.iter().map(Accelerator::interface).collect::<Vec<_>>().join(",")
+    }
+
+    /// Does this with every program, and takes off those with which it cannot be done.
+    fn keep(&mut self, mut step: impl FnMut(&mut Accelerator) -> Result<(), Failure>) {
+        let mut kept = Vec::with_capacity(self.programs.len());
+        for mut program in std::mem::take(&mut self.programs) {
+            match step(&mut program) {
+                Ok(()) => kept.push(program),
+                Err(failure) => {
+                    let interface = program.interface().to_owned();
+                    tracing::error!(interface, reason = %failure, "xdp taken off; the sockets serve");
+                    self.gone.sum(&program.detach());
+                }
+            }
+        }
+        self.programs = kept;
+    }
+}
+
+/// The fast path, for whoever only looks; what a thread left behind that panicked is still true.
+pub fn lock(fastpath: &Mutex<FastPath>) -> MutexGuard<'_, FastPath> {
+    fastpath.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,238 @@
+//! Reload, crash, restart, stop: what holds at the driver while the daemon changes or is away.
+
+use crate::daemon::{Folder, Reflector, program};
+use crate::paths::{count, start};
+use crate::protocol::{DATA, Key, OBSERVED, now_s, probe};
+use crate::spaces::{Spaces, ask, ip, receive};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+pub(crate) fn reload() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let reflector = start(&[]);
+    let (one, other) = (spaces.socket("45.1.0.2:5001"), spaces.socket("45.1.0.3:5002"));
+    let [a, b] = [&one, &other].map(|socket| socket.local_addr().unwrap());
+    let fresh = Key::new(9, 9);
+    one.send_to(&fresh.send(a, b, b"early"), reflector.address()).unwrap();
+    reflector.metrics_when(|page| {
+        page.sum("reflector_dropped_datagrams_total", &[("path", "xdp"), ("reason", "key")]) == 1
+    });
+    reflector.folder.write("ring.toml", &fresh.toml());
+    reflector.reload("success");
+    one.send_to(&fresh.send(a, b, b"in time"), reflector.address()).unwrap();
+    assert_eq!(&receive(&other, reflector.address())[32..], b"in time");
+    one.send_to(&reflector.key.send(a, b, b"late"), reflector.address()).unwrap();
+    let page = reflector.metrics_when(|page| {
+        page.sum("reflector_dropped_datagrams_total", &[("path", "xdp"), ("reason", "key")]) == 2
+    });
+    assert_eq!([count(&page, "relayed", "xdp"), count(&page, "received", "socket")], [1, 0]);
+    reflector.folder.write("ring.toml", "nonsense");
+    reflector.reload("failure");
+    one.send_to(&fresh.send(a, b, b"still"), reflector.address()).unwrap();
+    assert_eq!(&receive(&other, reflector.address())[32..], b"still");
+}
+
+/// What the program cannot hold changes nothing, on neither path.
+pub(crate) fn reload_refused() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let folder = Folder::new();
+    let denying = |number: u8| {
+        let blocks: Vec<String> = (0..number).map(|n| format!("\"46.{n}.0.0/16\"")).collect();
+        format!("deny-source = [{}, \"45.1.0.3/32\"]\n", blocks.join(", "))
+    };
+    folder.write("reflector.toml", "");
+    let config = folder.path.join("reflector.toml").display().to_string();
+    let flags = ["--listen", "45.1.0.1:3478", "--workers", "1", "--xdp", "r0", "--config", &config];
+    let reflector = Reflector::start_in(folder, &flags);
+    let closed = spaces.socket("45.1.0.3:5001");
+    reflector.folder.write("reflector.toml", &denying(64));
+    reflector.reload("failure");
+    assert!(reflector.log().contains("65"), "{}", reflector.log());
+    assert_eq!(ask(&closed, reflector.address(), &probe(b""))[0], OBSERVED);
+    reflector.folder.write("reflector.toml", &denying(63));
+    reflector.reload("success");
+    closed.send_to(&probe(b""), reflector.address()).unwrap();
+    let page = reflector.metrics_when(|page| count(page, "dropped", "xdp") == 1);
+    assert_eq!([page.dropped("denied"), count(&page, "observed", "xdp")], [1, 1]);
+}
+
+/// An interface that goes takes its program along; one that comes back by that name gets a new one.
+pub(crate) fn interface_comes_back() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let reflector = start(&[]);
+    let one = spaces.socket("45.1.0.2:5001");
+    assert_eq!(ask(&one, reflector.address(), &probe(b""))[0], OBSERVED);
+    ip("link del r0");
+    reflector.metrics_when(|page| page.sum("reflector_xdp_interfaces", &[]) == 0);
+    spaces.join();
+    spaces.introduce();
+    reflector.metrics_when(|page| page.sum("reflector_xdp_interfaces", &[]) == 1);
+    let one = spaces.socket("45.1.0.2:5003");
+    reflector.metrics_when(|page| {
+        assert_eq!(ask(&one, reflector.address(), &probe(b""))[0], OBSERVED);
+        count(page, "observed", "xdp") >= 2
+    });
+}
+
+/// A wildcard listener's new address is refused as destination on either path, which the daemon must learn by itself.
+pub(crate) fn new_address() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let flags = ["--listen", "0.0.0.0:3478", "--workers", "1", "--xdp", "r0"];
+    let mut reflector = Reflector::start_bare(&flags);
+    let address = SocketAddr::from(([45, 1, 0, 1], 3_478));
+    let one = spaces.socket("45.1.0.2:5001");
+    let from = one.local_addr().unwrap();
+    let own = SocketAddr::from(([45, 1, 0, 77], 3_478));
+    ip("addr add 45.1.0.77/24 dev r0");
+    reflector.wait_for_line("the host's addresses changed");
+    assert_eq!(ask(&one, own, &probe(b""))[0], OBSERVED);
+    one.send_to(&reflector.key.send(from, own, b"to itself"), address).unwrap();
+    let page = reflector.metrics_when(|page| count(page, "dropped", "xdp") == 1);
+    assert_eq!(page.dropped("destination"), 1);
+    assert_eq!([count(&page, "observed", "xdp"), count(&page, "received", "socket")], [1, 0]);
+}
+
+/// T17 and T18 of the fast path: the program forwards on while nobody is there.
+pub(crate) fn killed_and_restarted() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let pin = Pin::new();
+    let mut reflector = start(&["--xdp-pin", pin.path()]);
+    let (one, other) = (spaces.socket("45.1.0.2:5001"), spaces.socket("45.1.0.3:5002"));
+    let (from, to, address) = (one.local_addr().unwrap(), other.local_addr().unwrap(), reflector.address());
+    let header = reflector.key.send_header(0, now_s() + 300, from, to);
+    let (sending, sent) = (AtomicBool::new(true), AtomicU32::new(0));
+    let (mut again, received) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while sending.load(Ordering::Relaxed) {
+                let number = sent.load(Ordering::Relaxed);
+                one.send_to(&[&header[..], &number.to_be_bytes()].concat(), address).unwrap();
+                sent.store(number + 1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let receiver = scope.spawn(|| {
+            let mut received = Vec::new();
+            other.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut buffer = [0; 64];
+            while let Ok((len, _)) = other.recv_from(&mut buffer) {
+                assert_eq!((len, buffer[0]), (36, DATA));
+                received.push(u32::from_be_bytes(buffer[32..36].try_into().unwrap()));
+            }
+            received
+        });
+        let _stopping = Stopping(&sending);
+        let reached = |number: u32| {
+            while sent.load(Ordering::Relaxed) < number {
+                std::thread::yield_now();
+            }
+        };
+        reached(500);
+        reflector.signal("KILL");
+        reflector.exit_code();
+        let dead_at = sent.load(Ordering::Relaxed);
+        reached(dead_at + 500);
+        let mut again = start(&["--xdp-pin", pin.path()]);
+        assert_eq!(again.wait_for_line("xdp attached")["adopted"], true);
+        let back_at = sent.load(Ordering::Relaxed);
+        reached(back_at + 500);
+        sending.store(false, Ordering::Relaxed);
+        (again, receiver.join().unwrap())
+    });
+    let sent = sent.load(Ordering::Relaxed);
+    let missing: Vec<u32> = (0..sent).filter(|number| !received.contains(number)).collect();
+    assert!(missing.is_empty() && received.len() == sent as usize, "{sent} sent, lost {missing:?}");
+    let page = again.metrics();
+    assert!(count(&page, "relayed", "xdp") >= 500);
+    assert_eq!(count(&page, "received", "socket"), 0);
+    again.signal("TERM");
+    assert_eq!(again.exit_code(), Some(0));
+    assert_eq!(pin.entries(), [""; 0]);
+}
+
+pub(crate) fn stop() {
+    let spaces = Spaces::new();
+    spaces.introduce();
+    let mut reflector = start(&["--drain-below", "0", "--drain-timeout", "1h"]);
+    assert!(ip("link show r0").contains("prog/xdp"));
+    let one = spaces.socket("45.1.0.2:5001");
+    reflector.signal("TERM");
+    reflector.wait_for_line("draining");
+    // A drain serves on, by both paths.
+    assert_eq!(ask(&one, reflector.address(), &probe(b""))[0], OBSERVED);
+    assert_eq!(count(&reflector.metrics(), "observed", "xdp"), 1);
+    reflector.signal("TERM");
+    assert_eq!(reflector.exit_code(), Some(0));
+    let stopped = reflector.wait_for_line("stopped");
+    assert_eq!([&stopped["received"], &stopped["observed"], &stopped["passed"]], [1, 1, 0]);
+    assert!(!ip("link show r0").contains("prog/xdp"));
+}
+
+pub(crate) fn status_and_detach() {
+    let _spaces = Spaces::new();
+    let pin = Pin::new();
+    let xdp = |what: &str, flags: &[&str]| {
+        let output = program().args(["xdp", what]).args(flags).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(xdp("status", &[]), (Some(0), String::from("no interface has an XDP program\n")));
+    let mut reflector = start(&["--xdp-pin", pin.path()]);
+    reflector.signal("KILL");
+    reflector.exit_code();
+    let (code, text) = xdp("status", &["--xdp-pin", pin.path()]);
+    let words = ["r0: program ", "the reflector's", "native", "pinned: r0-native"];
+    assert!(code == Some(0) && words.iter().all(|word| text.contains(word)), "{text}");
+    assert_eq!(xdp("detach", &[]).0, Some(2), "without a folder there is nothing to go by");
+    assert_eq!(xdp("detach", &["--xdp-pin", pin.path()]), (Some(0), String::from("r0: detached\n")));
+    assert!(!ip("link show r0").contains("prog/xdp"));
+    assert_eq!(pin.entries(), [""; 0]);
+    let (code, text) = xdp("detach", &["--xdp", "r0", "--xdp-pin", pin.path()]);
+    assert!(code == Some(1) && text.contains("nothing is pinned for r0"), "{text}");
+    let (code, text) = xdp("status", &["--xdp", "none0"]);
+    assert!(code == Some(78) && text.contains("--xdp none0: no such interface"), "{text}");
+}
+
+/// Ends the sender, also when the test fails, so that the scope can end.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A folder of pins for one test, emptied and removed with it.
+struct Pin(PathBuf);
+
+impl Pin {
+    /// The folder is the daemon's to make.
+    fn new() -> Pin {
+        let name = Folder::new().path.file_name().unwrap().to_owned();
+        Pin(PathBuf::from("/sys/fs/bpf").join(name))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}

@@ -1,0 +1,127 @@
+//! Two namespaces joined by a veth pair, the reflector's and the endpoints'.
+
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::File;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::time::Duration;
+
+/// The two namespaces. The calling thread is in the reflector's, and so are programs that it starts.
+#[derive(Debug)]
+pub(crate) struct Spaces {
+    peer: File,
+}
+
+impl Spaces {
+    /// The reflector has .1 of 45.1.0.0/24 and ::1 of 2a01:1::/64, endpoints have .2 and .3, ::2 and ::3.
+    pub(crate) fn new() -> Spaces {
+        let (reflector, peer) = (space(), space());
+        setns(&reflector, CloneFlags::CLONE_NEWNET).unwrap();
+        let spaces = Spaces { peer };
+        ip("link set lo up");
+        spaces.join();
+        spaces
+    }
+
+    /// Makes the veth pair, with the addresses of both ends.
+    pub(crate) fn join(&self) {
+        let peer = format!("/proc/{}/fd/{}", std::process::id(), self.peer.as_raw_fd());
+        ip(&format!("link add r0 type veth peer name p0 netns {peer}"));
+        ip("addr add 45.1.0.1/24 dev r0");
+        ip("addr add 2a01:1::1/64 dev r0 nodad");
+        self.at_peer(|| {
+            ip("link set lo up");
+            for last in [2, 3] {
+                ip(&format!("addr add 45.1.0.{last}/24 dev p0"));
+                ip(&format!("addr add 2a01:1::{last}/64 dev p0 nodad"));
+            }
+            // Else what sockets send here would carry half a checksum, which the program cannot finish.
+            run("ethtool", &["-K", "p0", "tx", "off"]);
+            // A veth takes no frame of the other end's XDP_TX without a program of its own.
+            ip(&format!("link set dev p0 xdpdrv obj {PASS_OBJECT} sec xdp"));
+            ip("link set p0 up");
+        });
+        ip("link set r0 up");
+    }
+
+    /// Does `work` in the endpoints' namespace.
+    pub(crate) fn at_peer<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                setns(&self.peer, CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            worker.join().unwrap()
+        })
+    }
+
+    /// An endpoint's socket.
+    pub(crate) fn socket(&self, address: &str) -> UdpSocket {
+        let socket = self.at_peer(|| UdpSocket::bind(address).unwrap());
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    }
+
+    /// Tells the kernel who the endpoints are, as it would learn from traffic.
+    pub(crate) fn introduce(&self) {
+        let mac = self.at_peer(|| ip("-o link show p0"));
+        let mac = mac.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        for address in ["45.1.0.2", "45.1.0.3", "2a01:1::2", "2a01:1::3"] {
+            ip(&format!("neigh replace {address} lladdr {mac} dev r0 nud permanent"));
+        }
+    }
+}
+
+/// Why there can be no such namespaces here.
+pub(crate) fn missing() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some(String::from("needs root, for network namespaces and XDP; run the tests as root"));
+    }
+    let absent = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    if let Some(program) = ["ip", "ethtool"].iter().find(|program| absent(program)) {
+        return Some(format!("needs {program}; `apt-get install iproute2 ethtool` brings it"));
+    }
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    if !mounts.lines().any(|line| line.split(' ').nth(1) == Some("/sys/fs/bpf")) {
+        return Some(String::from("needs a BPF file system; `mount -t bpf bpf /sys/fs/bpf`"));
+    }
+    let tried = std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET)).join().unwrap();
+    tried.err().map(|error| format!("needs a kernel and a container that allow network namespaces: {error}"))
+}
+
+/// Runs a command of ip(8) in the namespace of the calling thread, and gives what it printed.
+pub(crate) fn ip(command: &str) -> String {
+    run("ip", &command.split(' ').collect::<Vec<_>>())
+}
+
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Sends, and gives what comes back.
+pub(crate) fn ask(socket: &UdpSocket, reflector: SocketAddr, datagram: &[u8]) -> Vec<u8> {
+    socket.send_to(datagram, reflector).unwrap();
+    receive(socket, reflector)
+}
+
+/// The next datagram, which must be the reflector's.
+pub(crate) fn receive(socket: &UdpSocket, reflector: SocketAddr) -> Vec<u8> {
+    let mut buffer = [0; 2_048];
+    let (len, source) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(source, reflector);
+    buffer[..len].to_vec()
+}
+
+fn space() -> File {
+    let made = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    made.join().unwrap()
+}
+
+const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab/bpf/pass.bpf.o");
