@@ -7,13 +7,11 @@
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::namespace::Namespace;
+use crate::napi::Napi;
 use crate::packet_socket::PacketSocket;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
 /// A cable and its two ends.
 #[derive(Clone, Debug)]
@@ -112,41 +110,33 @@ impl End {
             .map(drop)
     }
 
+    /// Switches features on or off, as `ethtool -K` names them.
+    ///
+    /// # Errors
+    /// What `ethtool` says.
+    pub fn switch(&self, features: &[(&str, bool)]) -> Result<(), Error> {
+        let words = features.iter().flat_map(|(name, on)| [*name, if *on { "on" } else { "off" }]);
+        let arguments: Vec<&str> = ["-K", &self.interface].into_iter().chain(words).collect();
+        self.namespace.run("ethtool", &arguments, "").map(drop)
+    }
+
+    /// Whether the features named are on, as `ethtool -k` shows it: `name: on`, one a line.
+    ///
+    /// # Errors
+    /// What `ethtool` says.
+    pub fn features(&self, names: &[&str]) -> Result<Vec<String>, Error> {
+        let shown = self.namespace.run("ethtool", &["-k", &self.interface], "")?;
+        let is_named = |line: &&str| line.split(':').next().is_some_and(|name| names.contains(&name));
+        Ok(shown.lines().map(str::trim).filter(is_named).map(str::to_owned).collect())
+    }
+
     /// Gives the interface's NAPI threads of its own, on this processor only.
     ///
     /// # Errors
-    /// The interface has no NAPI yet (a veth end has one once it is up and has an XDP program), or no such processor.
-    pub fn pin_napi(&self, cpu: usize) -> Result<(), Error> {
-        // The kernel tells whose thread it is by the interface's name only, which other namespaces have too.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.napi_threads();
-        let switch = format!("echo 1 > /sys/class/net/{}/threaded", self.interface);
-        self.namespace.run("sh", &["-c", &switch], "")?;
-        let what = |error| {
-            Error::kernel(format!("cannot pin the NAPI of {} to processor {cpu}", self.interface))(error)
-        };
-        let mut cpus = CpuSet::new();
-        cpus.set(cpu).map_err(|errno| what(errno.into()))?;
-        let threads = self.napi_threads();
-        let mut new = threads.difference(&before).peekable();
-        if new.peek().is_none() {
-            return Err(what(io::Error::other(
-                "it has no thread of its own; set it up and attach an XDP program",
-            )));
-        }
-        new.try_for_each(|id| sched_setaffinity(Pid::from_raw(*id), &cpus))
-            .map_err(|errno| what(errno.into()))
-    }
-
-    /// The kernel threads that poll an interface of this name.
-    fn napi_threads(&self) -> BTreeSet<i32> {
-        let prefix = format!("napi/{}-", self.interface);
-        let is_napi = |id: &i32| {
-            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with(&prefix))
-        };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_napi).collect()
+    /// The interface has no NAPI yet (a veth end has one once it is up and has an XDP program or GRO), or no such
+    /// processor.
+    pub fn pin_napi(&self, cpu: usize) -> Result<Napi, Error> {
+        Napi::pin(self, cpu)
     }
 
     pub(crate) fn packet_socket(&self) -> Result<PacketSocket, Error> {
@@ -171,8 +161,7 @@ impl End {
     }
 
     fn offloads_off(&self) -> Result<(), Error> {
-        let arguments = ["-K", &self.interface, "tx", "off", "gso", "off", "gro", "off"];
-        self.namespace.run("ethtool", &arguments, "").map(drop)
+        self.switch(&[("tx", false), ("gso", false), ("gro", false)])
     }
 }
 

@@ -18,8 +18,7 @@ fn socket(case: &Value, field: &str) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-#[test]
-fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
+pub(crate) fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
     let vectors = vectors();
     let folder = Folder::new();
     let ring: String = vectors["ring"]
@@ -66,8 +65,7 @@ fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
     assert!(seen.len() > 8, "the vectors have a case of nearly every verdict: {seen:?}");
 }
 
-#[test]
-fn a_malformed_question_is_one_line() {
+pub(crate) fn a_malformed_question_is_one_line() {
     let folder = Folder::new();
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     for (arguments, words) in [
