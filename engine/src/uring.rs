@@ -61,7 +61,8 @@ impl Uring {
     /// Serves until stopped, then gives the sockets back.
     ///
     /// # Errors
-    /// What io_uring_setup(2), io_uring_register(2), io_uring_enter(2) and receives say beyond what is mended by asking again.
+    /// What io_uring_setup(2), io_uring_register(2), io_uring_enter(2) and receives say, beyond what is mended by
+    /// asking again.
     pub fn run<H: Handler>(self, handler: &mut H) -> io::Result<Vec<Socket>> {
         let mut worker = Worker::start(self)?;
         while !worker.is_done() {

@@ -54,12 +54,11 @@ impl Buffers {
         let each = each.clamp(1, MAX_EACH).next_power_of_two();
         let stride = (HEAD_LEN + room + CACHE_STAGGER).next_multiple_of(CACHE_LINE);
         let buffers = sockets * each;
-        // SAFETY: a msghdr is integers and pointers, for all of which zero is a value.
-        let mut template: libc::msghdr = unsafe { std::mem::zeroed() };
+        let mut template = empty_header();
         template.msg_namelen = NAME_ROOM;
         template.msg_controllen = CONTROL_LEN;
         let mut made = Buffers {
-            arena: Memory::take(buffers * stride + SCRATCHES * SCRATCH_STRIDE, u8::MAX),
+            arena: Memory::take(buffers * stride + SCRATCHES * SCRATCH_STRIDE),
             offers: (0..sockets).map(|_| Offers::new(each)).collect(),
             stride,
             room,
@@ -160,9 +159,9 @@ impl Buffers {
         if datagram.start > datagram.end || datagram.end > self.scratch_start() {
             return None;
         }
-        // SAFETY: the bytes lie in the arena before all scratches, within a buffer that is ours and, while its
-        // datagrams are decided one after the other, part of a send only where they are others' bytes; the reference
-        // borrows this value mutably, so there is no second one.
+        // SAFETY: the bytes lie in the arena before all scratches, in a buffer that is ours until its uses are down to
+        // 0. Sends under way may point at earlier datagrams of the buffer, never at one that is not decided yet. The
+        // reference borrows this value mutably, so there is no second one.
         let bytes = unsafe { std::slice::from_raw_parts_mut(self.arena.at(datagram.start), datagram.len()) };
         // SAFETY: the scratch lies in the arena behind all buffers and is free, so no send points at it; the
         // reference borrows this value mutably, so there is no second one.
@@ -218,6 +217,7 @@ impl Buffers {
     /// Gives the memory up for good, because the kernel may still use it.
     pub(crate) fn leak(&mut self) {
         self.arena.leak();
+        std::mem::forget(std::mem::replace(&mut self.template, Box::new(empty_header())));
         self.offers.iter_mut().for_each(|offers| offers.entries.leak());
     }
 
@@ -269,7 +269,7 @@ struct Offers {
 impl Offers {
     #[allow(clippy::cast_possible_truncation)] // At most MAX_EACH.
     fn new(each: usize) -> Offers {
-        let entries = Memory::take(each * size_of::<BufRingEntry>(), 0);
+        let entries = Memory::take(each * size_of::<BufRingEntry>());
         Offers { entries, mask: (each - 1) as u16, tail: 0, held: 0 }
     }
 
@@ -298,6 +298,11 @@ impl Offers {
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         tail.store(self.tail, Ordering::Release);
     }
+}
+
+fn empty_header() -> libc::msghdr {
+    // SAFETY: a msghdr is integers and pointers, for all of which zero is a value.
+    unsafe { std::mem::zeroed() }
 }
 
 /// Bytes of `io_uring_recvmsg_out`.

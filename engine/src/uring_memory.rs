@@ -15,14 +15,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Takes and touches at least `len` bytes that start on a page, all of them `fill`.
-    pub(crate) fn take(len: usize, fill: u8) -> Memory {
-        let mut pages = vec![Page([fill; PAGE_LEN]); len.div_ceil(PAGE_LEN)];
-        if fill == 0 {
-            // Zeroed memory need not be there yet; written memory is.
-            pages.fill(Page([u8::MAX; PAGE_LEN]));
-            pages.fill(Page([0; PAGE_LEN]));
-        }
+    /// Takes and touches at least `len` bytes that start on a page.
+    pub(crate) fn take(len: usize) -> Memory {
+        // Zeroed memory need not be there yet; written memory is.
+        let mut pages = vec![Page([u8::MAX; PAGE_LEN]); len.div_ceil(PAGE_LEN)];
         let start = pages.as_mut_ptr().cast();
         Memory { pages, start, len }
     }

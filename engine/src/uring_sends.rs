@@ -85,7 +85,8 @@ impl Sends {
             if usize::from(group.socket.0) >= work.sockets {
                 on_sent(sent(&group, Err(SendError::Other)));
             } else if let Some(slot) = self.free.pop() {
-                push(self.fill(slot, &group, work), slot)?;
+                let send = self.fill(slot, &group, work);
+                push(send, slot).inspect_err(|_| self.free.push(slot))?;
             } else {
                 return Ok(next);
             }
@@ -116,9 +117,10 @@ impl Sends {
         sockets: &[Socket],
         on_sent: &mut impl FnMut(Sent),
     ) {
-        let Some(Slot { group: Some(group), parts: count, .. }) = self.slots.get(slot).copied() else {
-            return;
-        };
+        let Some(place) = self.slots.get_mut(slot) else { return };
+        let (count, Some(group)) = (place.parts, place.group.take()) else { return };
+        // Whatever `on_sent` does, this slot is not under way any more.
+        self.free.push(slot);
         match outcome {
             Ok(_) => on_sent(sent(&group, Ok(()))),
             Err(errno) => self.failed(slot, &group, errno, sockets, on_sent),
@@ -126,10 +128,6 @@ impl Sends {
         for part in self.parts.iter().skip(slot * SLOT_PARTS).take(count) {
             buffers.release_at(part.iov_base.cast());
         }
-        if let Some(slot) = self.slots.get_mut(slot) {
-            slot.group = None;
-        }
-        self.free.push(slot);
     }
 
     /// Gives the memory up for good, because the kernel may still use it.
@@ -151,7 +149,7 @@ impl Sends {
         slot.group = Some(*group);
         slot.parts = count;
         let name = slot.name.bytes.as_mut_ptr();
-        if let ([part, ..], 1, None, true) = (&*parts, group.count, group.from, work.sends_to) {
+        if let ([part, ..], 1, 1, None, true) = (&*parts, count, group.count, group.from, work.sends_to) {
             // A datagram by itself needs no header, which the kernel would have to read and check.
             return opcode::Send::new(socket, part.iov_base.cast(), len_of(part))
                 .dest_addr(name.cast())
@@ -260,7 +258,8 @@ fn len_of(part: &libc::iovec) -> u32 {
 }
 
 const SLOT_PARTS: usize = MAX_SEGMENTS as usize;
-const NO_PART: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+/// Not zeros: zeroed memory need not be there yet, written memory is.
+const NO_PART: libc::iovec = libc::iovec { iov_base: std::ptr::dangling_mut::<u8>().cast(), iov_len: 0 };
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 #[cfg(test)]
