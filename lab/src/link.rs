@@ -139,6 +139,19 @@ impl End {
         Napi::pin(self, cpu)
     }
 
+    /// Polls the interface every `period_ns` while frames come, and lets nobody announce them meanwhile: who sends to it
+    /// need not wake the processor that serves it, as nobody need who writes to the ring of a network interface.
+    ///
+    /// # Errors
+    /// The kernel has no such setting.
+    pub fn poll_every(&self, period_ns: u32) -> Result<(), Error> {
+        let folder = format!("/sys/class/net/{}", self.interface);
+        let set = format!(
+            "echo {period_ns} > {folder}/gro_flush_timeout; echo {EMPTY_POLLS} > {folder}/napi_defer_hard_irqs"
+        );
+        self.namespace.run("sh", &["-e", "-c", &set], "").map(drop)
+    }
+
     pub(crate) fn packet_socket(&self) -> Result<PacketSocket, Error> {
         let opened = self.namespace.enter(|| PacketSocket::open(&self.interface))?;
         opened.map_err(Error::kernel(format!("cannot open a packet socket on {}", self.interface)))
@@ -165,6 +178,8 @@ impl End {
     }
 }
 
+/// So many polls in a row that find nothing end the polling.
+const EMPTY_POLLS: u32 = 100;
 /// Its source stands beside it.
 const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/pass.bpf.o");
 /// Longer than the kernel's link watch ever waits.

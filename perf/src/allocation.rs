@@ -1,7 +1,7 @@
 //! Allocations at a TURN server, one for each endpoint, each with a channel to the endpoint that it sends to.
 //!
 //! * The protocol is spoken by a TURN client of its own kind; here are its sockets and its clock.
-//! * A socket is open only while something is said: a thousand endpoints need one descriptor at a time.
+//! * A socket is open only while something is said: a thousand endpoints need no thousand descriptors.
 //! * What stands before a channel's payload comes from the client too: nothing of TURN's format is written here.
 //! * Kept, not renewed from nothing: [`Allocations::keep`] says what is due, and nothing else.
 
@@ -11,6 +11,7 @@ use lab::Host;
 use lab::interrupt::Interrupt;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 use turn_client_proto::api::{Transmit, TurnConfig, TurnEvent, TurnPollRet};
 use turn_client_proto::prelude::TurnClientApi;
@@ -53,7 +54,7 @@ impl Allocations {
             Client { local, peer, start, turn: TurnClientUdp::allocate(local, server, config) }
         };
         let mut allocations = Allocations { server, clients: ring(endpoints).map(client).collect() };
-        allocations.each(host, interrupt, Client::establish)?;
+        allocations.each(host, interrupt, Client::is_established)?;
         Ok(allocations)
     }
 
@@ -62,7 +63,7 @@ impl Allocations {
     /// # Errors
     /// As [`Allocations::open`].
     pub fn keep(&mut self, host: &Host, interrupt: &Interrupt) -> anyhow::Result<()> {
-        self.each(host, interrupt, Client::refresh)
+        self.each(host, interrupt, Client::is_fresh)
     }
 
     /// The flows through them, for payloads of one length.
@@ -74,75 +75,87 @@ impl Allocations {
         self.clients.iter_mut().map(|client| client.flow(&payload)).collect()
     }
 
-    fn each(
-        &mut self,
-        host: &Host,
-        interrupt: &Interrupt,
-        talk: fn(&mut Client, SocketAddr) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// Lets clients talk, so many at a time, until `is_done` says so of each.
+    fn each(&mut self, host: &Host, interrupt: &Interrupt, is_done: IsDone) -> anyhow::Result<()> {
         let server = self.server;
         host.enter(|| {
-            self.clients.iter_mut().try_for_each(|client| {
-                interrupt.check()?;
-                let local = client.local;
-                talk(client, server).with_context(|| format!("TURN at {server} for {local}"))
-            })
+            let mut talks = self.clients.chunks_mut(AT_ONCE);
+            talks.try_for_each(|clients| talk(clients, server, interrupt, is_done))
         })?
     }
 }
 
+/// Whether a client has nothing more to say for now; an error if the server refuses.
+type IsDone = fn(&mut Client) -> anyhow::Result<bool>;
+
+/// Lets clients talk side by side: each of them leaves some time between two requests.
+fn talk(
+    clients: &mut [Client],
+    server: SocketAddr,
+    interrupt: &Interrupt,
+    is_done: IsDone,
+) -> anyhow::Result<()> {
+    let mut open = Vec::new();
+    for client in clients {
+        if !is_done(client)? {
+            open.push((client.socket()?, client));
+        }
+    }
+    let until = Instant::now() + PATIENCE;
+    while let Some((_, first)) = open.first() {
+        let local = first.local;
+        interrupt.check()?;
+        if Instant::now() > until {
+            bail!("TURN at {server} for {local}: no answer within {} s", PATIENCE.as_secs());
+        }
+        let mut still = Vec::with_capacity(open.len());
+        for (socket, client) in open {
+            client.say(&socket, server)?;
+            client.hear(&socket, server)?;
+            if !is_done(client).with_context(|| format!("TURN at {server} for {}", client.local))? {
+                still.push((socket, client));
+            }
+        }
+        open = still;
+        thread::sleep(STEP);
+    }
+    Ok(())
+}
+
 impl Client {
-    /// Allocates, then binds the channel, which also permits the peer (RFC 8656, section 12).
-    fn establish(&mut self, server: SocketAddr) -> anyhow::Result<()> {
-        let socket = self.socket()?;
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            self.say(&socket, server)?;
-            match self.turn.poll_event() {
-                Some(TurnEvent::AllocationCreated(..)) => {
+    /// Once there is an allocation, binds the channel, which also permits the peer (RFC 8656, section 12); done when it
+    /// is bound.
+    fn is_established(&mut self) -> anyhow::Result<bool> {
+        while let Some(event) = self.turn.poll_event() {
+            match event {
+                TurnEvent::AllocationCreated(..) => {
                     self.turn.bind_channel(TransportType::Udp, self.peer, self.now())?;
-                    continue;
                 }
-                Some(TurnEvent::ChannelCreated(..)) => return Ok(()),
-                Some(TurnEvent::PermissionCreated(..)) => continue,
-                Some(failed) => bail!("refused: {failed:?}"),
-                None => {}
-            }
-            self.hear(&socket, server)?;
-        }
-        bail!("no answer within {} s", PATIENCE.as_secs())
-    }
-
-    /// Says what is due and waits until nothing is under way.
-    fn refresh(&mut self, server: SocketAddr) -> anyhow::Result<()> {
-        if !self.is_due() {
-            return Ok(());
-        }
-        let socket = self.socket()?;
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            self.say(&socket, server)?;
-            self.hear(&socket, server)?;
-            if !self.is_due() {
-                return Ok(());
+                TurnEvent::ChannelCreated(..) => return Ok(true),
+                TurnEvent::PermissionCreated(..) => {}
+                failed => bail!("refused: {failed:?}"),
             }
         }
-        bail!("no answer to a refresh within {} s", PATIENCE.as_secs())
+        Ok(false)
     }
 
-    /// Whether something is to be said, or is under way: an answer that is waited for is due within its retransmission.
-    fn is_due(&mut self) -> bool {
+    /// Whether nothing is to be said soon, and nothing is under way: an answer that is waited for is due within its
+    /// retransmission.
+    fn is_fresh(&mut self) -> anyhow::Result<bool> {
+        while let Some(event) = self.turn.poll_event() {
+            match event {
+                TurnEvent::PermissionCreated(..) | TurnEvent::ChannelCreated(..) => {}
+                failed => bail!("refused: {failed:?}"),
+            }
+        }
         let now = self.now();
-        match self.turn.poll(now) {
-            TurnPollRet::WaitUntil(at) => at < now + SOON,
-            _ => true,
-        }
+        Ok(matches!(self.turn.poll(now), TurnPollRet::WaitUntil(at) if at > now + SOON))
     }
 
     fn socket(&self) -> anyhow::Result<UdpSocket> {
         let socket =
             UdpSocket::bind(self.local).with_context(|| format!("cannot open a socket at {}", self.local))?;
-        socket.set_read_timeout(Some(STEP))?;
+        socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
@@ -161,16 +174,17 @@ impl Client {
 
     fn hear(&mut self, socket: &UdpSocket, server: SocketAddr) -> anyhow::Result<()> {
         let mut buffer = [0; LONGEST];
-        match socket.recv_from(&mut buffer) {
-            Ok((length, from)) if from == server => {
-                let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-                let now = self.now();
-                self.turn.recv(Transmit::new(bytes, TransportType::Udp, from, self.local), now);
-                Ok(())
+        loop {
+            match socket.recv_from(&mut buffer) {
+                Ok((length, from)) if from == server => {
+                    let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+                    let now = self.now();
+                    self.turn.recv(Transmit::new(bytes, TransportType::Udp, from, self.local), now);
+                }
+                Ok(_) => {}
+                Err(error) if SILENCE.contains(&error.kind()) => return Ok(()),
+                Err(error) => return Err(error).context("cannot receive"),
             }
-            Ok(_) => Ok(()),
-            Err(error) if SILENCE.contains(&error.kind()) => Ok(()),
-            Err(error) => Err(error).context("cannot receive"),
         }
     }
 
@@ -190,11 +204,13 @@ impl Client {
 
 /// How long a server may take to come up and answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one receive waits.
-const STEP: Duration = Duration::from_millis(50);
+/// Between two looks at what came.
+const STEP: Duration = Duration::from_millis(1);
+/// Clients that talk at a time, a descriptor each.
+const AT_ONCE: usize = 200;
 /// What is due within this time is waited for: longer than a retransmission takes.
 const SOON: Duration = Duration::from_secs(2);
 /// Nothing came, or the server is not there yet.
-const SILENCE: [ErrorKind; 3] = [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::ConnectionRefused];
+const SILENCE: [ErrorKind; 2] = [ErrorKind::WouldBlock, ErrorKind::ConnectionRefused];
 /// A message of TURN's set-up is shorter.
 const LONGEST: usize = 2_048;

@@ -55,6 +55,8 @@ pub struct Settings {
     pub endpoints: u32,
     /// Bytes behind the head.
     pub payload_bytes: u32,
+    /// Between two polls of either interface while frames come, us; 0: frames wake it.
+    pub moderation_us: u32,
     /// Rounds that count; one more warms up.
     pub rounds: u32,
     /// Measured phase of a run in a round, ns.

@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod ceiling;
 pub mod charts;
 pub mod comparison;
+pub mod contest;
 pub mod cores;
 pub mod coturn;
 pub mod environment;
@@ -32,6 +33,7 @@ pub mod plot;
 pub mod quick;
 pub mod report;
 pub mod rig;
+pub mod round;
 pub mod row;
 #[cfg(test)]
 mod sample;

@@ -90,6 +90,16 @@ struct PeersArgs {
         value_parser = clap::value_parser!(u32).range(24..=1_400)
     )]
     payload: u32,
+    /// Microseconds between two polls of either end of the cable while frames come, as a network interface moderates its
+    /// interrupts, 0 to 100; 0: every frame that finds an end asleep wakes it.
+    #[arg(
+        long,
+        value_name = "US",
+        default_value = "30",
+        env = "REFLECTOR_PERF_MODERATION",
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
+    moderation: u32,
     /// Flows: so many endpoints, each sending to the next.
     #[arg(
         long,
@@ -157,7 +167,13 @@ fn peers(args: PeersArgs) -> anyhow::Result<u8> {
     let programs = Programs::find()?;
     interrupt.check()?;
     let rounds = args.rounds.unwrap_or(if args.short { 1 } else { 7 });
-    let peers = Peers { endpoints: args.flows, payload_bytes: args.payload, rounds, is_short: args.short };
+    let peers = Peers {
+        moderation_us: args.moderation,
+        endpoints: args.flows,
+        payload_bytes: args.payload,
+        rounds,
+        is_short: args.short,
+    };
     let comparison = peers.run(&programs, &interrupt, &mut |line| tell(line))?;
     let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("peers"));
     peers_report::write(&comparison, &folder)?;

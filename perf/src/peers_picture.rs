@@ -44,10 +44,9 @@ pub fn draw(comparison: &Comparison) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-labelledby=\"peers-t peers-d\" font-family=\"{FONT}\">\n<title id=\"peers-t\">{TITLE}</title>\n\
-         <desc id=\"peers-d\">{}</desc>\n<style>{STYLE}</style>\n<defs>{}{}</defs>\n{}{body}</svg>\n",
+         <desc id=\"peers-d\">{}</desc>\n<style>{STYLE}</style>\n<defs>{}</defs>\n{}{body}</svg>\n",
         escaped(&comparison.headline()),
-        hatch("a"),
-        hatch("b"),
+        hatches(),
         heading(comparison),
     )
 }
@@ -68,7 +67,8 @@ fn heading(comparison: &Comparison) -> String {
         count(settings.endpoints.into())
     );
     text(&mut body, "p-dim", 13, (LEFT, 56), "start", &lead);
-    for (x, class, name) in [(LEFT, "p-a", "one by one"), (LEFT + 108, "p-b", "in trains of 16")] {
+    for (x, class, name) in [(LEFT, "p-limit-a", "one by one"), (LEFT + 108, "p-limit-b", "in trains of 16")]
+    {
         let _ = writeln!(
             body,
             "<rect class=\"{class}\" x=\"{x}\" y=\"70\" width=\"12\" height=\"12\" rx=\"2\"/>"
@@ -94,12 +94,11 @@ fn lane(body: &mut String, comparison: &Comparison, peer: &Peer, y: u32, most: f
             continue;
         };
         let width = (rate / most * f64::from(LONGEST)).max(1.0);
-        let letter = if traffic == Traffic::Singles { "a" } else { "b" };
-        let class = if subject.is_limit() { format!("p-{letter} p-limit") } else { format!("p-{letter}") };
-        let fill = if is_estimated { format!(" style=\"fill:url(#peers-{letter})\"") } else { String::new() };
+        let class = class(subject, traffic);
+        let fill = if is_estimated { format!(" style=\"fill:url(#peers-{class})\"") } else { String::new() };
         let _ = writeln!(
             body,
-            "<rect class=\"{class}\"{fill} x=\"{BARS}\" y=\"{top}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\"/>"
+            "<rect class=\"p-{class}\"{fill} x=\"{BARS}\" y=\"{top}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\"/>"
         );
         let core = comparison.core_ns(subject, traffic).map(|core| format!(" · {}", time(core.median)));
         let estimated = if is_estimated { " estimated" } else { "" };
@@ -119,7 +118,7 @@ fn rate(comparison: &Comparison, subject: Subject, traffic: Traffic) -> Option<(
 }
 
 /// Where and when it was, and how to read it.
-fn footer(comparison: &Comparison) -> [String; 3] {
+fn footer(comparison: &Comparison) -> [String; 4] {
     let fact = |name: &str| {
         let facts = &comparison.environment.machine;
         facts.iter().find(|fact| fact.name == name).map_or("unknown", |fact| fact.value.as_str()).to_owned()
@@ -128,21 +127,22 @@ fn footer(comparison: &Comparison) -> [String; 3] {
         let peer = comparison.peers.iter().find(|peer| peer.subject == subject);
         peer.map_or("unknown", |peer| peer.version.as_str()).to_owned()
     };
-    let settings = &comparison.settings;
     [
+        "Bars: the highest rate with at most 0.5 % of loss; estimated, where the generator ended first: one core over \
+         its core-time."
+            .to_owned(),
+        format!("Behind them the core-time of a datagram at half load, median of {} rounds.", comparison.settings.rounds),
         format!(
-            "{} · {} · {} · {}",
+            "coturn {} · reflector {} · {}",
+            version(Subject::Coturn),
+            version(Subject::Mio),
+            comparison.caveats.join(" · ")
+        ),
+        format!(
+            "{} · {} · {}",
             moment(comparison.started_unix_s),
             fact("Processor"),
-            fact("Kernel"),
-            fact("Processors")
-        ),
-        format!("coturn {} · reflector {}", version(Subject::Coturn), version(Subject::Mio)),
-        format!(
-            "Relay on one core, {}. Bars: highest rate with at most 0.5 % loss, or one core over its core-time. Core-time: \
-             median of {} rounds at half load.",
-            if comparison.settings.is_short { "runs too short for figures" } else { "veth, not a NIC" },
-            settings.rounds
+            fact("Kernel")
         ),
     ]
 }
@@ -161,12 +161,32 @@ fn line(body: &mut String, y: u32) {
     let _ = writeln!(body, "<path class=\"p-rule\" d=\"M{LEFT} {y}H{right}\"/>");
 }
 
-fn hatch(letter: &str) -> String {
-    format!(
-        "<pattern id=\"peers-{letter}\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
-         patternTransform=\"rotate(45)\"><rect class=\"p-{letter} p-pale\" width=\"6\" height=\"6\"/>\
-         <rect class=\"p-{letter}\" width=\"3\" height=\"6\"/></pattern>"
-    )
+/// The colour of a bar: whose it is, and under which traffic.
+fn class(subject: Subject, traffic: Traffic) -> String {
+    let whose = match subject {
+        _ if subject.is_limit() => "limit",
+        Subject::Coturn => "turn",
+        _ => "own",
+    };
+    format!("{whose}-{}", if traffic == Traffic::Singles { "a" } else { "b" })
+}
+
+/// What is estimated is drawn in stripes of its colour.
+fn hatches() -> String {
+    let mut classes: Vec<String> = Subject::ALL
+        .into_iter()
+        .flat_map(|subject| Traffic::ALL.map(|traffic| class(subject, traffic)))
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let hatch = |class: String| {
+        format!(
+            "<pattern id=\"peers-{class}\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
+             patternTransform=\"rotate(45)\"><rect class=\"p-{class} p-pale\" width=\"6\" height=\"6\"/>\
+             <rect class=\"p-{class}\" width=\"3\" height=\"6\"/></pattern>"
+        )
+    };
+    classes.into_iter().map(hatch).collect()
 }
 
 fn shortened(reason: &str) -> String {
@@ -181,10 +201,12 @@ const TITLE: &str = "What one core relays";
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif";
 const STYLE: &str = "
 .p-ink { fill: #1f2933 } .p-dim { fill: #5b6770 } .p-bold { font-weight: 600 } .p-rule { stroke: #c4ccd4 }
-.p-a { fill: #1769aa } .p-b { fill: #6fb1e0 } .p-limit { opacity: .55 } .p-pale { opacity: .35 }
+.p-own-a { fill: #1769aa } .p-own-b { fill: #6fb1e0 } .p-turn-a { fill: #b3500f } .p-turn-b { fill: #e3a878 }
+.p-limit-a { fill: #6c7178 } .p-limit-b { fill: #b6bcc3 } .p-pale { opacity: .35 }
 @media (prefers-color-scheme: dark) {
 .p-ink { fill: #e6edf3 } .p-dim { fill: #9aa7b2 } .p-rule { stroke: #44505c }
-.p-a { fill: #4a9fe3 } .p-b { fill: #a9d3f5 }
+.p-own-a { fill: #4a9fe3 } .p-own-b { fill: #a9d3f5 } .p-turn-a { fill: #e0813a } .p-turn-b { fill: #f2c49b }
+.p-limit-a { fill: #8b949e } .p-limit-b { fill: #565f69 }
 }
 ";
 const WIDTH: u32 = 900;
@@ -200,7 +222,7 @@ const LANE: u32 = 50;
 /// Where the first subject begins.
 const TOP: u32 = 104;
 /// Room below the last.
-const FOOT: u32 = 68;
+const FOOT: u32 = 86;
 /// Letters of a reason that fit.
 const LONGEST_REASON: usize = 90;
 
@@ -237,7 +259,7 @@ mod tests {
             let bar = bars.filter(|line| line.contains("x=\"200\"")).nth(place).unwrap();
             bar.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap()
         };
-        let (coturn, mio, swap) = (width("p-a", 0), width("p-a", 1), width("p-a p-limit", 1));
+        let (coturn, mio, swap) = (width("p-turn-a", 0), width("p-own-a", 0), width("p-limit-a", 1));
         let rate = |subject| rate(&comparison, subject, Traffic::Singles).unwrap().0;
         assert!((mio / coturn - rate(Subject::Mio) / rate(Subject::Coturn)).abs() < 0.02);
         assert_eq!(swap, f64::from(LONGEST));

@@ -51,7 +51,7 @@ pub fn readme(comparison: &Comparison) -> String {
     }
     text.push_str("\n## What was to be shown\n\n");
     text.push_str(&markdown(
-        &strings(&["Ratio within rounds", "median", "range", "at most", "verdict"]),
+        &strings(&["Ratio within rounds", "median", "range", "verdict", "at most"]),
         &goal_cells(comparison),
     ));
     text.push_str(&format!("\n## Method\n\n{}\n", method(comparison)));

@@ -281,6 +281,7 @@ pub(crate) fn comparison() -> Comparison {
         settings: comparison::Settings {
             endpoints: 1_000,
             payload_bytes: 168,
+            moderation_us: 30,
             rounds: 3,
             duration_ns: 1_200_000_000,
             warmup_ns: 200_000_000,

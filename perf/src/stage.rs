@@ -25,7 +25,7 @@ use lab::process_time::process_ns;
 use lab::program::{Program, Start, ending};
 use lab::programs::Programs;
 use lab::relay::Counters;
-use lab::{Napi, Pair};
+use lab::{End, Napi, Pair};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -53,6 +53,9 @@ pub struct Settings {
     pub endpoints: u32,
     /// Bytes behind the head.
     pub payload_bytes: u32,
+    /// After a poll of an interface that found frames, the next one comes so much later, us; 0: each frame that finds the
+    /// interface's thread asleep wakes it.
+    pub moderation_us: u32,
 }
 
 /// What one run is asked for.
@@ -82,10 +85,7 @@ impl Stage {
     ) -> anyhow::Result<Stage> {
         let hosts = Pair::new("generator", "relay")?;
         hosts.first.own(BLOCK)?;
-        if std::env::var_os("PEERS_SOCKET").is_some() {
-            hosts.first.link().near.face_xdp()?;
-        }
-        let napi = served_by([(&hosts.first, cores.generator), (&hosts.second, cores.reflector)])?;
+        let napi = serve(&hosts, cores, settings.moderation_us)?;
         hosts.second.meet_router()?;
         let listen = SocketAddr::new(hosts.second.ipv4().into(), PORT);
         let start = Starting { subject, hosts: &hosts, listen, cores, programs };
@@ -214,10 +214,7 @@ impl Stage {
     /// The generator's command line for a load.
     fn generator(&self, load: &Load, folder: &std::path::Path) -> Start {
         let mut start = Start::new(&self.loadgen);
-        start.arg("run").option("--reflector", self.listen);
-        if std::env::var_os("PEERS_SOCKET").is_none() {
-            start.option("--xdp", INTERFACE);
-        }
+        start.arg("run").option("--xdp", INTERFACE).option("--reflector", self.listen);
         let ms = |span: Duration| format!("{}ms", span.as_millis());
         start.option("--rate", load.rate_per_s).option("--payload", self.settings.payload_bytes);
         start.option("--arrivals", load.traffic.arrivals());
@@ -301,35 +298,21 @@ impl Starting<'_> {
     }
 }
 
-/// Gives each host's end of the cable a kernel thread on its core, which runs before processes there; their ids.
-fn served_by(ends: [(&lab::Host, usize); 2]) -> anyhow::Result<[Napi; 2]> {
-    let serve = |(host, cpu): (&lab::Host, usize)| -> anyhow::Result<Napi> {
-        let end = &host.link().near;
+/// Gives each end of the cable a kernel thread on its host's core, which runs before processes there; while frames come, it
+/// is woken by its own timer and by nobody else, as a network interface moderates its interrupts.
+fn serve(hosts: &Pair, cores: Cores, moderation_us: u32) -> anyhow::Result<[Napi; 2]> {
+    let [generator, relay] = [&hosts.first, &hosts.second].map(|host| &host.link().near);
+    let serve = |end: &End, cpu: usize| -> anyhow::Result<Napi> {
         // A veth end has a NAPI only with an XDP program or GRO.
         end.switch(&[("gro", true)])?;
         let napi = end.pin_napi(cpu)?;
-        match std::env::var("PEERS_SCHED").unwrap_or_default().as_str() {
-            "nice" => {
-                for id in napi.ids() {
-                    std::process::Command::new("renice")
-                        .args(["-n", "-20", "-p", &id.to_string()])
-                        .stdout(std::process::Stdio::null())
-                        .status()?;
-                }
-            }
-            "other" => {}
-            _ => napi.run_first()?,
-        }
-        if let Ok(us) = std::env::var("PEERS_DEFER") {
-            let script = format!(
-                "echo {us}000 > /sys/class/net/eth0/gro_flush_timeout; echo 1 > /sys/class/net/eth0/napi_defer_hard_irqs"
-            );
-            host.namespace().run("sh", &["-c", &script], "")?;
+        napi.run_first()?;
+        if moderation_us > 0 {
+            end.poll_every(moderation_us.saturating_mul(1_000))?;
         }
         Ok(napi)
     };
-    let [first, second] = ends;
-    Ok([serve(first)?, serve(second)?])
+    Ok([serve(generator, cores.generator)?, serve(relay, cores.reflector)?])
 }
 
 /// Frames that an interface has received, as /proc/net/dev has it.
@@ -338,8 +321,6 @@ fn received(text: &str, interface: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// How an end of the cable is served, in words.
-pub const SERVED_BY: &str = "a kernel thread (threaded NAPI) on its host's core";
 /// What a limit says when it runs.
 pub const READY: &str = "ready";
 /// The interface of both hosts.
