@@ -44,7 +44,7 @@ pub struct Span {
 
 impl Span {
     /// The longest part of a run in which frames came back nearly as fast as they ever did; `None` if there is none
-    /// of [`LEAST`].
+    /// of 150 ms.
     pub fn under_load(samples: &[Sample]) -> Option<Span> {
         let steps = || samples.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
         let fastest = steps().map(|(from, to)| rate(&from, &to)).fold(0.0, f64::max);
