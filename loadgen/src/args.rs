@@ -3,13 +3,17 @@
 //! * Every value carries its unit; every flag is also an environment variable `REFLECTOR_LOADGEN_...`.
 //! * One line for each mistake: what is wrong and what would be right.
 
-use crate::config::{Config, make_local};
-use crate::error::Error;
+use crate::churn::Churn;
+use crate::config::{Capabilities, Config, make_local};
+use crate::error::{Error, refuse};
 use crate::fault::FaultMix;
+use crate::find::Goal;
+use crate::load_args::{LoadArgs, Meant};
+use crate::payload;
 use crate::plan::Pattern;
+use crate::profile;
 use crate::ready::Ready;
 use crate::run::Job;
-use crate::schedule::Arrivals;
 use crate::threshold::Threshold;
 use crate::traffic::Traffic;
 use crate::units;
@@ -58,22 +62,14 @@ pub struct RunArgs {
         default_value = "eim/eif=10%,eim/adf=20%,eim/apdf=50%,apdm/apdf=20%"
     )]
     pub nat: Mix,
-    /// Datagrams per second, all endpoints together.
-    #[arg(long, value_name = "N", default_value = "100k", env = "REFLECTOR_LOADGEN_RATE", value_parser = units::count)]
-    pub rate: u64,
-    /// Bytes behind the 32-byte header.
-    #[arg(long, value_name = "BYTES", default_value = "168", env = "REFLECTOR_LOADGEN_PAYLOAD", value_parser = units::count)]
-    pub payload: u64,
-    /// Length of the measured phase.
-    #[arg(long, value_name = "TIME", default_value = "10s", env = "REFLECTOR_LOADGEN_DURATION", value_parser = units::duration_ns)]
-    pub duration: u64,
-    /// Load before it, not measured.
-    #[arg(long, value_name = "TIME", default_value = "2s", env = "REFLECTOR_LOADGEN_WARMUP", value_parser = units::duration_ns)]
-    pub warmup: u64,
-    /// How datagrams follow each other: uniform, poisson, or burst:N (N of one pair at one time).
-    #[arg(long, value_name = "FORM", default_value = "uniform", env = "REFLECTOR_LOADGEN_ARRIVALS")]
-    pub arrivals: Arrivals,
-    /// Datagrams that are wrong on purpose: tag, kind, key, expired, lifetime, destination, short, oversize.
+    /// What is sent, how fast and how long.
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// Searches the highest rate instead: without loss (ndr), or with 0.5 % at most (pdr); each try lasts --duration.
+    #[arg(long, value_name = "GOAL", env = "REFLECTOR_LOADGEN_FIND")]
+    pub find: Option<Goal>,
+    /// Datagrams that are wrong on purpose: tag, kind, key, expired, lifetime, destination, short, oversize, stolen, loop,
+    /// data, garbage, probe.
     #[arg(
         long,
         value_name = "FAULT=PERCENT%,...",
@@ -82,7 +78,8 @@ pub struct RunArgs {
         env = "REFLECTOR_LOADGEN_INVALID"
     )]
     pub invalid: FaultMix,
-    /// Who sends to whom: random, ring, star.
+    /// Who sends to whom: random or random:N (to N others), ring, star, calls (two and two, both ways), groups:N (rooms
+    /// of N, everybody to everybody).
     #[arg(long, value_name = "PATTERN", default_value = "random", env = "REFLECTOR_LOADGEN_PAIRS")]
     pub pairs: Pattern,
     /// Worker threads, each on a CPU of its own; by default one for each of --cpus, else for half of the CPUs.
@@ -100,6 +97,16 @@ pub struct RunArgs {
     /// After this silence a simulated NAT forgets a mapping [default: 120s, with --xdp never].
     #[arg(long, value_name = "TIME", env = "REFLECTOR_LOADGEN_MAPPING_TIMEOUT", value_parser = units::duration_ns)]
     pub mapping_timeout: Option<u64>,
+    /// How endpoints come by what they send with: mint a capability and another at half of its time, or adopt the ones
+    /// that a peer's datagrams bring, which the reflector renews; the latter needs pairs both ways.
+    #[arg(long, value_name = "HOW", default_value = "mint", env = "REFLECTOR_LOADGEN_CAPABILITIES")]
+    pub capabilities: Capabilities,
+    /// What a capability is made for, 1s to 600s.
+    #[arg(long, value_name = "TIME", default_value = "300s", env = "REFLECTOR_LOADGEN_CAPABILITY_LIFETIME", value_parser = units::duration_ns)]
+    pub capability_lifetime: u64,
+    /// How long endpoints stay and are then away, on the average, such as 60s/10s; who comes back has new mappings.
+    #[arg(long, value_name = "STAY/AWAY", env = "REFLECTOR_LOADGEN_CHURN")]
+    pub churn: Option<Churn>,
     /// Below the sockets.
     #[command(flatten)]
     pub below: XdpArgs,
@@ -115,7 +122,7 @@ pub struct RunArgs {
     /// Writes the latency percentiles in HdrHistogram's text form, in ms.
     #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_HGRM")]
     pub hgrm: Option<PathBuf>,
-    /// No progress and no notes on stderr; errors still.
+    /// No progress, no live view and no notes on stderr; errors still.
     #[arg(long, env = "REFLECTOR_LOADGEN_QUIET")]
     pub quiet: bool,
     /// Form of the lines on stderr.
@@ -131,13 +138,24 @@ impl RunArgs {
     pub fn to_job(&self, fresh_seed: u64) -> Result<Job, Error> {
         let allowed = affinity::allowed()
             .map_err(|error| Error::Runtime(format!("cannot ask which CPUs may be used: {error}")))?;
+        let is_search = self.find.is_some();
+        refuse(is_search && self.load.profile != profile::Form::Constant, || {
+            "--find with --profile: a search tries one rate after the other; leave one of the two out".to_owned()
+        })?;
+        refuse(self.below.flows.is_some() && !matches!(self.load.payload, payload::Form::Fixed(_)), || {
+            "--payload with --flows: flows of a file have one size; name its bytes".to_owned()
+        })?;
+        let pairs = self.pairs.pair_count(self.endpoints);
+        let Meant { profile, profile_name, payload } = self.load.meant(pairs, is_search)?;
         let traffic = Traffic {
             relay: self.reflector,
-            rate_per_s: self.rate,
-            payload: usize::try_from(self.payload).unwrap_or(usize::MAX),
-            duration_ns: self.duration,
-            warmup_ns: self.warmup,
-            arrivals: self.arrivals,
+            rate_per_s: profile.peak_per_s(),
+            duration_ns: profile.duration_ns(),
+            profile,
+            profile_name,
+            payload,
+            warmup_ns: self.load.warmup,
+            arrivals: self.load.arrivals,
             cpus: self.choose_cpus(&allowed)?,
             single_cpu: allowed.len() < 2,
             seed: self.seed.unwrap_or(fresh_seed),
@@ -168,6 +186,9 @@ impl RunArgs {
             mix: self.nat,
             faults: self.invalid.clone(),
             pattern: self.pairs,
+            capabilities: self.capabilities,
+            capability_lifetime_s: u32::try_from(self.capability_lifetime / NS_PER_S).unwrap_or(u32::MAX),
+            churn: self.churn,
             external: self.choose_block()?,
             keepalive_ns,
             mapping_timeout_ns,
@@ -271,6 +292,7 @@ fn block(text: &str) -> Result<Block, Error> {
     text.parse().map_err(|error| Error::Usage(format!("{error}")))
 }
 
+const NS_PER_S: u64 = 1_000_000_000;
 const MAX_ENDPOINTS: u32 = 100_000_000;
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! * [`Config::check_addresses`] asks the kernel whether the external addresses are local, and says how to make them so.
 
 use crate::addresses::Addresses;
+use crate::churn::Churn;
 use crate::error::{Error, refuse};
 use crate::fault::{Fault, FaultMix, STEADY_NS};
 use crate::plan::Pattern;
+use crate::renewal;
 use crate::report::Settings;
 use crate::traffic::Traffic;
+use clap::ValueEnum;
 use engine::xdp_load::MAX_FLOWS;
 use nat::Mix;
 use std::net::UdpSocket;
@@ -31,12 +34,27 @@ pub struct Config {
     pub faults: FaultMix,
     /// Who sends to whom.
     pub pattern: Pattern,
+    /// How endpoints come by what they send with.
+    pub capabilities: Capabilities,
+    /// What a capability is made for, s.
+    pub capability_lifetime_s: u32,
+    /// How long endpoints stay and are away; `None`: all stay.
+    pub churn: Option<Churn>,
     /// Block of the external addresses.
     pub external: Block,
     /// Time between keepalives of one endpoint, ns; 0: none.
     pub keepalive_ns: u64,
     /// Mapping time-out of the simulated NATs, ns; [`NEVER_NS`]: none.
     pub mapping_timeout_ns: u64,
+}
+
+/// How endpoints come by capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Capabilities {
+    /// Each pair makes its own, and a new one at half of its time.
+    Mint,
+    /// What a peer's datagrams bring is used for the answer, renewed by the reflector.
+    Adopt,
 }
 
 /// What sends and receives.
@@ -72,7 +90,18 @@ impl Config {
         refuse(self.workers() > self.endpoints, || {
             format!("--workers {}: no more than the {} endpoints", self.workers(), self.endpoints)
         })?;
+        let most_s = u32::try_from(wire::decide::MAX_LIFETIME_S).unwrap_or(0);
+        refuse(!(1..=most_s).contains(&self.capability_lifetime_s), || {
+            format!("--capability-lifetime: 1s to {most_s}s, the most that a reflector takes")
+        })?;
+        refuse(self.capabilities == Capabilities::Adopt && !self.pattern.is_two_way(), || {
+            format!(
+                "--capabilities adopt: nobody answers with --pairs {}; choose calls, groups:N or star",
+                self.pattern
+            )
+        })?;
         self.check_block()?;
+        self.flows()?;
         if self.engine != Engine::Mio {
             self.check_xdp()?;
         }
@@ -98,6 +127,16 @@ impl Config {
         Ok(())
     }
 
+    /// How many flows of each kind talk.
+    ///
+    /// # Errors
+    /// The rate needs more than there are.
+    pub fn flows(&self) -> Result<Vec<u64>, Error> {
+        let traffic = &self.traffic;
+        let pairs = self.pattern.pair_count(self.endpoints);
+        traffic.payload.flows(pairs, traffic.rate_per_s, self.pattern.is_two_way())
+    }
+
     /// The external addresses.
     pub fn addresses(&self) -> Addresses {
         Addresses::of(self.external)
@@ -120,6 +159,9 @@ impl Config {
             pair_count: u32::try_from(pair_count).unwrap_or(u32::MAX),
             invalid: self.faults.to_string(),
             external: self.external.to_string(),
+            capabilities: if self.capabilities == Capabilities::Adopt { "adopt" } else { "mint" }.to_owned(),
+            capability_lifetime_s: self.capability_lifetime_s,
+            churn: self.churn.map(|churn| churn.to_string()).unwrap_or_default(),
             keepalive_ns: self.keepalive_ns,
             mapping_timeout_ns: shown_timeout_ns,
             ..self.traffic.settings()
@@ -153,6 +195,14 @@ impl Config {
 
     /// What the XDP programs cannot do.
     fn check_xdp(&self) -> Result<(), Error> {
+        self.traffic.check_xdp()?;
+        let is_made_before =
+            self.capabilities == Capabilities::Mint && self.capability_lifetime_s == renewal::LIFETIME_S;
+        refuse(self.churn.is_some() || !is_made_before, || {
+            "--churn, --capabilities adopt and --capability-lifetime with --xdp: mappings and capabilities are made before \
+             the run; leave them out, or run without --xdp"
+                .to_owned()
+        })?;
         let pairs = self.pattern.pair_count(self.endpoints);
         refuse(pairs > u64::from(MAX_FLOWS), || {
             format!(

@@ -19,6 +19,7 @@ pub struct Endpoint {
     nat: Nat,
     /// The port of an open host; behind a NAT the inside port.
     port: u16,
+    is_away: bool,
 }
 
 impl Endpoint {
@@ -43,6 +44,23 @@ impl Endpoint {
         now_ns: u64,
     ) -> Result<(), InboundRefusal> {
         self.nat.inbound(remote, local, now_ns / NS_PER_MS).map(|_| ())
+    }
+
+    /// Whether it has left.
+    #[inline]
+    pub fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    /// It leaves, and its NAT with it.
+    pub fn leave(&mut self) {
+        self.is_away = true;
+        self.nat.forget();
+    }
+
+    /// It is back, with a contact.
+    pub fn come_back(&mut self) {
+        self.is_away = false;
     }
 
     /// Its external address.
@@ -93,7 +111,7 @@ pub fn population(config: &Config, plan: &Plan, worker: u32, ports: &[u16]) -> R
         let Some((_, rules)) = rules.iter().find(|(each, _)| each == behaviour) else { continue };
         let nat = Nat::new(Arc::clone(rules), addresses.get(number));
         let port = if *behaviour == Behaviour::Open { *port } else { INSIDE_PORT };
-        endpoints.push(Endpoint { nat, port });
+        endpoints.push(Endpoint { nat, port, is_away: false });
     }
     Ok(endpoints)
 }

@@ -4,7 +4,7 @@
 //! * Heads between endpoints are capabilities and are minted again and again; ready ones stay as they are.
 //! * Every flow goes to a receiver whose NAT holds a mapping towards the relay: it made it when it asked for its contact.
 
-use crate::fault::{Fault, FaultMix};
+use crate::fault::{Ends, Fault, FaultMix};
 use crate::pairing::{self, Pair};
 use crate::plan::Plan;
 use crate::random::Random;
@@ -78,15 +78,17 @@ pub struct Minted<'a> {
 }
 
 impl<'a> Minted<'a> {
-    /// The plan's pairs of which both have a contact.
+    /// The first `flows` of the plan's pairs of which both have a contact.
     pub fn new(
         ring: &'a KeyRing,
         relay: SocketAddr,
         plan: &Plan,
         contacts: &'a [Option<TransportAddress>],
         externals: &'a [Option<SocketAddr>],
+        flows: u64,
     ) -> Minted<'a> {
-        let pairs: Vec<Pair> = pairing::reachable(plan, contacts).collect();
+        let most = usize::try_from(flows).unwrap_or(usize::MAX);
+        let pairs: Vec<Pair> = pairing::reachable(plan, contacts).take(most).collect();
         Minted { ring, relay, pairs, contacts, externals }
     }
 
@@ -99,7 +101,8 @@ impl<'a> Minted<'a> {
                 let place = random.below(flows);
                 let (from, to) = self.ends(place as usize)?;
                 // Another second each, so that it is not always the same bit of the tag.
-                let header = fault.header(self.ring, now_s.wrapping_add(random.below(BITS)), from, to)?;
+                let ends = Ends { from, to, relay: TransportAddress::from_socket(self.relay)? };
+                let header = fault.header(self.ring, now_s.wrapping_add(random.below(BITS)), &ends)?;
                 Some((place, header.to_bytes().to_vec(), fault.len(HEADER_LEN + payload)))
             });
             drawn.collect()

@@ -29,6 +29,8 @@ pub struct Outgoing {
     pub slot: u32,
     /// The number of the next datagram.
     pub sequence: u32,
+    /// The ports of both contacts when the tag was made.
+    pub ports: (u16, u16),
     /// Behaviours of both; see [`tally::cell`].
     pub cell: u8,
 }
@@ -42,6 +44,8 @@ pub struct Incoming {
     pub from: u32,
     /// The receiver, by its number at this worker.
     pub to: u32,
+    /// The same pair the other way round, by its place among what this worker sends; [`NO_BACK`] without one.
+    pub back: u32,
     /// Behaviours of both; see [`tally::cell`].
     pub cell: u8,
 }
@@ -49,8 +53,10 @@ pub struct Incoming {
 /// All pairs of one worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
-    /// Those that it sends.
+    /// Those that it sends, one kind of flows after the other.
     pub outgoing: Vec<Outgoing>,
+    /// How many of them are of each kind.
+    pub of_kind: Vec<u32>,
     /// Those that it receives.
     pub incoming: Vec<Incoming>,
 }
@@ -85,22 +91,38 @@ pub fn reachable<'a>(
     })
 }
 
-/// Splits the plan's pairs.
-pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32) -> Vec<Pairs> {
-    let mut split = vec![Pairs::default(); workers as usize];
-    for Pair { from, to, cell } in reachable(plan, contacts) {
-        let Some(pairs) = split.get_mut(plan::worker_of(to, workers) as usize) else { continue };
-        let slot = u32::try_from(pairs.incoming.len()).unwrap_or(u32::MAX);
-        let incoming = Incoming { from, to: plan::place_of(to, workers), cell, ..Incoming::default() };
-        pairs.incoming.push(incoming);
+/// Splits as many of the plan's pairs as `kinds` of flows has, in its order; pairs beyond are silent.
+pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32, kinds: &[u64]) -> Vec<Pairs> {
+    let empty = Pairs { of_kind: vec![0; kinds.len()], ..Pairs::default() };
+    let mut split = vec![empty; workers as usize];
+    let kind_of = |number: usize| {
+        let above = |(kind, count): (usize, &u64)| (kind, kinds.iter().take(kind).sum::<u64>() + count);
+        kinds.iter().enumerate().map(above).find(|(_, end)| (number as u64) < *end).map(|(kind, _)| kind)
+    };
+    // Where the pair before has its places: the other way round, where the plan has pairs two by two.
+    let mut before: Option<(u32, u32)> = None;
+    for (number, Pair { from, to, cell }) in reachable(plan, contacts).enumerate() {
+        let Some(kind) = kind_of(number) else { break };
         let Some(pairs) = split.get_mut(plan::worker_of(from, workers) as usize) else { continue };
-        pairs.outgoing.push(Outgoing {
-            from: plan::place_of(from, workers),
-            to,
-            slot,
-            cell,
-            ..Outgoing::default()
-        });
+        let place = place_of(&pairs.outgoing);
+        let Some(pairs) = split.get_mut(plan::worker_of(to, workers) as usize) else { continue };
+        let slot = place_of(&pairs.incoming);
+        let is_second = plan.is_two_way && number % 2 == 1;
+        let back = before.filter(|_| is_second).map_or(NO_BACK, |(place, _)| place);
+        let to_here = plan::place_of(to, workers);
+        pairs.incoming.push(Incoming { from, to: to_here, back, cell, ..Incoming::default() });
+        let Some(pairs) = split.get_mut(plan::worker_of(from, workers) as usize) else { continue };
+        let from_here = plan::place_of(from, workers);
+        pairs.outgoing.push(Outgoing { from: from_here, to, slot, cell, ..Outgoing::default() });
+        if let Some(count) = pairs.of_kind.get_mut(kind) {
+            *count += 1;
+        }
+        // The first of two is received where the second is sent.
+        let first = before.filter(|_| is_second).and_then(|(_, slot)| pairs.incoming.get_mut(slot as usize));
+        if let Some(first) = first {
+            first.back = place;
+        }
+        before = Some((place, slot));
     }
     for pairs in &mut split {
         pairs.outgoing.shrink_to_fit();
@@ -108,6 +130,14 @@ pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32) -
     }
     split
 }
+
+/// Where the next one comes to stand.
+fn place_of<T>(pairs: &[T]) -> u32 {
+    u32::try_from(pairs.len()).unwrap_or(u32::MAX)
+}
+
+/// There is no pair the other way round.
+pub const NO_BACK: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -118,10 +148,10 @@ mod tests {
     #[test]
     fn every_pair_has_one_place_at_either_worker() {
         for workers in [1, 2, 3] {
-            let plan = Plan::new(100, &Mix::default(), Pattern::Random, 3);
+            let plan = Plan::new(100, &Mix::default(), Pattern::Random(1), 3);
             let contacts: Vec<Option<TransportAddress>> =
                 (0..100).map(|i| (i != 7).then(TransportAddress::default)).collect();
-            let split = split(&plan, &contacts, workers);
+            let split = split(&plan, &contacts, workers, &[60, 1_000]);
             let mut found = Vec::new();
             for (worker, pairs) in (0..).zip(&split) {
                 for outgoing in &pairs.outgoing {
@@ -133,11 +163,33 @@ mod tests {
                     found.push((incoming.from, outgoing.to));
                 }
             }
+            assert_eq!(split.iter().map(|pairs| pairs.of_kind[0]).sum::<u32>(), 60);
+            for pairs in &split {
+                assert_eq!(pairs.of_kind.iter().sum::<u32>() as usize, pairs.outgoing.len());
+                assert!(pairs.incoming.iter().all(|incoming| incoming.back == NO_BACK));
+            }
             found.sort_unstable();
             let mut expected: Vec<(u32, u32)> =
                 plan.pairs.iter().copied().filter(|(from, to)| *from != 7 && *to != 7).collect();
             expected.sort_unstable();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn two_ways_know_each_other() {
+        for (workers, pattern) in [(1, Pattern::Calls), (2, Pattern::Star), (3, Pattern::Groups(4))] {
+            let plan = Plan::new(21, &Mix::default(), pattern, 3);
+            let contacts: Vec<Option<TransportAddress>> =
+                (0..21).map(|i| (i != 6).then(TransportAddress::default)).collect();
+            let split = split(&plan, &contacts, workers, &[14]);
+            assert_eq!(split.iter().map(|pairs| pairs.outgoing.len()).sum::<usize>(), 14);
+            for (worker, pairs) in (0..).zip(&split) {
+                for incoming in &pairs.incoming {
+                    let back = pairs.outgoing[incoming.back as usize];
+                    assert_eq!((back.from, back.to), (incoming.to, incoming.from), "{worker} of {workers}");
+                }
+            }
         }
     }
 
@@ -156,6 +208,6 @@ mod tests {
 
     #[test]
     fn a_pair_is_small() {
-        assert!(size_of::<Outgoing>() <= 32 && size_of::<Incoming>() <= 32);
+        assert!(size_of::<Outgoing>() <= 40 && size_of::<Incoming>() <= 32);
     }
 }

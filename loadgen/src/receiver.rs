@@ -1,15 +1,17 @@
 //! The receiving half of a worker: whose datagram it is, whether its NAT lets it in, how long it took.
 //!
-//! * A datagram is new or seen before whatever the NAT says; only then the NAT decides, and only what enters has a
-//!   latency.
+//! * Every datagram meets the NAT; it is new or seen before whatever the NAT says, and only what enters has a latency.
+//! * Endpoints that adopt capabilities take each one that lives longer than their own.
 //! * What is not exactly as a reflector sends it (source, kind, receiver, sender named) is foreign and proves nothing.
 //! * No allocation, no lock, no map.
 
 #![deny(clippy::disallowed_types)]
 
+use crate::config::{Capabilities, Config};
 use crate::contacts::{Nonces, read_answer};
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
-use crate::pairing::Incoming;
+use crate::pairing::{Incoming, Outgoing};
 use crate::phase::Phase;
 use crate::slices::Slices;
 use crate::stamp::{Class, RunId, Stamp};
@@ -17,7 +19,7 @@ use crate::station::Arrival;
 use crate::tally::Tally;
 use crate::tracker::Sighting;
 use std::net::SocketAddr;
-use wire::{HEADER_LEN, Header, Kind, TransportAddress};
+use wire::{HEADER_LEN, Header, Kind};
 
 /// The pairs that a worker receives.
 #[derive(Debug)]
@@ -25,25 +27,41 @@ pub struct Receiver<'a> {
     reflector: SocketAddr,
     run: RunId,
     nonces: Nonces,
-    /// By number in the plan.
-    contacts: &'a [Option<TransportAddress>],
+    directory: &'a Directory,
+    /// Whether contacts change, so that what is under way may name an older port.
+    is_moving: bool,
+    /// Whether a header that lives longer is kept for the answer.
+    is_adopting: bool,
     incoming: Vec<Incoming>,
     /// This worker and how many there are.
     share: (u32, u32),
     /// First sightings of measured datagrams so far, delivered or refused.
     arrived: u64,
+    /// Everything that this run sent and that came back, warm-up included.
+    came: u64,
 }
 
 impl<'a> Receiver<'a> {
-    /// The receiver of worker `share.0` of `share.1`.
+    /// The receiver of worker `number`.
     pub fn new(
-        reflector: SocketAddr,
+        config: &Config,
         (run, nonces): (RunId, Nonces),
-        contacts: &'a [Option<TransportAddress>],
+        directory: &'a Directory,
         incoming: Vec<Incoming>,
-        share: (u32, u32),
+        number: u32,
     ) -> Receiver<'a> {
-        Receiver { reflector, run, nonces, contacts, incoming, share, arrived: 0 }
+        Receiver {
+            reflector: config.traffic.relay,
+            run,
+            nonces,
+            directory,
+            is_moving: config.churn.is_some(),
+            is_adopting: config.capabilities == Capabilities::Adopt,
+            incoming,
+            share: (number, config.workers()),
+            arrived: 0,
+            came: 0,
+        }
     }
 
     /// First sightings of measured datagrams so far, delivered or refused by the NAT.
@@ -51,13 +69,18 @@ impl<'a> Receiver<'a> {
         self.arrived
     }
 
-    /// Counts one arrival.
+    /// Everything that this run sent and that came back, answers to PROBEs apart, warm-up included.
+    pub fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// Counts one arrival; `outgoing` are the pairs that this worker sends.
     #[inline]
     pub fn handle(
         &mut self,
         arrival: &Arrival<'_>,
         phase: &Phase,
-        endpoints: &mut [Endpoint],
+        (endpoints, outgoing): (&mut [Endpoint], &mut [Outgoing]),
         (tally, slices): (&mut Tally, &Slices),
     ) {
         let Some((header, payload)) = arrival.datagram.split_first_chunk::<HEADER_LEN>() else {
@@ -65,14 +88,22 @@ impl<'a> Receiver<'a> {
             return;
         };
         let header = Header::read(header);
+        let expected = arrival.whole && arrival.source == self.reflector;
+        let stamp = Stamp::read(payload, self.run).filter(|_| expected);
+        // Also an answer to a PROBE that is none.
+        if stamp.is_some_and(|stamp| stamp.class == Class::Invalid) {
+            tally.invalid_delivered += 1;
+            return;
+        }
         if header.kind == Kind::Observed as u8 {
             self.answer(arrival, endpoints, tally);
             return;
         }
-        let expected = arrival.whole && arrival.source == self.reflector && header.kind == Kind::Data as u8;
-        match Stamp::read(payload, self.run).filter(|_| expected) {
-            Some(stamp) if stamp.class == Class::Invalid => tally.invalid_delivered += 1,
-            Some(stamp) => self.data(&header, stamp, arrival, phase, endpoints, (tally, slices)),
+        match stamp.filter(|_| header.kind == Kind::Data as u8) {
+            Some(stamp) => {
+                self.came += 1;
+                self.data(&header, stamp, arrival, phase, (endpoints, outgoing), (tally, slices));
+            }
             None => tally.foreign += 1,
         }
     }
@@ -84,12 +115,16 @@ impl<'a> Receiver<'a> {
         stamp: Stamp,
         arrival: &Arrival<'_>,
         phase: &Phase,
-        endpoints: &mut [Endpoint],
+        (endpoints, outgoing): (&mut [Endpoint], &mut [Outgoing]),
         (tally, slices): (&mut Tally, &Slices),
     ) {
         let pair = self.incoming.get_mut(stamp.slot as usize);
-        let named =
-            |pair: &Incoming| self.contacts.get(pair.from as usize).copied().flatten() == Some(header.peer);
+        let (directory, is_moving) = (self.directory, self.is_moving);
+        let named = |pair: &Incoming| {
+            directory.get(pair.from).is_some_and(|contact| {
+                contact.address == header.peer.address && (is_moving || contact.port == header.peer.port)
+            })
+        };
         let Some(pair) = pair.filter(|pair| named(pair)) else {
             tally.foreign += 1;
             return;
@@ -99,6 +134,14 @@ impl<'a> Receiver<'a> {
             tally.foreign += 1;
             return;
         };
+        let admitted = match endpoint.inbound(arrival.source, arrival.local, arrival.now_ns) {
+            _ if endpoint.is_away() => Err(None),
+            outcome => outcome.map_err(Some),
+        };
+        if admitted.is_ok() && self.is_adopting {
+            let ports = (arrival.local.port(), header.peer.port);
+            tally.adopted += adopt(outgoing.get_mut(pair.back as usize), header, ports);
+        }
         let Some(at_ns) = phase.measured_at(stamp.intended_ns) else { return };
         match pair.tracker.note(stamp.sequence) {
             Sighting::New => {}
@@ -115,7 +158,7 @@ impl<'a> Receiver<'a> {
         self.arrived += 1;
         let mut other = Default::default();
         let cell = tally.cells.get_mut(usize::from(pair.cell)).unwrap_or(&mut other);
-        match endpoint.inbound(arrival.source, arrival.local, arrival.now_ns) {
+        match admitted {
             Ok(()) => {
                 let latency_ns = arrival.now_ns.saturating_sub(stamp.intended_ns).max(1);
                 cell.delivered += 1;
@@ -127,7 +170,10 @@ impl<'a> Receiver<'a> {
             Err(refusal) => {
                 cell.refused += 1;
                 slices.note_refused(at_ns);
-                tally.note_refusal(refusal);
+                match refusal {
+                    Some(refusal) => tally.note_refusal(refusal),
+                    None => tally.refused.away += 1,
+                }
             }
         }
     }
@@ -143,11 +189,23 @@ impl<'a> Receiver<'a> {
         let Some(endpoint) = endpoints.get_mut(stamp.endpoint as usize) else { return };
         if endpoint.inbound(arrival.source, arrival.local, arrival.now_ns).is_ok() {
             let (worker, workers) = self.share;
-            let number = u64::from(stamp.endpoint) * u64::from(workers) + u64::from(worker);
-            let known =
-                usize::try_from(number).ok().and_then(|number| self.contacts.get(number)).copied().flatten();
+            let number = stamp.endpoint.saturating_mul(workers).saturating_add(worker);
+            let changed = self.directory.note(number, header.peer);
             tally.answers += 1;
-            tally.contacts_changed += u64::from(known != Some(header.peer));
+            if endpoint.is_away() {
+                endpoint.come_back();
+                tally.returned += 1;
+            } else {
+                tally.contacts_changed += u64::from(changed);
+            }
         }
     }
+}
+
+/// Takes over a header that lives longer than what the pair has, made for these ports; how many were.
+#[inline]
+fn adopt(back: Option<&mut Outgoing>, header: &Header, ports: (u16, u16)) -> u64 {
+    let Some(back) = back.filter(|back| header.expires > back.expires || back.ports != ports) else { return 0 };
+    (back.tag, back.expires, back.ports) = (header.tag, header.expires, ports);
+    1
 }

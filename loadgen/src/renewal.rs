@@ -60,7 +60,7 @@ pub fn expiry(now_s: u32) -> u32 {
 }
 
 /// Seconds that a capability is minted for, as the socket generator does.
-const LIFETIME_S: u32 = 300;
+pub const LIFETIME_S: u32 = 300;
 /// Seconds before half of the time within which all are written: a million, at 20 looks a second, take 26.
 const LEAD_S: u32 = 30;
 /// Heads a look: about 1 ms of work, of 50.

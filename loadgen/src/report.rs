@@ -31,6 +31,9 @@ pub struct Report {
     pub invalid: Invalid,
     /// PROBEs that kept pinholes alive during warm-up and measured phase.
     pub keepalive: Keepalive,
+    /// Capabilities, and who came and went, during warm-up and measured phase.
+    #[serde(default)]
+    pub population: Population,
     /// Latency of delivered datagrams, from their intended send time.
     pub latency: Latency,
     /// The measured phase in slices, by intended send time.
@@ -45,6 +48,12 @@ pub struct Report {
     pub thresholds: Vec<Verdict>,
     /// Whether the rig is one to plan capacity by.
     pub planning: Planning,
+    /// What happened meanwhile that explains the figures, in words.
+    #[serde(default)]
+    pub events: Vec<Event>,
+    /// What a search for the limit found; this report is then that of its best try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
 }
 
 impl Report {
@@ -86,8 +95,14 @@ pub struct Settings {
     pub nat: String,
     /// Datagrams per second, all endpoints together, invalid ones included.
     pub rate_per_s: u64,
-    /// Bytes behind the header.
+    /// Bytes behind the header, of the mean datagram.
     pub payload_bytes: u32,
+    /// Payload, as `--payload` reads it.
+    #[serde(default)]
+    pub payload: String,
+    /// Rate over time, as `--profile` reads it; empty for one rate. `rate_per_s` is then the highest.
+    #[serde(default)]
+    pub profile: String,
     /// Length of the measured phase, ns.
     pub duration_ns: u64,
     /// Length of the warm-up, ns.
@@ -96,7 +111,7 @@ pub struct Settings {
     pub arrivals: String,
     /// Pairs, as `--pairs` reads them; `flows` if they came with `--flows`.
     pub pairs: String,
-    /// Number of pairs (sender, receiver) in the plan.
+    /// Number of pairs (sender, receiver) that talk.
     pub pair_count: u32,
     /// Invalid datagrams, as `--invalid` reads them; empty without any.
     pub invalid: String,
@@ -110,6 +125,15 @@ pub struct Settings {
     pub keepalive_ns: u64,
     /// Mapping time-out of the simulated NATs, ns; 0: mappings do not expire.
     pub mapping_timeout_ns: u64,
+    /// Whether endpoints `mint` their capabilities or `adopt` those that a peer's datagrams bring.
+    #[serde(default)]
+    pub capabilities: String,
+    /// Seconds that a capability is made for.
+    #[serde(default)]
+    pub capability_lifetime_s: u32,
+    /// How long endpoints stay and are away, as `--churn` reads it; empty if they stay.
+    #[serde(default)]
+    pub churn: String,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -176,6 +200,9 @@ pub struct Refused {
     pub expired: u64,
     /// The filter did not admit the reflector.
     pub filtered: u64,
+    /// The endpoint had left.
+    #[serde(default)]
+    pub away: u64,
     /// Any other reason.
     pub other: u64,
 }
@@ -183,7 +210,7 @@ pub struct Refused {
 impl Refused {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.no_mapping + self.expired + self.filtered + self.other
+        self.no_mapping + self.expired + self.filtered + self.away + self.other
     }
 }
 
@@ -207,6 +234,60 @@ pub struct Keepalive {
     pub changed: u64,
     /// Datagrams that are none of this run's (other source, other run, malformed).
     pub foreign: u64,
+}
+
+/// Capabilities, and who came and went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    /// Capabilities made: for a first datagram, at half of their time, after a contact had changed.
+    pub minted: u64,
+    /// Capabilities taken over from what a peer sent, as endpoints do.
+    pub adopted: u64,
+    /// Endpoints that left.
+    pub left: u64,
+    /// Those that came back with a contact.
+    pub returned: u64,
+    /// Intended times at which nobody was there who could send; nothing was due then.
+    pub idle: u64,
+}
+
+/// Something that happened at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// From the start of the measured phase, ns; before it, negative.
+    pub at_ns: i64,
+    /// What, in words.
+    pub what: String,
+}
+
+/// What a search for the limit found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// `ndr` (no loss) or `pdr` (0.5 % at most).
+    pub goal: String,
+    /// The highest rate that held, datagrams per second; 0: none did.
+    pub rate_per_s: u64,
+    /// The lowest that did not hold; 0: none failed, so that the limit lies higher.
+    pub failed_per_s: u64,
+    /// Every rate tried, in order.
+    pub tried: Vec<Tried>,
+}
+
+/// One rate of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Offered, datagrams per second.
+    pub rate_per_s: u64,
+    /// What the generator managed of it.
+    pub achieved_per_s: u64,
+    /// `relayed`, `too lossy` or `not valid`.
+    pub verdict: String,
+    /// Sent.
+    pub sent: u64,
+    /// Lost.
+    pub lost: u64,
+    /// 99th percentile of the latency, ns.
+    pub p99_ns: u64,
 }
 
 /// A latency distribution.
@@ -299,6 +380,9 @@ pub struct Generator {
     pub cpu_ns: u64,
     /// Of it, time spent waiting for the next send in a busy loop, ns.
     pub spin_ns: u64,
+    /// CPU time of the live view on a terminal, from contacts to drain, ns; in no other figure.
+    #[serde(default)]
+    pub view_ns: u64,
     /// CPU time less spin time, over datagrams sent and received, ns.
     pub core_ns_per_datagram: f64,
     /// The most resident memory that the process had, bytes.

@@ -1,12 +1,14 @@
 //! When datagrams are to leave: the intended times of one worker, whatever the network does.
 //!
 //! * Open loop: a time depends on nothing but rate, seed and number; lateness never moves a later time.
+//! * A profile bends the times of its highest rate, and nothing else.
 //! * Uniform times of all workers interleave into one even comb, exact to a nanosecond without drift.
 //! * Pure: no clock.
 
 use crate::error::Error;
 use crate::random::Random;
 use crate::units;
+use crate::warp::Warp;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,39 +57,55 @@ impl fmt::Display for Arrivals {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     next_ns: u64,
+    /// The same at the highest rate throughout, where a profile bends it.
+    even_ns: u64,
+    warp: Option<Warp>,
     gaps: Gaps,
     burst: u32,
 }
 
+/// How a kind of flows is paced, all workers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How datagrams, or trains of them, follow each other.
+    pub arrivals: Arrivals,
+    /// Datagrams per second, the most.
+    pub rate_per_s: u64,
+    /// Datagrams that leave together, where arrivals are no bursts.
+    pub train: u32,
+}
+
 impl Schedule {
-    /// A worker's share in `rate_per_s` datagrams per second, from `start_ns` on.
+    /// A worker's share in a pace, from `start_ns` on.
     ///
     /// A rate of 0 counts as 1; a share of nothing never comes.
-    pub fn new(arrivals: Arrivals, rate_per_s: u64, share: Share, start_ns: u64, random: Random) -> Schedule {
-        let burst = if let Arrivals::Burst(count) = arrivals { count.max(1) } else { 1 };
+    pub fn new(pace: Pace, share: Share, start_ns: u64, warp: Option<Warp>, random: Random) -> Schedule {
+        let Pace { arrivals, rate_per_s, train } = pace;
+        let burst = if let Arrivals::Burst(count) = arrivals { count.max(1) } else { train.max(1) };
         let rate = u128::from(rate_per_s.max(1));
         let numerator = u128::from(share.whole) * u128::from(burst) * NS_PER_S;
         let denominator = (rate * u128::from(share.part)).max(1);
+        let even = |whole, part| Gaps::Even(Even { whole, part, denominator, carried: 0 });
+        let at = |even_ns, gaps| Schedule { next_ns: even_ns, even_ns, warp, gaps, burst };
         if share.part == 0 {
-            let gaps = Gaps::Even(Even { whole: 0, part: 0, denominator, carried: 0 });
-            return Schedule { next_ns: u64::MAX, gaps, burst };
+            return Schedule { warp: None, ..at(u64::MAX, even(0, 0)) };
         }
-        match arrivals {
+        let mut schedule = match arrivals {
             Arrivals::Uniform | Arrivals::Burst(_) => {
                 let phase_ns = u128::from(share.worker) * u128::from(burst) * NS_PER_S / rate;
-                let whole = clamp(numerator / denominator);
-                let gaps = Gaps::Even(Even { whole, part: numerator % denominator, denominator, carried: 0 });
-                Schedule { next_ns: start_ns.saturating_add(clamp(phase_ns)), gaps, burst }
+                let gaps = even(clamp(numerator / denominator), numerator % denominator);
+                at(start_ns.saturating_add(clamp(phase_ns)), gaps)
             }
             #[allow(clippy::cast_precision_loss)] // A mean to 53 bits is exact enough.
             Arrivals::Poisson => {
                 let mean_ns = numerator as f64 / denominator as f64;
-                let gaps = Gaps::Exponential { mean_ns, fraction_ns: 0.0, random };
-                let mut schedule = Schedule { next_ns: start_ns, gaps, burst };
-                schedule.advance();
-                schedule
+                let mut gaps = Gaps::Exponential { mean_ns, fraction_ns: 0.0, random };
+                let first_ns = start_ns.saturating_add(gaps.next());
+                at(first_ns, gaps)
             }
-        }
+        };
+        schedule.bend();
+        schedule
     }
 
     /// The next intended time, ns.
@@ -105,7 +123,16 @@ impl Schedule {
     /// Goes on to the time behind.
     #[inline]
     pub fn advance(&mut self) {
-        self.next_ns = self.next_ns.saturating_add(self.gaps.next());
+        self.even_ns = self.even_ns.saturating_add(self.gaps.next());
+        self.bend();
+    }
+
+    #[inline]
+    fn bend(&mut self) {
+        self.next_ns = match &mut self.warp {
+            Some(warp) => warp.real_ns(self.even_ns),
+            None => self.even_ns,
+        };
     }
 }
 
@@ -174,13 +201,18 @@ const MAX_BURST: u32 = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::{Form, Profile};
 
     fn equal(worker: u32, workers: u64) -> Share {
         Share { worker, part: 7, whole: 7 * workers }
     }
 
+    fn pace(arrivals: Arrivals, rate_per_s: u64) -> Pace {
+        Pace { arrivals, rate_per_s, train: 1 }
+    }
+
     fn times(arrivals: Arrivals, rate: u64, share: Share, count: usize) -> Vec<u64> {
-        let mut schedule = Schedule::new(arrivals, rate, share, 1_000, Random::new(3, 0));
+        let mut schedule = Schedule::new(pace(arrivals, rate), share, 1_000, None, Random::new(3, 0));
         let next = || {
             let next = schedule.next_ns();
             schedule.advance();
@@ -229,10 +261,28 @@ mod tests {
     fn bursts_keep_the_rate() {
         let times = times(Arrivals::Burst(10), 1_000, equal(0, 1), 4);
         assert_eq!(times, [1_000, 10_001_000, 20_001_000, 30_001_000]);
-        assert_eq!(
-            Schedule::new(Arrivals::Burst(10), 1_000, equal(1, 2), 0, Random::new(0, 0)).next_ns(),
-            10_000_000
-        );
+        let second = |pace| Schedule::new(pace, equal(1, 2), 0, None, Random::new(0, 0));
+        assert_eq!(second(pace(Arrivals::Burst(10), 1_000)).next_ns(), 10_000_000);
+        let trains = second(Pace { train: 10, ..pace(Arrivals::Uniform, 1_000) });
+        assert_eq!((trains.next_ns(), trains.burst()), (10_000_000, 10));
+    }
+
+    #[test]
+    fn a_profile_bends_the_times_of_all_arrivals() {
+        let profile = Profile::named(&Form::Ramp, 10_000, 10_000_000_000).unwrap();
+        for (arrivals, slack) in [(Arrivals::Uniform, 1), (Arrivals::Poisson, 790), (Arrivals::Burst(1), 1)] {
+            let warp = Warp::new(&profile, 500, 0);
+            let mut schedule =
+                Schedule::new(pace(arrivals, 10_000), equal(0, 1), 500, warp, Random::new(3, 0));
+            let (mut first, mut second) = (0_u64, 0_u64);
+            while schedule.next_ns() != u64::MAX {
+                let half = if schedule.next_ns() < 5_000_000_500 { &mut first } else { &mut second };
+                *half += 1;
+                schedule.advance();
+            }
+            // The areas under 10 to 55 % and 55 to 100 %; for Poisson four standard deviations.
+            assert!(first.abs_diff(16_250) <= slack && second.abs_diff(38_750) <= slack, "{first} {second}");
+        }
     }
 
     #[test]

@@ -2,22 +2,26 @@
 //!
 //! * Open loop: nothing that happens on the network moves an intended time; lateness is counted, never caught up beyond
 //!   what is due.
-//! * A capability is minted when a pair first sends, and anew once half of its time is over: no pause for re-minting.
+//! * A capability is minted when a pair first sends, anew once half of its time is over, and when either contact has
+//!   changed; endpoints that adopt keep what their peers' datagrams bring, and mint only what has expired.
 //! * No allocation, no lock, no map.
 
 #![deny(clippy::disallowed_types)]
 
-use crate::config::Config;
+use crate::config::{Capabilities, Config};
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
-use crate::fault::Fault;
-use crate::pairing::Outgoing;
+use crate::fault::{Ends, Fault};
+use crate::pairing::{Outgoing, Pairs};
 use crate::phase::Phase;
 use crate::random::Random;
-use crate::schedule::{Arrivals, Schedule, Share};
+use crate::schedule::Share;
 use crate::slices::Slices;
 use crate::stamp::{Class, RunId, STAMP_LEN, Stamp};
 use crate::station::Station;
+use crate::stream::Stream;
 use crate::tally::Tally;
+use crate::warp::Warp;
 use engine::{SendError, Sent};
 use wire::{HEADER_LEN, Header, Kind, TransportAddress, mint};
 
@@ -25,53 +29,59 @@ use wire::{HEADER_LEN, Header, Kind, TransportAddress, mint};
 #[derive(Debug)]
 pub struct Sender<'a> {
     config: &'a Config,
-    /// By number in the plan.
-    contacts: &'a [Option<TransportAddress>],
+    directory: &'a Directory,
+    relay: TransportAddress,
     outgoing: Vec<Outgoing>,
-    schedule: Schedule,
-    /// Datagrams still to send at the present intended time.
-    left: u32,
-    cursor: usize,
+    /// One for each kind of flows.
+    streams: Vec<Stream>,
     random: Random,
     run: RunId,
     worker: u32,
 }
 
 impl<'a> Sender<'a> {
-    /// The sender of one worker; its schedule begins at `start_ns`.
+    /// The sender of one worker, with the pairs of each kind that all workers have together; it begins at `start_ns`.
     pub fn new(
         config: &'a Config,
-        contacts: &'a [Option<TransportAddress>],
-        outgoing: Vec<Outgoing>,
-        (share, run): (Share, RunId),
-        start_ns: u64,
+        directory: &'a Directory,
+        pairs: Pairs,
+        (worker, run): (u32, RunId),
+        (start_ns, of_kind): (u64, &[u64]),
     ) -> Sender<'a> {
-        let random = |purpose| Random::new(config.traffic.seed, purpose + u64::from(share.worker));
-        let schedule = Schedule::new(
-            config.traffic.arrivals,
-            config.traffic.rate_per_s,
-            share,
-            start_ns,
-            random(PURPOSE_ARRIVALS),
-        );
-        let left = schedule.burst();
+        let traffic = &config.traffic;
+        let warp = Warp::new(&traffic.profile, start_ns, traffic.warmup_ns);
+        let (mut first, mut streams) = (0, Vec::with_capacity(pairs.of_kind.len()));
+        let kinds = traffic.payload.kinds.iter().zip(traffic.paces());
+        for (((kind, pace), count), whole) in kinds.zip(&pairs.of_kind).zip(of_kind) {
+            let purpose = PURPOSE_ARRIVALS + (streams.len() as u64) * 0x1_0000 + u64::from(worker);
+            let share = Share { worker, part: u64::from(*count), whole: *whole };
+            let random = Random::new(traffic.seed, purpose);
+            let what = (pace, share, kind.sizes.clone());
+            streams.push(Stream::new((first, *count), what, (start_ns, warp.clone()), random));
+            first += count;
+        }
         Sender {
             config,
-            contacts,
-            outgoing,
-            schedule,
-            left,
-            cursor: 0,
-            random: random(PURPOSE_FAULTS),
+            directory,
+            relay: TransportAddress::from_socket(traffic.relay).unwrap_or_default(),
+            outgoing: pairs.outgoing,
+            streams,
+            random: Random::new(traffic.seed, PURPOSE_FAULTS + u64::from(worker)),
             run,
-            worker: share.worker,
+            worker,
         }
     }
 
     /// The next intended time, ns; never for a worker without pairs.
     #[inline]
     pub fn next_ns(&self) -> u64 {
-        self.schedule.next_ns()
+        self.streams.iter().map(Stream::next_ns).min().unwrap_or(u64::MAX)
+    }
+
+    /// The pairs, for what their peers' datagrams bring.
+    #[inline]
+    pub fn outgoing(&mut self) -> &mut [Outgoing] {
+        &mut self.outgoing
     }
 
     /// Sends what is due, at most one batch; the number of datagrams. `now` is boot time in ns and unix time in s.
@@ -87,17 +97,25 @@ impl<'a> Sender<'a> {
         let mut count = 0;
         let end_ns = phase.end_ns();
         while !station.is_full() {
-            let intended_ns = self.next_ns();
+            let Some((kind, intended_ns)) = self.soonest() else { break };
             if intended_ns > now_ns || intended_ns >= end_ns {
                 break;
             }
             let measured_at = phase.measured_at(intended_ns);
-            if let Some(at_ns) = measured_at {
-                tally.due += 1;
-                note_lag(tally, now_ns - intended_ns, phase.quarter(at_ns));
+            let pair = self.pair(kind, endpoints);
+            match (pair, measured_at) {
+                (None, _) => tally.idle += 1,
+                (Some(_), Some(at_ns)) => {
+                    tally.due += 1;
+                    note_lag(tally, now_ns - intended_ns, phase.quarter(at_ns));
+                }
+                _ => {}
             }
-            self.send(intended_ns, (now_ns, now_s), measured_at, station, endpoints, (tally, slices));
-            self.step();
+            if let Some(place) = pair {
+                let what = (place, self.size(kind));
+                self.send(what, (intended_ns, measured_at), (now_ns, now_s), station, endpoints, (tally, slices));
+            }
+            self.step(kind);
             count += 1;
         }
         count
@@ -106,64 +124,77 @@ impl<'a> Sender<'a> {
     /// Counts what was due before the end and is not sent any more.
     pub fn give_up(&mut self, phase: &Phase, tally: &mut Tally) {
         let end_ns = phase.end_ns();
-        while self.next_ns() < end_ns {
-            tally.due += u64::from(phase.measured_at(self.schedule.next_ns()).is_some());
-            self.step();
+        while let Some((kind, intended_ns)) = self.soonest().filter(|(_, intended_ns)| *intended_ns < end_ns) {
+            tally.due += u64::from(phase.measured_at(intended_ns).is_some());
+            self.step(kind);
         }
     }
 
-    /// Goes on to the next datagram: of the burst, or of the next intended time and pair.
+    /// The kind of flows whose turn is next, and when.
     #[inline]
-    fn step(&mut self) {
-        self.left = self.left.saturating_sub(1);
-        if self.left > 0 {
-            return;
-        }
-        self.left = self.schedule.burst();
-        self.schedule.advance();
-        let pairs = self.outgoing.len();
-        self.cursor = if self.config.traffic.arrivals == Arrivals::Poisson {
-            self.random.below(u32::try_from(pairs).unwrap_or(u32::MAX)) as usize
-        } else if self.cursor + 1 < pairs {
-            self.cursor + 1
-        } else {
-            0
+    fn soonest(&self) -> Option<(usize, u64)> {
+        let times = self.streams.iter().map(Stream::next_ns).enumerate();
+        times.min_by_key(|(_, next_ns)| *next_ns).filter(|(_, next_ns)| *next_ns != u64::MAX)
+    }
+
+    /// The next pair of a kind whose sender is there.
+    #[inline]
+    fn pair(&mut self, kind: usize, endpoints: &[Endpoint]) -> Option<usize> {
+        let outgoing = &self.outgoing;
+        let is_there = |place: usize| {
+            let sender = outgoing.get(place).and_then(|pair| endpoints.get(pair.from as usize));
+            sender.is_some_and(|endpoint| !endpoint.is_away())
         };
+        self.streams.get_mut(kind)?.pair(is_there)
+    }
+
+    #[inline]
+    fn size(&mut self, kind: usize) -> usize {
+        let Sender { streams, random, .. } = self;
+        streams.get(kind).map_or(0, |stream| stream.size(random))
+    }
+
+    #[inline]
+    fn step(&mut self, kind: usize) {
+        let Sender { streams, random, .. } = self;
+        if let Some(stream) = streams.get_mut(kind) {
+            stream.step(random);
+        }
     }
 
     #[inline]
     fn send(
         &mut self,
-        intended_ns: u64,
+        (place, size): (usize, usize),
+        (intended_ns, measured_at): (u64, Option<u64>),
         (now_ns, now_s): (u64, u32),
-        measured_at: Option<u64>,
         station: &mut Station,
         endpoints: &mut [Endpoint],
         (tally, slices): (&mut Tally, &Slices),
     ) {
-        let Some(pair) = self.outgoing.get_mut(self.cursor) else { return };
+        let relay = self.config.traffic.relay;
+        let Some(pair) = self.outgoing.get_mut(place) else { return };
         let Some(endpoint) = endpoints.get_mut(pair.from as usize) else { return };
-        let contact_of = |number: u32| self.contacts.get(number as usize).copied().flatten();
         let own = pair.from * self.config.workers() + self.worker;
-        let (Some(own), Some(to)) = (contact_of(own), contact_of(pair.to)) else { return };
-        let Ok(from) = endpoint.outbound(self.config.traffic.relay, now_ns) else {
+        let (Some(own), Some(to)) = (self.directory.get(own), self.directory.get(pair.to)) else { return };
+        let Ok(from) = endpoint.outbound(relay, now_ns) else {
             tally.nat_outbound_refused += 1;
             return;
         };
         let fault =
             if self.config.faults.is_empty() { None } else { self.config.faults.draw(&mut self.random) };
+        let ends = Ends { from: own, to, relay: self.relay };
         let header = match fault {
-            Some(fault) => fault.header(&self.config.ring, now_s, own, to),
-            None => valid_header(pair, self.config, now_s, own, to),
+            Some(fault) => fault.header(&self.config.ring, now_s, &ends),
+            None => valid_header(pair, self.config, now_s, &ends, tally),
         };
         let Some(header) = header else { return };
         let class = if fault.is_some() { Class::Invalid } else { Class::Valid };
         let stamp = Stamp { class, intended_ns, slot: pair.slot, sequence: pair.sequence }.to_bytes(self.run);
-        let valid_len = HEADER_LEN + self.config.traffic.payload;
+        let valid_len = HEADER_LEN + size;
         let len = fault.map_or(valid_len, |fault| fault.len(valid_len));
         let label = Label::of(fault, measured_at.is_some()) as u8;
-        let queued = station
-            .queue((from, self.config.traffic.relay), label, len, |bytes| write(bytes, &header, &stamp));
+        let queued = station.queue((from, relay), label, len, |bytes| write(bytes, &header, &stamp));
         match (queued, fault, measured_at) {
             (false, ..) => tally.nat_outbound_refused += 1,
             (true, Some(fault), Some(_)) => note_fault(tally, fault),
@@ -214,6 +245,7 @@ pub fn note_sent(tally: &mut Tally, sent: Sent) {
         }
         return;
     }
+    tally.taken += if sent.label == Label::Keepalive as u8 { 0 } else { count };
     match sent.label {
         label if label == Label::Measured as u8 => tally.sent += count,
         label if label == Label::Invalid as u8 => tally.invalid_taken += count,
@@ -227,16 +259,25 @@ fn valid_header(
     pair: &mut Outgoing,
     config: &Config,
     now_s: u32,
-    own: TransportAddress,
-    to: TransportAddress,
+    ends: &Ends,
+    tally: &mut Tally,
 ) -> Option<Header> {
-    let class_key = config.ring.minting().get();
-    if pair.expires.saturating_sub(now_s) <= LIFETIME_S / 2 {
-        let header = mint::send_header(&config.ring, 0, now_s.saturating_add(LIFETIME_S), own, to)?;
-        (pair.tag, pair.expires) = (header.tag, header.expires);
+    let lifetime_s = config.capability_lifetime_s;
+    let spare_s = match config.capabilities {
+        Capabilities::Mint => lifetime_s / 2,
+        // What a peer renews lasts; what nobody renewed expires, and then it is asked for anew.
+        Capabilities::Adopt => 0,
+    };
+    let ports = (ends.from.port, ends.to.port);
+    if pair.ports != ports || pair.expires <= now_s.saturating_add(spare_s) {
+        let expires = now_s.saturating_add(lifetime_s);
+        let header = mint::send_header(&config.ring, 0, expires, ends.from, ends.to)?;
+        (pair.tag, pair.expires, pair.ports) = (header.tag, header.expires, ports);
+        tally.minted += 1;
         return Some(header);
     }
-    Some(Header { kind: Kind::Send as u8, class_key, expires: pair.expires, peer: to, tag: pair.tag })
+    let class_key = config.ring.minting().get();
+    Some(Header { kind: Kind::Send as u8, class_key, expires: pair.expires, peer: ends.to, tag: pair.tag })
 }
 
 /// As much of header and stamp as the datagram has room for.
@@ -268,8 +309,5 @@ fn note_fault(tally: &mut Tally, fault: Fault) {
     }
 }
 
-/// Seconds that a capability is minted for; a reflector renews what has less than half of 300 s left, so that it never
-/// has to.
-const LIFETIME_S: u32 = 300;
 const PURPOSE_ARRIVALS: u64 = 0x100_0000;
 const PURPOSE_FAULTS: u64 = 0x200_0000;

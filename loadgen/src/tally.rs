@@ -25,6 +25,8 @@ pub struct Tally {
     pub invalid_taken: u64,
     /// Deliberately invalid ones that arrived anywhere, at any time.
     pub invalid_delivered: u64,
+    /// Everything that the kernel took, PROBEs apart, warm-up included.
+    pub taken: u64,
     /// Valid ones that entered at the receiver's NAT.
     pub delivered: u64,
     /// Valid ones that the receiver's NAT refused.
@@ -43,6 +45,16 @@ pub struct Tally {
     pub answers: u64,
     /// Answers that named another contact than the endpoint's.
     pub contacts_changed: u64,
+    /// Capabilities made for a pair: at first, when half of its time was over, or when a contact had changed.
+    pub minted: u64,
+    /// Capabilities taken over from what a peer sent.
+    pub adopted: u64,
+    /// Endpoints that left, warm-up included.
+    pub left: u64,
+    /// Those that came back, with a contact.
+    pub returned: u64,
+    /// Times at which nobody was there who could send.
+    pub idle: u64,
     /// Datagrams that are none of this run's, or not as a reflector sends them.
     pub foreign: u64,
     /// Sends refused by the kernel, by error in the order of [`SendError::ALL`].
@@ -84,6 +96,7 @@ impl Tally {
             invalid_sent: [0; Fault::ALL.len()],
             invalid_taken: 0,
             invalid_delivered: 0,
+            taken: 0,
             delivered: 0,
             refused: Refused::default(),
             duplicates: 0,
@@ -93,6 +106,11 @@ impl Tally {
             probes: 0,
             answers: 0,
             contacts_changed: 0,
+            minted: 0,
+            adopted: 0,
+            left: 0,
+            returned: 0,
+            idle: 0,
             foreign: 0,
             send_errors: [0; SendError::ALL.len()],
             transmit_errors: 0,
@@ -117,6 +135,7 @@ impl Tally {
             (&mut self.sent, other.sent),
             (&mut self.invalid_taken, other.invalid_taken),
             (&mut self.invalid_delivered, other.invalid_delivered),
+            (&mut self.taken, other.taken),
             (&mut self.delivered, other.delivered),
             (&mut self.refused.no_mapping, other.refused.no_mapping),
             (&mut self.refused.expired, other.refused.expired),
@@ -129,6 +148,12 @@ impl Tally {
             (&mut self.probes, other.probes),
             (&mut self.answers, other.answers),
             (&mut self.contacts_changed, other.contacts_changed),
+            (&mut self.minted, other.minted),
+            (&mut self.adopted, other.adopted),
+            (&mut self.left, other.left),
+            (&mut self.returned, other.returned),
+            (&mut self.idle, other.idle),
+            (&mut self.refused.away, other.refused.away),
             (&mut self.foreign, other.foreign),
             (&mut self.transmit_errors, other.transmit_errors),
             (&mut self.nat_outbound_refused, other.nat_outbound_refused),

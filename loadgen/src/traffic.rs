@@ -4,8 +4,10 @@
 //! * Knows neither endpoints nor flows, nor what sends.
 
 use crate::error::{Error, refuse};
+use crate::payload::{Kind, Payload};
+use crate::profile::Profile;
 use crate::report::Settings;
-use crate::schedule::Arrivals;
+use crate::schedule::{Arrivals, Pace};
 use crate::stamp::STAMP_LEN;
 use crate::threshold::Threshold;
 use std::net::SocketAddr;
@@ -15,10 +17,14 @@ use std::net::SocketAddr;
 pub struct Traffic {
     /// The relay that everything is sent to; a reflector, unless ready flows are sent.
     pub relay: SocketAddr,
-    /// Datagrams per second, all flows together.
+    /// Datagrams per second, all flows together, the most.
     pub rate_per_s: u64,
-    /// Bytes behind the header.
-    pub payload: usize,
+    /// The rate over the measured phase; its highest is `rate_per_s`.
+    pub profile: Profile,
+    /// As `--profile` reads it; empty for one rate.
+    pub profile_name: String,
+    /// What stands behind the header.
+    pub payload: Payload,
     /// Measured phase, ns.
     pub duration_ns: u64,
     /// Warm-up, ns.
@@ -55,19 +61,57 @@ impl Traffic {
         refuse(self.duration_ns == 0 || self.duration_ns > DAY_NS || self.warmup_ns > DAY_NS, || {
             "--duration and --warmup: above 0 (the warm-up may be 0) and at most 24h".to_owned()
         })?;
-        refuse(!(STAMP_LEN..=longest).contains(&self.payload), || {
+        let fits = self.payload.shortest() >= STAMP_LEN && self.payload.longest() <= longest;
+        refuse(!fits, || {
             format!(
                 "--payload {}: {STAMP_LEN} (what the generator's own stamp takes) to {longest} bytes",
-                self.payload
+                self.payload.text
+            )
+        })?;
+        let has_trains = self.payload.kinds.iter().any(|kind| kind.train > 1);
+        refuse(has_trains && matches!(self.arrivals, Arrivals::Burst(_)), || {
+            format!(
+                "--arrivals {}: --payload {} has trains of its own; leave one of the two out",
+                self.arrivals, self.payload.text
             )
         })?;
         let workers = self.cpus.len();
         refuse(workers == 0 || workers > MAX_WORKERS, || format!("--workers {workers}: 1 to {MAX_WORKERS}"))
     }
 
+    /// What the XDP programs cannot do.
+    ///
+    /// # Errors
+    /// Several kinds of flows, several sizes, a rate that changes.
+    pub fn check_xdp(&self) -> Result<(), Error> {
+        refuse(!self.profile.is_constant(), || {
+            format!("--profile {} with --xdp: one rate only; leave it out, or run without --xdp", self.profile_name)
+        })?;
+        let is_one = self.payload.kinds.len() == 1 && self.payload.kinds.iter().all(|kind| kind.sizes.only().is_some());
+        refuse(!is_one, || {
+            format!(
+                "--payload {} with --xdp: frames of one size and one pace only; name one, or run without --xdp",
+                self.payload.text
+            )
+        })
+    }
+
     /// The number of workers.
     pub fn workers(&self) -> u32 {
         u32::try_from(self.cpus.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The pace of each kind of flows, all workers together.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn paces(&self) -> Vec<Pace> {
+        let kinds = self.payload.kinds.iter().zip(self.payload.rate_shares());
+        let pace = |(kind, share): (&Kind, f64)| Pace {
+            arrivals: self.arrivals,
+            // A rate of 10 a second and a share that is not whole differ by less than anybody can measure.
+            rate_per_s: (self.rate_per_s as f64 * share).round() as u64,
+            train: kind.train,
+        };
+        kinds.map(pace).collect()
     }
 
     /// Why capacity may not be planned by such a run.
@@ -88,7 +132,9 @@ impl Traffic {
         Settings {
             reflector: self.relay.to_string(),
             rate_per_s: self.rate_per_s,
-            payload_bytes: small(self.payload),
+            payload_bytes: self.payload.mean(),
+            payload: self.payload.text.clone(),
+            profile: self.profile_name.clone(),
             duration_ns: self.duration_ns,
             warmup_ns: self.warmup_ns,
             arrivals: self.arrivals.to_string(),

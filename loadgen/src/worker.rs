@@ -9,14 +9,16 @@
 
 #![deny(clippy::disallowed_types)]
 
+use crate::churn::Draws;
 use crate::config::Config;
 use crate::contacts::{Nonces, PROBE_LEN, write_probe};
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pairing::Pairs;
 use crate::phase::{BACKLOG_NS, Phase};
+use crate::random::Random;
 use crate::receiver::Receiver;
-use crate::schedule::Share;
 use crate::sender::{Label, Sender, note_sent};
 use crate::slices::Slices;
 use crate::stamp::{ProbeStamp, RunId};
@@ -27,7 +29,6 @@ use crossbeam::utils::CachePadded;
 use engine::clock::{self, Clock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use wire::TransportAddress;
 
 /// What all workers of a run share, read only.
 #[derive(Debug)]
@@ -38,10 +39,10 @@ pub struct Shared<'a> {
     pub phase: &'a Phase,
     /// The run.
     pub run: RunId,
-    /// Contacts by number in the plan.
-    pub contacts: &'a [Option<TransportAddress>],
-    /// Pairs of all workers together.
-    pub pair_count: u64,
+    /// Who is reached where.
+    pub directory: &'a Directory,
+    /// Pairs of each kind of flows, all workers together.
+    pub of_kind: &'a [u64],
 }
 
 /// What a worker tells while it runs.
@@ -51,6 +52,12 @@ pub struct Live {
     pub sent: CachePadded<AtomicU64>,
     /// First sightings of them.
     pub arrived: CachePadded<AtomicU64>,
+    /// Everything that the kernel took, PROBEs apart, warm-up included.
+    pub taken: CachePadded<AtomicU64>,
+    /// Everything that came in, warm-up included, answers to PROBEs apart.
+    pub came: CachePadded<AtomicU64>,
+    /// Answers to PROBEs.
+    pub answers: CachePadded<AtomicU64>,
 }
 
 /// One worker.
@@ -65,6 +72,8 @@ pub struct Worker<'a> {
     sender: Sender<'a>,
     receiver: Receiver<'a>,
     keepalive: Keepalive,
+    leaving: Draws,
+    coming: Draws,
     clock: Clock,
     tally: Tally,
 }
@@ -81,10 +90,14 @@ impl<'a> Worker<'a> {
         endpoints: Vec<Endpoint>,
         pairs: Pairs,
     ) -> Result<Worker<'a>, Error> {
-        let Shared { config, phase, run, contacts, pair_count } = *shared;
+        let Shared { config, phase, run, directory, of_kind } = *shared;
         let start_ns = phase.start_ns();
-        let share = Share { worker: number, part: pairs.outgoing.len() as u64, whole: pair_count };
-        let place = (number, config.workers());
+        let incoming = pairs.incoming;
+        let pairs = Pairs { incoming: Vec::new(), ..pairs };
+        let draws = |each_ns, purpose: u64| {
+            let random = Random::new(config.traffic.seed, purpose + u64::from(number));
+            Draws::new(each_ns, endpoints.len(), start_ns, random)
+        };
         Ok(Worker {
             config,
             phase,
@@ -92,8 +105,10 @@ impl<'a> Worker<'a> {
             nonces,
             station,
             keepalive: Keepalive::new(config.keepalive_ns, endpoints.len(), start_ns),
-            sender: Sender::new(config, contacts, pairs.outgoing, (share, run), start_ns),
-            receiver: Receiver::new(config.traffic.relay, (run, nonces), contacts, pairs.incoming, place),
+            leaving: draws(config.churn.map(|churn| churn.stay_ns), PURPOSE_LEAVING),
+            coming: draws(config.churn.map(|churn| churn.away_ns), PURPOSE_COMING),
+            sender: Sender::new(config, directory, pairs, (number, run), (start_ns, of_kind)),
+            receiver: Receiver::new(config, (run, nonces), directory, incoming, number),
             endpoints,
             clock: Clock::start(),
             tally: Tally::new()?,
@@ -132,6 +147,9 @@ impl<'a> Worker<'a> {
             } else {
                 live.sent.store(self.tally.sent, Relaxed);
                 live.arrived.store(self.receiver.arrived(), Relaxed);
+                live.taken.store(self.tally.taken, Relaxed);
+                live.came.store(self.receiver.came(), Relaxed);
+                live.answers.store(self.tally.answers, Relaxed);
                 self.tally.handled += if measuring { u64::from(done) } else { 0 };
             }
         }
@@ -151,14 +169,17 @@ impl<'a> Worker<'a> {
             let now = (turn_ns, clock::unix_s(self.clock.offset_ns(), boot_ns));
             let Worker { sender, phase, station, endpoints, tally, .. } = self;
             done += sender.send_due(now, phase, station, endpoints, (tally, slices));
+            done += self.churn(turn_ns);
             done += self.keep_alive(turn_ns);
             let Worker { station, tally, .. } = self;
             station.flush(&mut |sent| note_sent(tally, sent));
         }
-        let Worker { station, receiver, phase, endpoints, tally, .. } = self;
+        let Worker { station, sender, receiver, phase, endpoints, tally, .. } = self;
         station.wait(Duration::ZERO)?;
-        done +=
-            station.receive(&mut |arrival| receiver.handle(arrival, phase, endpoints, (tally, slices)))?;
+        let outgoing = sender.outgoing();
+        done += station.receive(&mut |arrival| {
+            receiver.handle(arrival, phase, (endpoints, outgoing), (tally, slices));
+        })?;
         Ok(done)
     }
 
@@ -166,7 +187,8 @@ impl<'a> Worker<'a> {
     #[inline]
     fn idle(&mut self, turn_ns: u64) -> std::io::Result<bool> {
         let ended = turn_ns >= self.phase.end_ns();
-        let next_ns = if ended { u64::MAX } else { self.sender.next_ns().min(self.keepalive.next_ns) };
+        let others_ns = self.keepalive.next_ns.min(self.leaving.next_ns()).min(self.coming.next_ns());
+        let next_ns = if ended { u64::MAX } else { self.sender.next_ns().min(others_ns) };
         let milestone_ns =
             if turn_ns < self.phase.measured_ns() { self.phase.measured_ns() } else { u64::MAX };
         let gap_ns = next_ns.min(milestone_ns).saturating_sub(turn_ns);
@@ -182,25 +204,52 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
+    /// Endpoints leave and ask to come back; the number of PROBEs queued.
+    #[inline]
+    fn churn(&mut self, turn_ns: u64) -> u32 {
+        while let Some(place) = self.leaving.due(turn_ns) {
+            if let Some(endpoint) = self.endpoints.get_mut(place as usize).filter(|it| !it.is_away()) {
+                endpoint.leave();
+                self.tally.left += 1;
+            }
+        }
+        let mut count = 0;
+        while !self.station.is_full() {
+            let Some(place) = self.coming.due(turn_ns) else { break };
+            // Back it is when it has its answer; one that gets none is drawn again.
+            if self.endpoints.get(place as usize).is_some_and(Endpoint::is_away) {
+                count += self.ask(place, turn_ns);
+            }
+        }
+        count
+    }
+
     /// Queues the PROBEs that are due.
     #[inline]
     fn keep_alive(&mut self, turn_ns: u64) -> u32 {
         let mut count = 0;
         while self.keepalive.next_ns <= turn_ns && !self.station.is_full() {
             let place = self.keepalive.step();
-            let Some(endpoint) = self.endpoints.get_mut(place as usize) else { break };
-            let Ok(from) = endpoint.outbound(self.config.traffic.relay, turn_ns) else {
-                self.tally.nat_outbound_refused += 1;
-                continue;
-            };
-            let stamp = ProbeStamp { nonce: self.nonces.of(place), endpoint: place };
-            let way = (from, self.config.traffic.relay);
-            let run = self.run;
-            self.station
-                .queue(way, Label::Keepalive as u8, PROBE_LEN, |bytes| write_probe(bytes, run, stamp));
-            count += 1;
+            if self.endpoints.get(place as usize).is_some_and(|endpoint| !endpoint.is_away()) {
+                count += self.ask(place, turn_ns);
+            }
         }
         count
+    }
+
+    /// Queues the PROBE of an endpoint; how many were.
+    #[inline]
+    fn ask(&mut self, place: u32, turn_ns: u64) -> u32 {
+        let relay = self.config.traffic.relay;
+        let Some(endpoint) = self.endpoints.get_mut(place as usize) else { return 0 };
+        let Ok(from) = endpoint.outbound(relay, turn_ns) else {
+            self.tally.nat_outbound_refused += 1;
+            return 0;
+        };
+        let stamp = ProbeStamp { nonce: self.nonces.of(place), endpoint: place };
+        let run = self.run;
+        let write = |bytes: &mut [u8]| write_probe(bytes, run, stamp);
+        u32::from(self.station.queue((from, relay), Label::Keepalive as u8, PROBE_LEN, write))
     }
 }
 
@@ -235,6 +284,8 @@ fn failed(error: std::io::Error) -> Error {
     Error::Runtime(format!("a socket of the generator failed: {error}"))
 }
 
+const PURPOSE_LEAVING: u64 = 0x500_0000;
+const PURPOSE_COMING: u64 = 0x600_0000;
 const NS_PER_MS: u64 = 1_000_000;
 /// Nearer than this it spins: epoll sleeps whole milliseconds and wakes up to one late, ns.
 const SPIN_NS: u64 = 2 * NS_PER_MS;

@@ -24,7 +24,9 @@ pub fn times(phase: &Phase, traffic: &Traffic) -> Times {
 /// Each worker's flows and pace, for `flows` of them.
 pub fn paces(traffic: &Traffic, flows: u32) -> Vec<Pace> {
     let workers = traffic.workers().max(1);
-    let burst = if let Arrivals::Burst(count) = traffic.arrivals { count.max(1) } else { 1 };
+    // One kind of flows: others are refused with XDP.
+    let train = traffic.payload.kinds.first().map_or(1, |kind| kind.train);
+    let burst = if let Arrivals::Burst(count) = traffic.arrivals { count.max(1) } else { train.max(1) };
     let burst_ns = f64::from(burst) * NS_PER_S / as_f64(traffic.rate_per_s.max(1));
     let pace = |worker: u32| {
         let bound = |worker: u32| share_below(flows, worker, workers);
@@ -68,12 +70,16 @@ const _: () =
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::payload::Payload;
+    use crate::profile::Profile;
 
     pub(crate) fn traffic(rate_per_s: u64, arrivals: Arrivals, workers: usize) -> Traffic {
         Traffic {
             relay: "192.0.2.1:3478".parse().unwrap(),
             rate_per_s,
-            payload: 168,
+            profile: Profile::constant(rate_per_s, 10_000_000_000),
+            profile_name: String::new(),
+            payload: Payload::fixed(168),
             duration_ns: 10_000_000_000,
             warmup_ns: 2_000_000_000,
             arrivals,

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!((transmit_errors, spin_ns, cpu_ns), (13, 14, 15));
         assert_eq!((found.cells[3].sent, found.cells[3].delivered, found.cells[3].refused), (40, 30, 0));
         // By place in Fault::ALL: tag is the first, short the seventh.
-        assert_eq!(found.invalid_sent, [4, 0, 0, 0, 0, 0, 3, 0]);
+        assert_eq!(found.invalid_sent, [4, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]);
         assert_eq!(found.refused.total(), 0);
     }
 

@@ -44,6 +44,11 @@ impl Nat {
         &self.rules
     }
 
+    /// Forgets every mapping, as a device that was switched off does; ports are drawn on as before.
+    pub fn forget(&mut self) {
+        self.table = Table::Empty;
+    }
+
     /// Translates a datagram from `inside` to `remote`: the external source it leaves with.
     ///
     /// Makes or refreshes the mapping, and admits the remote to it.

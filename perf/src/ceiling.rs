@@ -25,16 +25,24 @@ pub struct Ceiling {
 impl Ceiling {
     /// What a search found.
     pub fn of(trials: &[Trial]) -> Ceiling {
-        let found = |most_loss: f64| bracket(&tried(trials, most_loss));
-        let partial = found(MOST_LOSS);
-        let best = trials.iter().rev().find(|trial| {
-            Some(trial.offered_per_s) == partial.passed && trial.tried(MOST_LOSS).verdict == Verdict::Passed
-        });
+        let with = tried(trials, MOST_LOSS);
+        Ceiling::found(&tried(trials, 0.0), &with, |rate_per_s| {
+            let best = trials.iter().rev().find(|trial| {
+                trial.offered_per_s == rate_per_s && trial.tried(MOST_LOSS).verdict == Verdict::Passed
+            });
+            best.and_then(Trial::core_total_ns)
+        })
+    }
+
+    /// What tries found, judged without any loss and with the loss allowed; `core_ns` tells what a datagram cost at a
+    /// rate that passed.
+    pub fn found(without: &[Tried], with: &[Tried], core_ns: impl Fn(u64) -> Option<f64>) -> Ceiling {
+        let partial = bracket(with);
         Ceiling {
-            ndr_per_s: found(0.0).passed,
+            ndr_per_s: bracket(without).passed,
             pdr_per_s: partial.passed,
             is_generators: partial.failed.is_none_or(|failed| failed.verdict == Verdict::Invalid),
-            core_ns: best.and_then(Trial::core_total_ns),
+            core_ns: partial.passed.and_then(core_ns),
         }
     }
 

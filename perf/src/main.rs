@@ -8,9 +8,13 @@
 use clap::{Args, Parser, Subcommand};
 use lab::interrupt::{Interrupt, Interrupted};
 use lab::programs::Programs;
+use perf::ledger::Ledger;
 use perf::peers::Peers;
 use perf::quick::{self, Quick};
 use perf::stage::READY;
+use perf::survey::Survey;
+use perf::sweep::Sweep;
+use perf::sweep_args::SweepArgs;
 use perf::{bare, lacks, peers_report, peers_table, terminal};
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
@@ -29,6 +33,8 @@ struct Cli {
 enum Command {
     /// A sweep of about half a minute over loopback: table, report and one sentence about capacity.
     Quick(QuickArgs),
+    /// Engines, workers, payloads, endpoints, trains and hostile shares in turn; a quarter of an hour, goes on when interrupted.
+    Sweep(Box<SweepArgs>),
     /// This reflector, coturn and the limits of socket and interface in turn, on one core each time; as root.
     Peers(PeersArgs),
     /// A limit of `peers`: forwards anything.
@@ -125,6 +131,7 @@ fn main() -> ExitCode {
     };
     let ended = match command {
         Command::Quick(args) => quick(args),
+        Command::Sweep(args) => sweep(&args),
         Command::Peers(args) => peers(args),
         Command::BareForwarder { listen } => bare::forward(listen, ready).map(|()| 0),
         Command::BareSwap { interface } => bare::swap(&interface, ready).map(|()| 0),
@@ -157,6 +164,26 @@ fn quick(args: QuickArgs) -> anyhow::Result<u8> {
         }
         None => Ok(0),
     }
+}
+
+fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
+    let interrupt = Interrupt::on_signals()?;
+    let programs = Programs::find()?;
+    interrupt.check()?;
+    let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join("sweep"));
+    let mut progress = |line: &str| tell(line);
+    let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
+    let ledger = Ledger::open(&folder, &header)?;
+    Sweep::new(&header, sites, ledger, &interrupt, &mut progress).run()?;
+    let survey = Survey::read(&folder)?;
+    show(&format!("{}\n", survey.headline))?;
+    Ok(0)
+}
+
+/// The command as it was typed, its program by name.
+fn typed() -> String {
+    let arguments = std::env::args().skip(1).map(|argument| format!(" {argument}"));
+    format!("reflector-perf{}", arguments.collect::<String>())
 }
 
 fn peers(args: PeersArgs) -> anyhow::Result<u8> {

@@ -3,17 +3,23 @@
 //! * What must add up adds up: datagrams, pairs, counters.
 
 use crate::capacity::Capacity;
+use crate::cell::{Axis, Cell, Engine};
 use crate::comparison::{self, Comparison, Counted, Peer};
 use crate::cores::{CoreTime, Cores, Sharing};
 use crate::environment::{Environment, fact};
 use crate::figures::{float, rounded};
 use crate::goal::Goal;
+use crate::header::{self, GroundName, Header, SiteName};
 use crate::histogram::{CurvePoint, rounded as rounded_percentile};
+use crate::matrix::Matrix;
+use crate::placement::Placement;
+use crate::reading::{self, Percentiles, Reading};
 use crate::report::{self, Report, Settings, Step};
 use crate::row::Row;
 use crate::subject::{Subject, Traffic};
+use crate::survey::Survey;
 use crate::trial::{Purpose, Trial};
-use base64::Engine;
+use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
@@ -302,4 +308,167 @@ pub(crate) fn comparison() -> Comparison {
         commands: vec!["taskset -c 1 turnserver -c turnserver.conf".to_owned()],
         trials,
     }
+}
+
+/// The base of a made-up sweep.
+pub(crate) fn cell() -> Cell {
+    Cell {
+        engine: Engine::Mio,
+        workers: 1,
+        payload_bytes: 168,
+        endpoints: 1_000,
+        train: 1,
+        hostile_percent: 0,
+    }
+}
+
+/// The head of a made-up sweep: two engines, three payloads, two trains, two endpoint counts, two shares of hostile ones.
+pub(crate) fn header() -> Header {
+    let matrix = Matrix {
+        engines: vec![Engine::Mio, Engine::Xdp],
+        workers: vec![1],
+        payloads_bytes: vec![168, 24, 1_200],
+        endpoints: vec![1_000, 10_000],
+        trains: vec![1, 16],
+        hostile_percent: vec![0, 20],
+        is_crossed: false,
+    };
+    let placement = Placement { reflector: vec![1], generator: vec![0] };
+    let site = |engine| SiteName { engine, workers: 1, placement: placement.clone() };
+    Header {
+        schema: header::SCHEMA,
+        started_unix_s: 1_760_000_000,
+        command: "reflector-perf sweep --rounds 3".to_owned(),
+        cells: matrix.cells(),
+        matrix,
+        nat: nat::Mix::default().to_string(),
+        ground: GroundName::Cable,
+        rounds: 3,
+        duration_ns: 1_000_000_000,
+        warmup_ns: 200_000_000,
+        is_short: false,
+        absent: vec![header::Absence {
+            what: "2 workers".to_owned(),
+            why: "needs 3 <processors>".to_owned(),
+        }],
+        sites: vec![site(Engine::Mio), site(Engine::Xdp)],
+        caveats: vec!["veth, not a NIC".to_owned()],
+        fit_for_planning: false,
+        environment: environment(),
+    }
+}
+
+/// What a datagram costs on a cell of the made-up sweep, ns: one law for all axes.
+pub(crate) fn cost_ns(cell: Cell) -> f64 {
+    let alone = if cell.engine == Engine::Xdp { 250.0 } else { 5_000.0 };
+    let payload = 1.0 + (f64::from(cell.payload_bytes) - 168.0) / 5_000.0;
+    let train = 0.2 + 0.8 * Axis::Train.place(cell.train);
+    let hostile = 1.0 - f64::from(cell.hostile_percent) / 200.0;
+    alone * payload * train * hostile
+}
+
+/// One run on a cell: a part of the datagrams lost, each costing what [`cost_ns`] says.
+pub(crate) fn reading(cell: Cell, purpose: reading::Purpose, offered_per_s: u64, loss: f64) -> Reading {
+    let sent = offered_per_s;
+    let lost = rounded(float(sent) * loss);
+    let delivered = sent - lost;
+    let cost_ns = cost_ns(cell);
+    let base_ns = rounded(cost_ns * 10.0);
+    let load = purpose.part().unwrap_or(0.5);
+    let latencies = [1.0, 3.0, 6.0].map(|factor| rounded(float(base_ns) * factor * (0.5 + load)));
+    let kept = purpose != reading::Purpose::Search;
+    let [p50_ns, p99_ns, p99_9_ns] = latencies;
+    Reading {
+        cell,
+        purpose,
+        round: 1,
+        offered_per_s,
+        sent_per_s: float(offered_per_s),
+        arrived_per_s: float(delivered),
+        sent,
+        delivered,
+        refused: 0,
+        lost,
+        duplicates: 0,
+        latency: Some(Percentiles {
+            p50_ns,
+            p90_ns: p50_ns * 2,
+            p99_ns,
+            p99_9_ns,
+            p99_99_ns: p99_9_ns,
+            max_ns: p99_9_ns,
+        }),
+        hdr_v2_base64: if kept { counted_histogram(latencies, delivered) } else { String::new() },
+        lag_p99_ns: 3_000,
+        core_ns: Some([cost_ns * 0.25, cost_ns * 0.5, cost_ns * 0.25]),
+        worker_ns: Some(cost_ns * 0.7),
+        relay: Counters {
+            received: delivered + 1,
+            relayed: delivered,
+            observed: 1,
+            overflows: lost,
+            ..Counters::default()
+        },
+        reflector_bytes: 11 << 20,
+        generator_bytes: (8 << 20) + u64::from(cell.endpoints) * 600,
+        pairs: if kept { pairs(sent, lost) } else { Vec::new() },
+        failed: Vec::new(),
+    }
+}
+
+/// All runs on the base of the made-up sweep.
+pub(crate) fn readings() -> Vec<Reading> {
+    readings_on(&header(), cell())
+}
+
+/// All runs of a sweep.
+pub(crate) fn readings_of_all(header: &Header) -> Vec<Reading> {
+    header.cells.iter().flat_map(|cell| readings_on(header, *cell)).collect()
+}
+
+/// A search that ends at one core over the cost, then all rounds at what it found.
+fn readings_on(header: &Header, cell: Cell) -> Vec<Reading> {
+    let capacity = 1e9 / cost_ns(cell);
+    let steps = [0.5, 0.98, 1.02, 1.1];
+    let mut readings: Vec<Reading> = (0..)
+        .zip(steps)
+        .map(|(round, part)| {
+            let loss = if part > 1.0 { 0.08 } else { 0.0 };
+            Reading { round, ..reading(cell, reading::Purpose::Search, rounded(capacity * part), loss) }
+        })
+        .collect();
+    // A failure is tried again before it counts, which ends the search by its number of tries.
+    let last = readings.pop();
+    readings.extend(std::iter::repeat_n(last, 6).flatten());
+    let passed = capacity * 0.98;
+    let is_base = header.matrix.base(cell.engine) == Some(cell);
+    for purpose in reading::Purpose::LOADS {
+        if is_base || purpose == reading::Purpose::Half {
+            let rate = rounded(passed * purpose.part().unwrap_or(0.5));
+            let rounds = 0..=header.rounds;
+            readings.extend(rounds.map(|round| Reading { round, ..reading(cell, purpose, rate, 0.0) }));
+        }
+    }
+    readings
+}
+
+/// A histogram of so many values, most of them the first, the 99th and the 99.9th percentile as given.
+fn counted_histogram([p50, p99, p99_9]: [u64; 3], count: u64) -> String {
+    let mut histogram = Histogram::<u64>::new(3).unwrap();
+    let (rare, rarest) = (count / 60, count / 200);
+    for (value, times) in [(p50, count - rare - rarest), (p99, rare), (p99_9, rarest)] {
+        histogram.record_n(value, times).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
+    STANDARD.encode(bytes)
+}
+
+/// A whole survey.
+pub(crate) fn survey() -> Survey {
+    let header = header();
+    let commands =
+        ["taskset -c 1 reflector run --workers 1", "taskset -c 0 reflector-loadgen run --rate 1 && <x>"];
+    let readings = readings_of_all(&header);
+    Survey::of(header, &readings, &commands.map(str::to_owned)).unwrap()
 }

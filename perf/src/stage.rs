@@ -305,7 +305,7 @@ impl Starting<'_> {
 
 /// Gives each end of the cable a kernel thread on its host's core, which runs before processes there. The generator's end
 /// is polled while frames come, so that no relay pays for interrupting the generator; the relay's if it is to be moderated.
-fn serve(hosts: &Pair, cores: Cores, moderation_us: u32) -> anyhow::Result<[Napi; 2]> {
+pub(crate) fn serve(hosts: &Pair, cores: Cores, moderation_us: u32) -> anyhow::Result<[Napi; 2]> {
     let [generator, relay] = [&hosts.first, &hosts.second].map(|host| &host.link().near);
     let serve = |end: &End, cpu: usize| -> anyhow::Result<Napi> {
         // A veth end has a NAPI only with an XDP program or GRO.
@@ -331,13 +331,13 @@ fn received(text: &str, interface: &str) -> Option<u64> {
 /// What a limit says when it runs.
 pub const READY: &str = "ready";
 /// The interface of both hosts.
-const INTERFACE: &str = "eth0";
+pub(crate) const INTERFACE: &str = "eth0";
 /// The port of every relay.
 const PORT: u16 = 4_000;
 /// Every namespace has a loopback of its own.
 const ADMIN_PORT: u16 = 9_464;
 /// One generator asks for all endpoints, and they share a few blocks.
-const PROBE_BUDGET: u32 = 1_000_000;
+pub(crate) const PROBE_BUDGET: u32 = 1_000_000;
 /// The TURN server is reached from its own cable alone.
 const CREDENTIAL: (&str, &str) = ("peer", "of-this-run-alone");
 const KEYS: &str = "ring.toml";

@@ -136,6 +136,7 @@ fn manifests() -> Vec<Manifest> {
 const FLOORS: [(&str, u8, &[&str]); 12] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
+    ("search", 0, &[]),
     ("fuzz", 0, &["wire"]),
     ("tidy", 0, &[]),
     ("engine", 1, &[]),
@@ -143,8 +144,8 @@ const FLOORS: [(&str, u8, &[&str]); 12] = [
     ("reflector", 2, &["wire", "engine"]),
     ("access", 2, &["wire", "nat", "engine"]),
     ("endpoint", 2, &["wire", "nat"]),
-    ("loadgen", 3, &["wire", "nat", "engine"]),
-    ("perf", 3, &["wire", "nat", "engine", "lab"]),
+    ("loadgen", 3, &["wire", "nat", "search", "engine"]),
+    ("perf", 3, &["wire", "nat", "search", "engine", "lab"]),
     ("benches", 3, &["wire", "nat", "engine", "reflector", "access", "endpoint"]),
 ];
 
