@@ -140,7 +140,8 @@ impl RunArgs {
             .map_err(|error| Error::Runtime(format!("cannot ask which CPUs may be used: {error}")))?;
         let is_search = self.find.is_some();
         refuse(is_search && self.load.profile != profile::Form::Constant, || {
-            "--find with --profile: a search tries one rate after the other; leave one of the two out".to_owned()
+            "--find with --profile: a search tries one rate after the other; leave one of the two out"
+                .to_owned()
         })?;
         refuse(self.below.flows.is_some() && !matches!(self.load.payload, payload::Form::Fixed(_)), || {
             "--payload with --flows: flows of a file have one size; name its bytes".to_owned()
@@ -162,7 +163,9 @@ impl RunArgs {
             thresholds: self.thresholds.clone(),
         };
         match (&self.below.flows, &self.below.xdp, &self.keys) {
-            (Some(flows), Some(interface), _) => self.to_ready(traffic, flows, interface).map(Job::Flows),
+            (Some(flows), Some(interface), _) => {
+                self.to_ready(traffic, flows, interface).map(|ready| Job::Flows(Box::new(ready)))
+            }
             (_, _, Some(keys)) => Ok(Job::Endpoints(Box::new(self.to_config(traffic, keys)?))),
             _ => Err(Error::Usage("--keys is needed: name the ring file of the reflector".to_owned())),
         }

@@ -36,6 +36,8 @@ pub enum Ending {
     Invalid,
     /// Valid, but a threshold does not hold.
     ThresholdFailed,
+    /// No SEND ever came back: a wrong ring, most likely.
+    Refused,
     /// A signal ended it early.
     Interrupted,
 }
@@ -45,6 +47,7 @@ impl Ending {
     pub const fn exit_code(self) -> u8 {
         match self {
             Ending::Fine => 0,
+            Ending::Refused => 78,
             Ending::Invalid => 98,
             Ending::ThresholdFailed => 99,
             Ending::Interrupted => 130,

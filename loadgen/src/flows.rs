@@ -159,7 +159,7 @@ mod tests {
         let (mut contacts, externals): (Vec<_>, Vec<_>) = (1..=6).map(addresses).unzip();
         contacts[2] = None;
         let relay = "127.0.0.1:3478".parse().unwrap();
-        work(&Minted::new(&ring, relay, &plan, &contacts, &externals), &ring);
+        work(&Minted::new(&ring, relay, &plan, &contacts, &externals, u64::MAX), &ring);
     }
 
     fn policy() -> Policy {

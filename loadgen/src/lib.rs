@@ -1,10 +1,11 @@
 //! Open-loop load from endpoints behind simulated NATs, through a reflector that is a black box.
 //!
 //! ```text
-//!   args -> config -> run:  crews { contacts } --+-> socket_run { worker { sender, receiver } } --+-> summary
-//!        `-> ready ----------------------------- +-> xdp_run ------------------------------------'      |
-//!   pure underneath: plan, addresses, schedule, stamp, fault, tracker, slices, phase, flows,      report, table
-//!                    xdp_plan, xdp_tally, renewal, glances, way, threshold, validity
+//!   args -> config -> find -> run:  crews { contacts } --+-> socket_run { worker { sender, receiver } } --+-> summary
+//!        `-> ready ------------------------------------- +-> xdp_run ------------------------------------'      |
+//!   pure underneath: plan, addresses, profile, warp, schedule, payload, stream, churn,                   report, table
+//!                    stamp, fault, tracker, slices, phase, flows, xdp_plan, xdp_tally,
+//!                    renewal, glances, way, threshold, validity, events, view
 //! ```
 //!
 //! * Open loop: every datagram has an intended time, latency counts from it, lateness is judged and never hidden.

@@ -58,7 +58,8 @@ impl LoadArgs {
         let payload = match (Payload::named(&self.payload), &self.payload) {
             (None, payload::Form::File(path)) => {
                 let text = read("--payload", path, "[[flow]]")?;
-                Payload::parse(path.display().to_string(), &text).map_err(|what| broken("--payload", path, &what))?
+                Payload::parse(path.display().to_string(), &text)
+                    .map_err(|what| broken("--payload", path, &what))?
             }
             (named, _) => named.unwrap_or(Payload::fixed(0)),
         };
@@ -71,7 +72,10 @@ impl LoadArgs {
         let profile = match (Profile::named(&self.profile, rate_per_s, duration_ns), &self.profile) {
             (None, profile::Form::File(path)) => {
                 refuse(self.rate.is_some() || self.duration.is_some(), || {
-                    format!("--profile {}: the file says rate and time; leave --rate and --duration out", path.display())
+                    format!(
+                        "--profile {}: the file says rate and time; leave --rate and --duration out",
+                        path.display()
+                    )
                 })?;
                 let text = read("--profile", path, "[[point]]")?;
                 Profile::parse(&text).map_err(|what| broken("--profile", path, &what))?

@@ -8,10 +8,12 @@
 use clap::Parser;
 use loadgen::args::{Cli, Command, LogFormat, RunArgs, one_line};
 use loadgen::error::Error;
+use loadgen::find::find;
 use loadgen::output::Output;
 use loadgen::progress::{Progress, Surroundings};
 use loadgen::report::Report;
-use loadgen::run::run;
+use loadgen::run::{Job, run};
+use loadgen::units::show_count;
 use loadgen::{summary, table};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::fs::MetadataExt;
@@ -54,13 +56,16 @@ fn execute(args: &RunArgs) -> Result<u8, Error> {
         warn_about_ring(keys);
     }
     let interrupted = watch_signals()?;
-    let mut progress = Progress::new(args.quiet, stderr().is_terminal());
-    let result = run(
-        &job,
-        &mut Surroundings { interrupted: &interrupted, entropy, watch: &mut |state| progress.tell(state) },
-    );
-    progress.finish();
-    let (report, latency) = result?;
+    let mut progress = Progress::new(args.quiet, stderr().is_terminal(), title(&job));
+    let mut surroundings =
+        Surroundings { interrupted: &interrupted, entropy, watch: &mut |state| progress.tell(state) };
+    let result = match args.find {
+        Some(goal) => find(&job, goal, &mut surroundings),
+        None => run(&job, &mut surroundings),
+    };
+    let view_ns = progress.finish();
+    let (mut report, latency) = result?;
+    report.generator.view_ns = view_ns;
     if let Some(json) = json {
         json.write(&to_json(&report)?)?;
     }
@@ -69,10 +74,22 @@ fn execute(args: &RunArgs) -> Result<u8, Error> {
     }
     // Whoever closed the pipe does not want the table.
     let _ = write!(stdout(), "{}", table::table(&report));
-    if let Some(advice) = table::advice(&report) {
-        tracing::warn!("{advice}");
+    match table::advice(&report) {
+        Some(advice) if report.refused_all => tracing::error!("{advice}"),
+        Some(advice) => tracing::warn!("{advice}"),
+        None => {}
     }
     Ok(summary::ending(&report).exit_code())
+}
+
+/// What runs, in a line.
+fn title(job: &Job) -> String {
+    let traffic = job.traffic();
+    let who = match job {
+        Job::Endpoints(config) => format!("{} endpoints", show_count(u64::from(config.endpoints))),
+        Job::Flows(ready) => format!("{} flows", show_count(ready.flows.len() as u64)),
+    };
+    format!("reflector-loadgen {}  {who}, payload {}", traffic.relay, traffic.payload.text)
 }
 
 fn to_json(report: &Report) -> Result<Vec<u8>, Error> {

@@ -119,7 +119,7 @@ impl Payload {
                 self.text
             )));
         }
-        let step = if even { 2 } else { 1 };
+        let step: u32 = if even { 2 } else { 1 };
         let of_kind = |kind: &Kind| {
             let exact = (wanted * kind.share / f64::from(step)).round() as u64 * u64::from(step);
             exact.max(u64::from(step))
@@ -268,7 +268,9 @@ impl Flow {
             return Err("rate = datagrams per second of one flow, such as 50, is missing".to_owned());
         }
         if self.rate.is_some_and(|rate| !(MIN_FLOW_PER_S..=MAX_FLOW_PER_S).contains(&rate)) {
-            return Err(format!("rate = {MIN_FLOW_PER_S} to {MAX_FLOW_PER_S} datagrams per second of one flow"));
+            return Err(format!(
+                "rate = {MIN_FLOW_PER_S} to {MAX_FLOW_PER_S} datagrams per second of one flow"
+            ));
         }
         let train = self.train.unwrap_or(1);
         if !(1..=MAX_TRAIN).contains(&train) {
@@ -277,7 +279,9 @@ impl Flow {
         let parts = match (&self.bytes, &self.sizes) {
             (Some(bytes), None) => vec![(*bytes, EVERY)],
             (None, Some(sizes)) => read_sizes(sizes)?,
-            _ => return Err("bytes = one size, or sizes = [{ bytes = 160, share = \"90%\" }, ...]".to_owned()),
+            _ => {
+                return Err("bytes = one size, or sizes = [{ bytes = 160, share = \"90%\" }, ...]".to_owned());
+            }
         };
         Ok(Kind { share, flow_per_s: self.rate, train, sizes: Sizes { parts } })
     }
@@ -372,7 +376,10 @@ mod tests {
             ("[[flow]]\nbytes = 80\nsizes = []", "bytes = one size"),
             ("[[flow]]\nsizes = [{ bytes = 80, share = \"90%\" }]", "sum to 90.00%"),
             ("[[flow]]\nshare = \"90%\"\nbytes = 80", "flows sum to 90.00%"),
-            ("[[flow]]\nshare = \"50%\"\nbytes = 80\n[[flow]]\nshare = \"50%\"\nbytes = 90", "flow 1: rate ="),
+            (
+                "[[flow]]\nshare = \"50%\"\nbytes = 80\n[[flow]]\nshare = \"50%\"\nbytes = 90",
+                "flow 1: rate =",
+            ),
             ("[[flow]]\nbytes = 80\nrate = 9\n[[flow]]\nbytes = 90\nrate = 9", "flow 1: share ="),
             ("[[flow]]\nbytes = 80\ntrain = 0", "train = 1 to"),
             ("[[flow]]\nbytes = 80\nrate = -1.0", "rate = 0.001 to"),

@@ -181,7 +181,14 @@ mod tests {
 
     #[test]
     fn nobody_sends_to_itself_and_everybody_sends() {
-        for pattern in [Pattern::Random(1), Pattern::Random(3), Pattern::Ring, Pattern::Star, Pattern::Calls, Pattern::Groups(4)] {
+        for pattern in [
+            Pattern::Random(1),
+            Pattern::Random(3),
+            Pattern::Ring,
+            Pattern::Star,
+            Pattern::Calls,
+            Pattern::Groups(4),
+        ] {
             for endpoints in [2, 3, 10, 1000] {
                 let plan = Plan::new(endpoints, &Mix::default(), pattern, 9);
                 assert!(
@@ -231,7 +238,7 @@ mod tests {
     fn the_other_way_round_stands_beside() {
         for pattern in [Pattern::Star, Pattern::Calls, Pattern::Groups(4)] {
             let plan = Plan::new(31, &Mix::default(), pattern, 9);
-            assert!(pattern.is_two_way() && plan.pairs.len() % 2 == 0);
+            assert!(pattern.is_two_way() && plan.pairs.len().is_multiple_of(2));
             for (place, (from, to)) in plan.pairs.iter().enumerate() {
                 assert_eq!(plan.pairs[place ^ 1], (*to, *from), "{pattern}");
             }

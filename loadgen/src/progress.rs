@@ -1,13 +1,19 @@
-//! How a run goes, told on stderr: a bar on a terminal, plain lines elsewhere.
+//! How a run goes, told on stderr: a live view on a terminal, plain lines elsewhere.
 //!
 //! * Only reads the workers' relaxed cells, or two sums of the programs, a few times a second, on the main thread.
 //! * What is shown is the last whole slice, a little late, so that datagrams under way do not look lost.
+//! * What happened is told at once, whatever else is shown.
 
+use crate::events::Pulse;
+use crate::find::Goal;
 use crate::glances::Glances;
 use crate::phase::Phase;
+use crate::profile::Profile;
+use crate::report::Event;
+use crate::screen::Screen;
 use crate::slices::{self, Slices};
 use crate::units::{show_count, show_fraction, show_ns};
-use indicatif::{ProgressBar, ProgressStyle};
+use search::Tried;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -24,6 +30,15 @@ pub struct Surroundings<'a> {
 /// Where a run is.
 #[derive(Debug)]
 pub enum State<'a> {
+    /// A search begins its next try.
+    Trying {
+        /// What is looked for.
+        goal: Goal,
+        /// The rate, datagrams per second.
+        rate_per_s: u64,
+        /// Those tried before.
+        tried: &'a [Tried],
+    },
     /// Endpoints obtain contacts.
     Contacts {
         /// How many have one.
@@ -32,14 +47,22 @@ pub enum State<'a> {
         endpoints: u32,
     },
     /// Warm-up, measured phase or drain.
-    Load {
-        /// The times.
-        phase: &'a Phase,
-        /// What was seen so far.
-        seen: Seen<'a>,
-        /// Boot time, ns.
-        now_ns: u64,
-    },
+    Load(Load<'a>),
+}
+
+/// How the load goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Load<'a> {
+    /// The times.
+    pub phase: &'a Phase,
+    /// What was seen so far.
+    pub seen: Seen<'a>,
+    /// The sums of this moment, and the moment.
+    pub pulse: Pulse,
+    /// The rate that is meant.
+    pub profile: &'a Profile,
+    /// What happened so far.
+    pub events: &'a [Event],
 }
 
 /// What was seen of the load so far, as its engine tells it.
@@ -52,9 +75,20 @@ pub enum Seen<'a> {
 }
 
 impl State<'_> {
-    /// The state in words, for a line or behind a bar.
+    /// The state in words.
     pub fn line(&self) -> String {
         match self {
+            State::Trying { goal, rate_per_s, tried } => {
+                let limit = search::bracket(tried);
+                let shown = |rate: u64| format!("{}/s", show_count(rate));
+                let held = limit.passed.map_or("nothing yet".to_owned(), shown);
+                format!(
+                    "{} search, try {}: {}, held so far: {held}",
+                    goal.as_str().to_uppercase(),
+                    tried.len() + 1,
+                    shown(*rate_per_s)
+                )
+            }
             State::Contacts { obtained, endpoints } => {
                 format!(
                     "contacts {} of {}",
@@ -62,27 +96,31 @@ impl State<'_> {
                     show_count(u64::from(*endpoints))
                 )
             }
-            State::Load { phase, now_ns, .. } if *now_ns < phase.measured_ns() => "warm-up".to_owned(),
-            State::Load { phase, seen, now_ns } => {
-                let elapsed_ns = phase.elapsed_ns(*now_ns);
-                let name = if *now_ns < phase.end_ns() { "measuring" } else { "draining" };
-                let shown = recent(*seen, elapsed_ns);
-                format!("{name} {} {shown}", show_ns(elapsed_ns as f64))
-            }
+            State::Load(load) => load.line(),
+        }
+    }
+}
+
+impl Load<'_> {
+    /// `warm-up`, `measuring` or `draining`.
+    pub fn name(&self) -> &'static str {
+        let now_ns = self.pulse.at_ns;
+        if now_ns < self.phase.measured_ns() {
+            "warm-up"
+        } else if now_ns < self.phase.end_ns() {
+            "measuring"
+        } else {
+            "draining"
         }
     }
 
-    /// How far it is, 0 to 1,000.
-    fn permille(&self) -> u64 {
-        match self {
-            State::Contacts { obtained, endpoints } => {
-                u64::from(*obtained) * 1_000 / u64::from(*endpoints).max(1)
-            }
-            State::Load { phase, now_ns, .. } => {
-                let whole = phase.end_ns().saturating_sub(phase.start_ns()).max(1);
-                now_ns.saturating_sub(phase.start_ns()).saturating_mul(1_000) / whole
-            }
+    #[allow(clippy::cast_precision_loss)] // Shown to a few digits.
+    fn line(&self) -> String {
+        let elapsed_ns = self.phase.elapsed_ns(self.pulse.at_ns);
+        if self.pulse.at_ns < self.phase.measured_ns() {
+            return self.name().to_owned();
         }
+        format!("{} {} {}", self.name(), show_ns(elapsed_ns as f64), recent(self.seen, elapsed_ns))
     }
 }
 
@@ -90,49 +128,63 @@ impl State<'_> {
 pub enum Progress {
     /// Nowhere.
     Silent,
-    /// A bar that is drawn anew.
-    Bar(ProgressBar),
+    /// A view that is drawn anew.
+    Screen(Box<Screen>),
     /// A line a second.
-    Lines(Option<Instant>),
+    Lines(Lines),
+}
+
+/// What plain lines have told.
+#[derive(Debug, Default)]
+pub struct Lines {
+    last: Option<Instant>,
+    events: usize,
 }
 
 impl Progress {
-    /// For this terminal or no terminal.
-    pub fn new(quiet: bool, is_terminal: bool) -> Progress {
+    /// For this terminal or no terminal; `title` says what runs.
+    pub fn new(quiet: bool, is_terminal: bool, title: String) -> Progress {
         if quiet {
             return Progress::Silent;
         }
-        if !is_terminal {
-            return Progress::Lines(None);
-        }
-        let bar = ProgressBar::new(1_000);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
-            bar.set_style(style);
-        }
-        Progress::Bar(bar)
+        let screen = if is_terminal { Screen::open(title) } else { None };
+        screen.map_or(Progress::Lines(Lines::default()), |screen| Progress::Screen(Box::new(screen)))
     }
 
     /// Tells a state, unless that was done a moment ago.
     pub fn tell(&mut self, state: &State<'_>) {
         match self {
             Progress::Silent => {}
-            Progress::Bar(bar) => {
-                bar.set_position(state.permille().min(1_000));
-                bar.set_message(state.line());
-            }
-            Progress::Lines(last) => {
-                if last.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
-                    *last = Some(Instant::now());
-                    tracing::info!("{}", state.line());
-                }
-            }
+            Progress::Screen(screen) => screen.tell(state),
+            Progress::Lines(lines) => lines.tell(state),
         }
     }
 
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        if let Progress::Bar(bar) = self {
-            bar.finish_and_clear();
+    /// Takes the view away; the CPU time that it took, ns.
+    pub fn finish(self) -> u64 {
+        match self {
+            Progress::Screen(screen) => screen.finish(),
+            _ => 0,
+        }
+    }
+}
+
+impl Lines {
+    fn tell(&mut self, state: &State<'_>) {
+        match state {
+            State::Trying { .. } => (self.last, self.events) = (None, 0),
+            State::Contacts { .. } => {}
+            State::Load(load) => {
+                for event in load.events.iter().skip(self.events) {
+                    tracing::warn!("{}", event.what);
+                }
+                self.events = load.events.len();
+            }
+        }
+        if self.last.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
+            // The run of a search follows its title at once.
+            self.last = if matches!(state, State::Trying { .. }) { None } else { Some(Instant::now()) };
+            tracing::info!("{}", state.line());
         }
     }
 }
@@ -152,7 +204,7 @@ fn recent(seen: Seen<'_>, elapsed_ns: u64) -> String {
 #[allow(clippy::cast_precision_loss)] // Shown to a few digits.
 fn recent_slices(slices: &[Slices], elapsed_ns: u64) -> String {
     let interval_ns = slices.first().map_or(1, Slices::interval_ns).max(1);
-    let whole = usize::try_from(elapsed_ns.saturating_sub(SETTLE_NS) / interval_ns).unwrap_or(0);
+    let whole = settled(interval_ns, elapsed_ns);
     let wanted = usize::try_from(SHOWN_NS.div_ceil(interval_ns)).unwrap_or(1).max(1);
     let from = whole.saturating_sub(wanted);
     if from == whole {
@@ -170,6 +222,11 @@ fn recent_slices(slices: &[Slices], elapsed_ns: u64) -> String {
     )
 }
 
+/// Slices of which nothing is under way any more.
+pub fn settled(interval_ns: u64, elapsed_ns: u64) -> usize {
+    usize::try_from(elapsed_ns.saturating_sub(SETTLE_NS) / interval_ns.max(1)).unwrap_or(0)
+}
+
 fn rate_and_loss(sent_per_s: f64, loss: f64) -> String {
     format!("{:.1}k/s sent, loss {}", sent_per_s / 1e3, show_fraction(loss))
 }
@@ -183,11 +240,18 @@ const SHOWN_NS: u64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use search::Verdict;
 
     #[test]
     fn states_in_words() {
         assert_eq!(State::Contacts { obtained: 1_000, endpoints: 20_000 }.line(), "contacts 1,000 of 20,000");
+        let tried = [Tried { rate_per_s: 10_000, achieved_per_s: 10_000, verdict: Verdict::Passed }];
+        assert_eq!(
+            State::Trying { goal: Goal::Ndr, rate_per_s: 20_000, tried: &tried }.line(),
+            "NDR search, try 2: 20,000/s, held so far: 10,000/s"
+        );
         let phase = Phase::new(0, 1_000_000_000, 10_000_000_000);
+        let profile = Profile::constant(1_000, 10_000_000_000);
         let slices = [Slices::new(10_000_000_000)];
         for index in 0..1_000 {
             slices[0].note_sent(index * 1_000_000);
@@ -195,13 +259,14 @@ mod tests {
                 slices[0].note_delivered(index * 1_000_000, 50_000);
             }
         }
-        let line = |now_ns| State::Load { phase: &phase, seen: Seen::Slices(&slices), now_ns }.line();
+        let load = |seen, at_ns| {
+            let pulse = Pulse { at_ns, ..Pulse::default() };
+            State::Load(Load { phase: &phase, seen, pulse, profile: &profile, events: &[] }).line()
+        };
+        let line = |at_ns| load(Seen::Slices(&slices), at_ns);
         assert_eq!(line(500_000_000), "warm-up");
         assert_eq!(line(2_100_000_000), "measuring 1.100s 1.0k/s sent, loss 10.0%, p50 49.9us, p99 49.9us");
         assert!(line(12_000_000_000).starts_with("draining 10.000s"));
-        let glances = Glances::default();
-        let seen = Seen::Glances(&glances);
-        let half = State::Load { phase: &phase, seen, now_ns: 5_500_000_000 };
-        assert_eq!((half.permille(), half.line().as_str()), (500, "measuring 4.500s "));
+        assert_eq!(load(Seen::Glances(&Glances::default()), 5_500_000_000), "measuring 4.500s ");
     }
 }

@@ -205,7 +205,9 @@ impl<'a> Receiver<'a> {
 /// Takes over a header that lives longer than what the pair has, made for these ports; how many were.
 #[inline]
 fn adopt(back: Option<&mut Outgoing>, header: &Header, ports: (u16, u16)) -> u64 {
-    let Some(back) = back.filter(|back| header.expires > back.expires || back.ports != ports) else { return 0 };
+    let Some(back) = back.filter(|back| header.expires > back.expires || back.ports != ports) else {
+        return 0;
+    };
     (back.tag, back.expires, back.ports) = (header.tag, header.expires, ports);
     1
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole result of one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -21,6 +21,9 @@ pub struct Report {
     pub started_unix_s: u64,
     /// Whether a signal ended the run early; the rest is then the partial result.
     pub interrupted: bool,
+    /// Whether no SEND ever came back, which ended the run early.
+    #[serde(default)]
+    pub refused_all: bool,
     /// How the endpoints learned their contacts.
     pub contacts: Contacts,
     /// Rates of the measured phase.

@@ -11,6 +11,7 @@
 
 use crate::config::{Config, Engine};
 use crate::crews::{self, Asked};
+use crate::directory::Directory;
 use crate::error::Error;
 use crate::fault::FaultMix;
 use crate::flows::{Flows, Minted};
@@ -23,7 +24,7 @@ use crate::report::{Contacts, Report};
 use crate::stamp::RunId;
 use crate::station::SOCKETS;
 use crate::summary::{self, Findings, Measured};
-use crate::traffic::Traffic;
+use crate::traffic::{MAX_RATE, Traffic};
 use crate::xdp_run::Rehearsal;
 use crate::{socket_run, usage, xdp_run};
 use engine::clock;
@@ -38,7 +39,7 @@ pub enum Job {
     /// Load between endpoints that a reflector knows nothing of.
     Endpoints(Box<Config>),
     /// Load of flows that another relay has been told of.
-    Flows(Ready),
+    Flows(Box<Ready>),
 }
 
 impl Job {
@@ -48,6 +49,23 @@ impl Job {
             Job::Endpoints(config) => &config.traffic,
             Job::Flows(ready) => &ready.traffic,
         }
+    }
+
+    /// The load, to change it.
+    pub fn traffic_mut(&mut self) -> &mut Traffic {
+        match self {
+            Job::Endpoints(config) => &mut config.traffic,
+            Job::Flows(ready) => &mut ready.traffic,
+        }
+    }
+
+    /// The highest rate that those who talk can send, datagrams per second.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn most_per_s(&self) -> u64 {
+        let Job::Endpoints(config) = self else { return MAX_RATE };
+        let pairs = config.pattern.pair_count(config.endpoints);
+        let flow_per_s = config.traffic.payload.flow_per_s();
+        flow_per_s.map_or(MAX_RATE, |flow_per_s| ((pairs as f64 * flow_per_s) as u64).clamp(1, MAX_RATE))
     }
 }
 
@@ -119,11 +137,13 @@ fn by_sockets(
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Loaded, Error> {
     let Asked { crews, contacts, .. } = asked;
-    let pairs = pairing::split(&plan, &contacts, config.workers());
+    let pairs = pairing::split(&plan, &contacts, config.workers(), &config.flows()?);
     drop(plan);
+    let directory = Directory::new(&contacts);
+    drop(contacts);
     let pair_count = pairs.iter().map(|pairs| pairs.outgoing.len()).sum();
     let rss_built = usage::rss_bytes();
-    let measured = socket_run::load(config, run, crews, pairs, &contacts, surroundings)?;
+    let measured = socket_run::load(config, run, crews, pairs, &directory, surroundings)?;
     Ok(Loaded { pair_count, rss_built, measured })
 }
 
@@ -138,11 +158,11 @@ fn by_xdp(
     let Asked { mut crews, contacts, .. } = asked;
     let relay = config.traffic.relay;
     let externals = crews::externals(&mut crews, relay);
-    let minted = Minted::new(&config.ring, relay, &plan, &contacts, &externals);
+    let minted = Minted::new(&config.ring, relay, &plan, &contacts, &externals, config.flows()?.iter().sum());
     drop(plan);
     let rss_built = usage::rss_bytes();
     let now_s = clock::unix_s(clock_offset_ns(), clock::boot_ns());
-    let faults = minted.faults(&config.faults, config.traffic.payload, now_s, config.traffic.seed);
+    let faults = minted.faults(&config.faults, config.traffic.payload.longest(), now_s, config.traffic.seed);
     let flows = Flows::Minted(minted);
     let pair_count = flows.count();
     let course = xdp_run::Course {

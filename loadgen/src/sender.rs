@@ -113,7 +113,14 @@ impl<'a> Sender<'a> {
             }
             if let Some(place) = pair {
                 let what = (place, self.size(kind));
-                self.send(what, (intended_ns, measured_at), (now_ns, now_s), station, endpoints, (tally, slices));
+                self.send(
+                    what,
+                    (intended_ns, measured_at),
+                    (now_ns, now_s),
+                    station,
+                    endpoints,
+                    (tally, slices),
+                );
             }
             self.step(kind);
             count += 1;
@@ -124,7 +131,8 @@ impl<'a> Sender<'a> {
     /// Counts what was due before the end and is not sent any more.
     pub fn give_up(&mut self, phase: &Phase, tally: &mut Tally) {
         let end_ns = phase.end_ns();
-        while let Some((kind, intended_ns)) = self.soonest().filter(|(_, intended_ns)| *intended_ns < end_ns) {
+        while let Some((kind, intended_ns)) = self.soonest().filter(|(_, intended_ns)| *intended_ns < end_ns)
+        {
             tally.due += u64::from(phase.measured_at(intended_ns).is_some());
             self.step(kind);
         }

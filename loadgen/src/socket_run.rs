@@ -6,11 +6,13 @@
 use crate::config::Config;
 use crate::contacts::PROBE_LEN;
 use crate::crews::Crew;
+use crate::directory::Directory;
 use crate::error::Error;
+use crate::events::{Pulse, Watchman};
 use crate::fault::OVERSIZE;
 use crate::pairing::Pairs;
 use crate::phase::{LEAST_DRAIN_NS, Phase};
-use crate::progress::{Seen, State, Surroundings};
+use crate::progress::{Load, Seen, State, Surroundings};
 use crate::slices::{self, Slices};
 use crate::stamp::RunId;
 use crate::station::{Station, now_ns};
@@ -18,9 +20,10 @@ use crate::summary::Measured;
 use crate::tally::Tally;
 use crate::threads::{GLANCE, join, pin};
 use crate::worker::{Live, Shared, Worker};
+use engine::clock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, ScopedJoinHandle};
-use wire::{HEADER_LEN, TransportAddress};
+use wire::HEADER_LEN;
 
 /// All workers send and receive.
 ///
@@ -31,15 +34,22 @@ pub fn load(
     run: RunId,
     crews: Vec<Crew>,
     pairs: Vec<Pairs>,
-    contacts: &[Option<TransportAddress>],
+    directory: &Directory,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Measured, Error> {
     let traffic = &config.traffic;
     let slices: Vec<Slices> = crews.iter().map(|_| Slices::new(traffic.duration_ns)).collect();
     let lives: Vec<Live> = crews.iter().map(|_| Live::default()).collect();
     let phase = Phase::new(now_ns() + SETUP_NS, traffic.warmup_ns, traffic.duration_ns);
-    let pair_count = pairs.iter().map(|pairs| pairs.outgoing.len() as u64).sum();
-    let shared = Shared { config, phase: &phase, run, contacts, pair_count };
+    let kinds = traffic.payload.kinds.len();
+    let of_kind: Vec<u64> = (0..kinds)
+        .map(|kind| {
+            pairs.iter().filter_map(|pairs| pairs.of_kind.get(kind)).map(|count| u64::from(*count)).sum()
+        })
+        .collect();
+    let shared = Shared { config, phase: &phase, run, directory, of_kind: &of_kind };
+    let refused: f64 = config.faults.shares().map(|(_, share)| share).sum();
+    let mut watchman = Watchman::new(phase.measured_ns(), refused > MOST_REFUSED);
     let results: Vec<Result<Tally, Error>> = thread::scope(|scope| {
         let shared = &shared;
         let cells = slices.iter().zip(&lives);
@@ -51,7 +61,11 @@ pub fn load(
             .collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
             thread::sleep(GLANCE);
-            supervise(&phase, &slices, &lives, surroundings);
+            let pulse = pulse(&lives);
+            supervise(&phase, pulse, &lives, &mut watchman, surroundings.interrupted.load(Relaxed));
+            let (seen, profile) = (Seen::Slices(&slices), &traffic.profile);
+            let state = Load { phase: &phase, seen, pulse, profile, events: watchman.events() };
+            (surroundings.watch)(&State::Load(state));
         }
         threads.into_iter().map(join).collect()
     });
@@ -60,7 +74,13 @@ pub fn load(
         tally.add(&result?)?;
     }
     let series = slices::series(&slices.iter().collect::<Vec<_>>(), phase.elapsed_ns(u64::MAX));
-    Ok(Measured { tally, series, phase })
+    Ok(Measured {
+        tally,
+        series,
+        phase,
+        events: watchman.events().to_vec(),
+        is_refused: watchman.is_refused(),
+    })
 }
 
 fn load_one(
@@ -70,17 +90,34 @@ fn load_one(
     (slices, live): (&Slices, &Live),
 ) -> Result<Tally, Error> {
     pin(&[crew.cpu])?;
-    let longest = (HEADER_LEN + shared.config.traffic.payload).max(PROBE_LEN);
+    let longest = (HEADER_LEN + shared.config.traffic.payload.longest()).max(PROBE_LEN);
     let longest = if shared.config.faults.is_empty() { longest } else { longest.max(OVERSIZE) };
     let station = Station::open(crew.sockets, longest)
         .map_err(|error| Error::Runtime(format!("cannot wait for sockets: {error}")))?;
     Worker::new(shared, (crew.number, crew.nonces), station, crew.endpoints, pairs)?.run(slices, live)
 }
 
-/// One look at the workers: ends the run when it was interrupted or nothing more is expected, and tells how it goes.
-fn supervise(phase: &Phase, slices: &[Slices], lives: &[Live], surroundings: &mut Surroundings<'_>) {
-    let now = now_ns();
-    if surroundings.interrupted.load(Relaxed) {
+/// The sums of all workers.
+fn pulse(lives: &[Live]) -> Pulse {
+    let sum = |cell: fn(&Live) -> u64| lives.iter().map(cell).sum::<u64>();
+    Pulse {
+        at_ns: now_ns(),
+        taken: sum(|live| live.taken.load(Relaxed)),
+        came: sum(|live| live.came.load(Relaxed)),
+        answers: sum(|live| live.answers.load(Relaxed)),
+        lag_ns: lives.iter().map(|live| live.lag_ns.swap(0, Relaxed)).max().unwrap_or(0),
+        overflows: sum(|live| live.overflows.load(Relaxed)),
+        offset_ns: clock::realtime_ns().saturating_sub(clock::boot_ns()),
+    }
+}
+
+/// One look at the workers: ends the run when it was interrupted, makes no sense, or nothing more is expected.
+fn supervise(phase: &Phase, pulse: Pulse, lives: &[Live], watchman: &mut Watchman, is_interrupted: bool) {
+    let now = pulse.at_ns;
+    if now < phase.end_ns() {
+        watchman.look(pulse);
+    }
+    if is_interrupted || watchman.is_refused() {
         phase.cut(now);
     }
     let sum = |cell: fn(&Live) -> u64| lives.iter().map(cell).sum::<u64>();
@@ -89,8 +126,9 @@ fn supervise(phase: &Phase, slices: &[Slices], lives: &[Live], surroundings: &mu
     if now > phase.end_ns().saturating_add(LEAST_DRAIN_NS) && arrived >= sent {
         phase.finish();
     }
-    (surroundings.watch)(&State::Load { phase, seen: Seen::Slices(slices), now_ns: now });
 }
 
+/// The part of wrong datagrams above which nothing has to come back.
+const MOST_REFUSED: f64 = 0.9;
 /// Time for workers to take their memory before the first intended send, ns.
 const SETUP_NS: u64 = 100_000_000;

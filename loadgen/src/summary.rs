@@ -6,8 +6,8 @@ use crate::error::{Ending, Error};
 use crate::fault::Fault;
 use crate::phase::Phase;
 use crate::report::{
-    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Rate, Report, SCHEMA, Series,
-    Settings, Verdict,
+    Contacts, Data, Event, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Population, Rate,
+    Report, SCHEMA, Series, Settings, Verdict,
 };
 use crate::tally::{self, Tally};
 use crate::threshold::Relation;
@@ -74,6 +74,10 @@ pub struct Measured {
     pub series: Series,
     /// Its times.
     pub phase: Phase,
+    /// What happened meanwhile.
+    pub events: Vec<Event>,
+    /// Whether no SEND ever came back, which ended it.
+    pub is_refused: bool,
 }
 
 /// Makes the report.
@@ -101,6 +105,7 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
         settings: findings.settings.clone(),
         started_unix_s: findings.started_unix_s,
         interrupted: findings.interrupted,
+        refused_all: measured.is_refused,
         contacts: findings.contacts.clone(),
         rate,
         data,
@@ -111,6 +116,7 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
             changed: tally.contacts_changed,
             foreign: tally.foreign,
         },
+        population: population(tally),
         latency,
         series: measured.series.clone(),
         nat_pairs: nat_pairs(tally),
@@ -118,13 +124,17 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
         validity,
         thresholds,
         planning: Planning { fit: reasons.is_empty(), reasons },
+        events: measured.events.clone(),
+        found: None,
     })
 }
 
-/// How the program ends: interrupted before invalid, invalid before a failed threshold.
+/// How the program ends: interrupted before all refused, that before invalid, invalid before a failed threshold.
 pub fn ending(report: &Report) -> Ending {
     if report.interrupted {
         Ending::Interrupted
+    } else if report.refused_all {
+        Ending::Refused
     } else if !report.validity.valid {
         Ending::Invalid
     } else if report.thresholds.iter().any(|verdict| !verdict.holds) {
@@ -170,6 +180,11 @@ fn invalid(tally: &Tally) -> Invalid {
         sent: sent.map(|(fault, count)| (fault.as_str().to_owned(), count)).collect(),
         delivered: tally.invalid_delivered,
     }
+}
+
+fn population(tally: &Tally) -> Population {
+    let Tally { minted, adopted, left, returned, idle, .. } = *tally;
+    Population { minted, adopted, left, returned, idle }
 }
 
 fn nat_pairs(tally: &Tally) -> Vec<NatPair> {
@@ -234,6 +249,8 @@ fn generator(findings: &Findings<'_>) -> Generator {
         nat_outbound_refused: tally.nat_outbound_refused,
         cpu_ns: tally.cpu_ns,
         spin_ns: tally.spin_ns,
+        // Whoever draws knows it.
+        view_ns: 0,
         core_ns_per_datagram: ratio(busy_ns, tally.handled),
         rss_bytes: findings.rss_bytes,
         rss_bytes_per_endpoint: ratio(findings.built_bytes, u64::from(findings.settings.endpoints)),

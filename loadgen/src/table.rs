@@ -3,7 +3,7 @@
 //! * Says what went wrong before anybody believes a number.
 
 use crate::ready;
-use crate::report::{Data, Report, Verdict};
+use crate::report::{Data, Event, Found, Population, Report, Verdict};
 use crate::units::{show_count, show_fraction, show_ns};
 use hdrhistogram::Histogram;
 use std::fmt::Write;
@@ -16,10 +16,11 @@ pub fn table(report: &Report) -> String {
     rows.extend(report.thresholds.iter().map(|verdict| ("threshold", judged(verdict))));
     rows.push(("validity", validity(report)));
     rows.extend(report.planning.reasons.iter().map(|reason| ("note", format!("not for planning: {reason}"))));
+    rows.extend(report.events.iter().map(|event| ("event", happened(event))));
     if report.interrupted {
         rows.push(("note", "interrupted: a partial result".to_owned()));
     }
-    let mut out = String::new();
+    let mut out = report.found.as_ref().map(search).unwrap_or_default();
     for (name, value) in rows {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{name:<11} {value}");
@@ -29,8 +30,12 @@ pub fn table(report: &Report) -> String {
 }
 
 /// What a reader should do about this result, if anything.
+#[allow(clippy::cast_precision_loss)] // Judged to a percent.
 pub fn advice(report: &Report) -> Option<String> {
     let settings = &report.settings;
+    if report.refused_all {
+        return report.events.last().map(|event| event.what.clone());
+    }
     let arrived = report.data.delivered + report.data.refused_by_nat.total();
     if report.data.sent > 0 && arrived == 0 && settings.pairs == ready::FLOWS {
         return Some(
@@ -52,6 +57,15 @@ pub fn advice(report: &Report) -> Option<String> {
             "NATs forgot mappings, and with them contacts: keep --keepalive below --mapping-timeout"
                 .to_owned(),
         );
+    }
+    let shortfall = 1.0 - report.rate.sent as f64 / report.rate.due.max(1) as f64;
+    if shortfall > 0.01 && report.found.is_none() {
+        let due_per_s = report.rate.due as f64 * 1e9 / report.rate.elapsed_ns.max(1) as f64;
+        return Some(format!(
+            "the generator reached {:.0}/s of {due_per_s:.0}/s: lower --rate, give it more --workers, or send below the \
+             sockets with --xdp",
+            report.rate.sent_per_s
+        ));
     }
     if report.generator.transmit_errors > 0 {
         return Some(
@@ -90,16 +104,44 @@ pub fn hgrm(histogram: &Histogram<u64>) -> String {
     out
 }
 
+/// The tries of a search, and what it found.
+#[allow(clippy::cast_precision_loss)]
+fn search(found: &Found) -> String {
+    let mut out = format!("{:>12} {:>12} {:>12} {:>10}  verdict\n", "tried/s", "sent/s", "lost", "p99");
+    for tried in &found.tried {
+        let (rate, sent) = (show_count(tried.rate_per_s), show_count(tried.achieved_per_s));
+        let (lost, p99) = (show_count(tried.lost), show_ns(tried.p99_ns as f64));
+        let _ = writeln!(out, "{rate:>12} {sent:>12} {lost:>12} {p99:>10}  {}", tried.verdict);
+    }
+    let goal = if found.goal == "ndr" { "no loss" } else { "loss up to 0.5%" };
+    let result = match (found.rate_per_s, found.failed_per_s) {
+        (0, _) => "no rate held".to_owned(),
+        (held, 0) => format!("{}/s held, and none failed: the limit lies higher", show_count(held)),
+        (held, failed) => format!("{}/s held, {}/s did not", show_count(held), show_count(failed)),
+    };
+    let _ = writeln!(out, "{:<11} {result} ({goal})\n", found.goal);
+    out
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn happened(event: &Event) -> String {
+    format!("at {}: {}", show_ns(event.at_ns as f64), event.what)
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn traffic(report: &Report) -> Vec<(&'static str, String)> {
     let Report { settings, data, rate, .. } = report;
     let count = show_count;
     let mut rows = vec![("reflector", settings.reflector.clone()), ("population", population(report))];
     let elapsed = show_ns(rate.elapsed_ns as f64);
+    let profile = match settings.profile.as_str() {
+        "" => String::new(),
+        name => format!(" at most ({name})"),
+    };
     rows.push((
         "rate",
         format!(
-            "{}/s asked for, {:.0}/s sent, {:.0}/s delivered, {} for {elapsed}",
+            "{}/s asked for{profile}, {:.0}/s sent, {:.0}/s delivered, {} for {elapsed}",
             settings.rate_per_s, rate.sent_per_s, rate.delivered_per_s, settings.arrivals
         ),
     ));
@@ -118,6 +160,13 @@ fn traffic(report: &Report) -> Vec<(&'static str, String)> {
     if duplicates + reordered + stale + late > 0 {
         let text = format!("{duplicates} duplicates, {reordered} reordered, {stale} stale, {late} late");
         rows.push(("", text));
+    }
+    let Population { adopted, left, returned, minted, .. } = report.population;
+    if !settings.churn.is_empty() {
+        rows.push(("churn", format!("{} left, {} came back", count(left), count(returned))));
+    }
+    if adopted > 0 {
+        rows.push(("headers", format!("{} adopted, {} made", count(adopted), count(minted))));
     }
     if !settings.invalid.is_empty() {
         let sent: Vec<String> =

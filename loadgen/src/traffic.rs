@@ -85,9 +85,13 @@ impl Traffic {
     /// Several kinds of flows, several sizes, a rate that changes.
     pub fn check_xdp(&self) -> Result<(), Error> {
         refuse(!self.profile.is_constant(), || {
-            format!("--profile {} with --xdp: one rate only; leave it out, or run without --xdp", self.profile_name)
+            format!(
+                "--profile {} with --xdp: one rate only; leave it out, or run without --xdp",
+                self.profile_name
+            )
         })?;
-        let is_one = self.payload.kinds.len() == 1 && self.payload.kinds.iter().all(|kind| kind.sizes.only().is_some());
+        let is_one = self.payload.kinds.len() == 1
+            && self.payload.kinds.iter().all(|kind| kind.sizes.only().is_some());
         refuse(!is_one, || {
             format!(
                 "--payload {} with --xdp: frames of one size and one pace only; name one, or run without --xdp",
@@ -146,6 +150,7 @@ impl Traffic {
     }
 }
 
-const MAX_RATE: u64 = 100_000_000;
+/// The most datagrams per second.
+pub const MAX_RATE: u64 = 100_000_000;
 const DAY_NS: u64 = 86_400_000_000_000;
 const MAX_WORKERS: usize = 256;

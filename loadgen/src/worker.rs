@@ -58,6 +58,27 @@ pub struct Live {
     pub came: CachePadded<AtomicU64>,
     /// Answers to PROBEs.
     pub answers: CachePadded<AtomicU64>,
+    /// The most that a datagram was late since whoever looks took this, ns.
+    pub lag_ns: CachePadded<AtomicU64>,
+    /// Datagrams that the worker's sockets dropped.
+    pub overflows: CachePadded<AtomicU64>,
+}
+
+impl Live {
+    /// Tells how it goes after a turn that did something.
+    #[inline]
+    fn tell(&self, tally: &Tally, receiver: &Receiver<'_>, (lag_ns, overflows): (u64, u64)) {
+        self.sent.store(tally.sent, Relaxed);
+        self.arrived.store(receiver.arrived(), Relaxed);
+        self.taken.store(tally.taken, Relaxed);
+        self.came.store(receiver.came(), Relaxed);
+        self.answers.store(tally.answers, Relaxed);
+        self.overflows.store(overflows, Relaxed);
+        // Whoever takes the value between the two loses one of many.
+        if lag_ns > self.lag_ns.load(Relaxed) {
+            self.lag_ns.store(lag_ns, Relaxed);
+        }
+    }
 }
 
 /// One worker.
@@ -139,17 +160,15 @@ impl<'a> Worker<'a> {
             if turn_ns >= self.phase.end_ns() && cpu_end.is_none() {
                 cpu_end = Some(cpu.read_ns());
             }
+            let late_ns = turn_ns.saturating_sub(self.sender.next_ns().min(self.phase.end_ns()));
             let measuring = cpu_start.is_some() && cpu_end.is_none();
             let done = self.turn(turn_ns, slices).map_err(failed)?;
             if done == 0 {
                 let spun = self.idle(turn_ns).map_err(failed)?;
                 spinning_since = (spun && measuring).then_some(turn_ns);
             } else {
-                live.sent.store(self.tally.sent, Relaxed);
-                live.arrived.store(self.receiver.arrived(), Relaxed);
-                live.taken.store(self.tally.taken, Relaxed);
-                live.came.store(self.receiver.came(), Relaxed);
-                live.answers.store(self.tally.answers, Relaxed);
+                let seen = (late_ns, self.station.overflows().saturating_sub(overflows));
+                live.tell(&self.tally, &self.receiver, seen);
                 self.tally.handled += if measuring { u64::from(done) } else { 0 };
             }
         }

@@ -9,6 +9,7 @@
 //! * Receivers need no socket: the receiving program takes what is the run's, the kernel's stack the rest.
 
 use crate::error::Error;
+use crate::events::{Pulse, Watchman};
 use crate::fault::FaultMix;
 use crate::flows::Flows;
 use crate::glances::{Glance, Glances};
@@ -23,7 +24,7 @@ use crate::threads::{GLANCE, beside, join, pin};
 use crate::traffic::Traffic;
 use crate::usage::CpuTime;
 use crate::xdp_refusal::told;
-use crate::{way, xdp_plan, xdp_tally};
+use crate::{progress, way, xdp_plan, xdp_tally};
 use engine::affinity;
 use engine::clock::{self, Clock};
 use engine::xdp_load::{Arriving, Faults, Load, Plan, Transmitter};
@@ -67,7 +68,8 @@ pub fn load(
         // An interrupt came before anybody had a contact.
         let phase = Phase::new(now_ns(), traffic.warmup_ns, traffic.duration_ns);
         phase.cut(phase.start_ns());
-        return Ok(Measured { tally: Tally::new()?, series: xdp_tally::series(&[], 1, 0), phase });
+        let (tally, series) = (Tally::new()?, xdp_tally::series(&[], 1, 0));
+        return Ok(Measured { tally, series, phase, events: Vec::new(), is_refused: false });
     }
     stand_aside(traffic)?;
     let next_hop = way::resolve(course.interface, traffic.relay)?;
@@ -87,12 +89,17 @@ pub fn load(
         )));
     }
     let renewal = flows.expire().then(|| Renewal::new(count, expires_s));
-    let mut watcher = Watcher { load, flows, phase: &phase, clock, renewal, glances: Glances::default() };
+    let glances = Glances::default();
+    let refused: f64 = mix.shares().map(|(_, share)| share).sum();
+    // Another relay may be one that was not told of its flows, which is a result.
+    let watchman = Watchman::new(phase.measured_ns(), refused > 0.9 || !flows.expire());
+    let mut watcher = Watcher { load, flows, phase: &phase, clock, renewal, glances, watchman };
     let cpu_ns = run_workers(&mut watcher, traffic, surroundings)?;
     let counts = watcher.load.counts().map_err(told)?;
     let tally = xdp_tally::tally(&counts, mix, cpu_ns)?;
     let series = xdp_tally::series(&counts.slices, plan.times.slice_ns, phase.elapsed_ns(u64::MAX));
-    Ok(Measured { tally, series, phase })
+    let (events, is_refused) = (watcher.watchman.events().to_vec(), watcher.watchman.is_refused());
+    Ok(Measured { tally, series, phase, events, is_refused })
 }
 
 /// Programs that are attached and have nothing to do.
@@ -185,7 +192,7 @@ fn run_workers(
             .zip(&clocks)
             .map(|((transmitter, cpu), clock)| scope.spawn(move || transmit(transmitter, *cpu, clock)))
             .collect();
-        let starts = watcher.look_on(&threads, &clocks, surroundings);
+        let starts = watcher.look_on(&threads, &clocks, (traffic, surroundings));
         if starts.is_err() {
             watcher.load.cut(now_ns());
         }
@@ -213,6 +220,7 @@ struct Watcher<'a> {
     clock: Clock,
     renewal: Option<Renewal>,
     glances: Glances,
+    watchman: Watchman,
 }
 
 impl Watcher<'_> {
@@ -221,7 +229,7 @@ impl Watcher<'_> {
         &mut self,
         threads: &[ScopedJoinHandle<'_, Result<u64, Error>>],
         clocks: &[OnceLock<CpuTime>],
-        surroundings: &mut Surroundings<'_>,
+        (traffic, surroundings): (&Traffic, &mut Surroundings<'_>),
     ) -> Result<Vec<u64>, Error> {
         let (mut starts, mut done_ns) = (Vec::new(), None);
         loop {
@@ -231,17 +239,21 @@ impl Watcher<'_> {
             }
             // A worker that is done before the end has failed, and its error ends the run.
             let failed = threads.iter().any(ScopedJoinHandle::is_finished) && now < self.phase.end_ns();
-            if failed || surroundings.interrupted.load(Relaxed) {
+            if failed || self.watchman.is_refused() || surroundings.interrupted.load(Relaxed) {
                 self.phase.cut(now);
                 self.load.cut(self.phase.end_ns());
             }
             self.renew(now)?;
             let (sent, arrived) = self.load.glance().map_err(told)?;
+            let offset_ns = clock::realtime_ns().saturating_sub(clock::boot_ns());
+            let pulse = Pulse { at_ns: now, taken: sent, came: arrived, offset_ns, ..Pulse::default() };
             if (self.phase.measured_ns()..self.phase.end_ns()).contains(&now) {
                 self.glances.note(Glance { at_ns: now, sent, arrived });
+                self.watchman.look(pulse);
             }
-            let state = State::Load { phase: self.phase, seen: Seen::Glances(&self.glances), now_ns: now };
-            (surroundings.watch)(&state);
+            let (seen, events) = (Seen::Glances(&self.glances), self.watchman.events());
+            let state = progress::Load { phase: self.phase, seen, pulse, profile: &traffic.profile, events };
+            (surroundings.watch)(&State::Load(state));
             if threads.iter().all(ScopedJoinHandle::is_finished) {
                 let done_ns = *done_ns.get_or_insert(now.max(self.phase.end_ns()));
                 let waited_ns = now.saturating_sub(done_ns);

@@ -1,21 +1,25 @@
 //! `reflector-perf`: the thin program over the library.
 //!
 //! * stdout is data (the table and the sentence), stderr is talk; an error is printed once, with what to do.
-//! * Exit codes: 0 fine, 1 failed, 2 usage, 98 no run may be believed, 130 interrupted.
+//! * Exit codes: 0 fine, 1 failed, 2 usage, 98 no run may be believed, 99 worse, 130 interrupted.
 
 #![forbid(unsafe_code)]
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use lab::interrupt::{Interrupt, Interrupted};
 use lab::programs::Programs;
+use perf::contrast::Contrast;
 use perf::ledger::Ledger;
 use perf::peers::Peers;
+use perf::plan::Plan;
+use perf::plan_args::{CompareArgs, PlanArgs, ReportArgs};
 use perf::quick::{self, Quick};
 use perf::stage::READY;
 use perf::survey::Survey;
 use perf::sweep::Sweep;
 use perf::sweep_args::SweepArgs;
-use perf::{bare, lacks, peers_report, peers_table, terminal};
+use perf::{audit, bare, lacks, peers_report, peers_table, survey_report, survey_tables, terminal};
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +39,12 @@ enum Command {
     Quick(QuickArgs),
     /// Engines, workers, payloads, endpoints, trains and hostile shares in turn; a quarter of an hour, goes on when interrupted.
     Sweep(Box<SweepArgs>),
+    /// A page, a README and JSON from a sweep's folder.
+    Report(ReportArgs),
+    /// From a report and a population to cores, hosts, Gbit/s and latency.
+    Plan(Box<PlanArgs>),
+    /// Two reports or sweeps side by side; exit 99 if the second is worse.
+    Compare(CompareArgs),
     /// This reflector, coturn and the limits of socket and interface in turn, on one core each time; as root.
     Peers(PeersArgs),
     /// A limit of `peers`: forwards anything.
@@ -132,6 +142,9 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Quick(args) => quick(args),
         Command::Sweep(args) => sweep(&args),
+        Command::Report(args) => report(&args),
+        Command::Plan(args) => plan(&args),
+        Command::Compare(args) => compare(&args),
         Command::Peers(args) => peers(args),
         Command::BareForwarder { listen } => bare::forward(listen, ready).map(|()| 0),
         Command::BareSwap { interface } => bare::swap(&interface, ready).map(|()| 0),
@@ -140,7 +153,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let is_interrupted = error.is::<Interrupted>();
-            tell(&format!("error: {error:#}{}", if is_interrupted { ": no report was written" } else { "" }));
+            let is_lost = is_interrupted && error.chain().count() == 1;
+            tell(&format!("error: {error:#}{}", if is_lost { ": no report was written" } else { "" }));
             ExitCode::from(if is_interrupted { INTERRUPTED } else { FAILED })
         }
     }
@@ -174,10 +188,52 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     let mut progress = |line: &str| tell(line);
     let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
     let ledger = Ledger::open(&folder, &header)?;
-    Sweep::new(&header, sites, ledger, &interrupt, &mut progress).run()?;
+    let ended = Sweep::new(&header, sites, ledger, &interrupt, &mut progress).run();
+    let readings = ended.with_context(|| {
+        format!("what was measured is kept in {}; the same command goes on with it", folder.display())
+    })?;
+    let faults = audit::faults(&header, &readings)?;
+    if !faults.is_empty() {
+        anyhow::bail!("the figures contradict each other: {}", faults.join("; "));
+    }
     let survey = Survey::read(&folder)?;
+    show(&format!("{}\n{}\n", survey_tables::capacities(&survey).terminal(), survey.headline))?;
+    tell(&format!("figures agree with each other; next: reflector-perf report {}", folder.display()));
+    if survey.validity.believed > 0 {
+        return Ok(0);
+    }
+    tell(
+        "error: no run may be believed: end other programs, allow two free cores, and run it again in another folder",
+    );
+    Ok(INVALID)
+}
+
+fn report(args: &ReportArgs) -> anyhow::Result<u8> {
+    let survey = Survey::read(&args.sweep)?;
+    let folder = args.out.as_ref().unwrap_or(&args.sweep);
+    survey_report::write(&survey, folder)?;
+    tell(&format!("report: {}", folder.join("report.html").display()));
     show(&format!("{}\n", survey.headline))?;
     Ok(0)
+}
+
+fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
+    let survey = Survey::read(&args.report)?;
+    let (population, hosts) = (args.population()?, args.hosts(&survey)?);
+    let plan = Plan::of(&survey, &population, &hosts, args.extrapolate)?;
+    show(&plan.in_words(&survey, &population, &hosts))?;
+    Ok(0)
+}
+
+fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
+    let (first, second) = (Survey::read(&args.first)?, Survey::read(&args.second)?);
+    let contrast =
+        if args.held_out { Contrast::held_out(&first, &second)? } else { Contrast::of(&first, &second) };
+    if contrast.lines.is_empty() {
+        anyhow::bail!("the two have nothing to compare: measure the same configurations in both");
+    }
+    show(&contrast.in_words())?;
+    Ok(if contrast.has_regressed() { REGRESSED } else { 0 })
 }
 
 /// The command as it was typed, its program by name.
@@ -255,4 +311,5 @@ fn endpoints(text: &str) -> Result<u32, String> {
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 98;
+const REGRESSED: u8 = 99;
 const INTERRUPTED: u8 = 130;

@@ -209,7 +209,7 @@ impl SweepArgs {
         Matrix {
             engines,
             workers: or(&self.workers, &[1, 2, 3, 4, 6, 8, 12, 16], &[1]),
-            payloads_bytes: or(&self.payloads, &[168, 24, 1_200], &[168, 1_200]),
+            payloads_bytes: or(&self.payloads, &[168, 24, 1_200], &[168]),
             endpoints: or(&self.endpoints, &[1_000, 10_000], &[300]),
             trains: or(&self.trains, &[1, 16], &[1, 4]),
             hostile_percent: or(&self.hostile, &[0, 20], &[0, 20]),

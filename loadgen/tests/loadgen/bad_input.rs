@@ -57,7 +57,20 @@ fn every_malformed_flag_is_one_line_with_exit_2() {
         (&["--invalid", "tag=10"], "percentage"),
         (&["--invalid", "tug=10%"], "oversize"),
         (&["--invalid", "tag=60%,kind=60%"], "100%"),
-        (&["--pairs", "mesh"], "random, ring or star"),
+        (&["--pairs", "mesh"], "calls or groups:N"),
+        (&["--pairs", "groups:1"], "calls or groups:N"),
+        (&["--payload", "music"], "voice, video, game"),
+        (&["--payload", "video", "--arrivals", "burst:4"], "trains of its own"),
+        (&["--payload", "voice", "--endpoints", "100", "--rate", "1M"], "send 5000 a second"),
+        (&["--profile", "sawtooth"], "steps, ramp, soak"),
+        (&["--find", "best"], "ndr, pdr"),
+        (&["--find", "ndr", "--profile", "ramp"], "leave one of the two out"),
+        (&["--capabilities", "adopt"], "nobody answers with --pairs random"),
+        (&["--capabilities", "borrow"], "mint, adopt"),
+        (&["--capability-lifetime", "0"], "1s to 600s"),
+        (&["--capability-lifetime", "700s"], "1s to 600s"),
+        (&["--churn", "60s"], "60s/10s"),
+        (&["--churn", "1ms/1s"], "60s/10s"),
         (&["--workers", "x"], "whole number"),
         (&["--cpus", "0-"], "CPU numbers"),
         (&["--external", "127.64.0.1"], "1 usable addresses"),
@@ -81,6 +94,9 @@ fn every_malformed_flag_is_one_line_with_exit_2() {
         (&["--xdp", "eth0", "--invalid", "tag=1%", "--duration", "10m"], "for 5m"),
         (&["--xdp", "eth0", "--endpoints", "2M"], "room for 1048576"),
         (&["--xdp", "eth0", "--endpoints", "1M", "--pairs", "star"], "1999998 pairs"),
+        (&["--xdp", "eth0", "--profile", "ramp"], "one rate only"),
+        (&["--xdp", "eth0", "--churn", "1s/1s"], "leave them out"),
+        (&["--xdp", "eth0", "--capability-lifetime", "100s"], "leave them out"),
         (&["--xdp", "eth0", "--flows", "/no/such"], "cannot be used with '--flows"),
         (&["--arriving", "bare"], "--flows"),
     ];
@@ -109,6 +125,8 @@ fn what_the_flags_name_is_checked_with_exit_78() {
         (&["--cpus", "1000"], "may use"),
         (&["--workers", "1000"], "CPU of its own"),
         (&["--workers", "0"], "CPU of its own"),
+        (&["--profile", "/no/such.toml"], "name a TOML file of [[point]]"),
+        (&["--payload", "/no/such.toml"], "name a TOML file of [[flow]]"),
         (&["--json", "/no/such/folder/report.json"], "folder that exists"),
         (&["--hgrm", "/"], "a folder"),
     ];
@@ -128,6 +146,30 @@ fn what_the_flags_name_is_checked_with_exit_78() {
         let (code, line) = refused(&["--keys", broken]);
         assert!(code == 78 && line.contains(right), "{text:?}: {code} {line}");
     }
+}
+
+#[test]
+fn files_of_rates_and_flows_are_checked_with_exit_78_and_their_line() {
+    let path = scratch("shape").with_extension("toml");
+    let named = path.to_str().unwrap();
+    let cases = [
+        ("--profile", "[[point]]\nat = \"0s\"\nrate = 5", "line 3"),
+        ("--profile", "[[point]]\nat = \"0s\"\nrate = \"5\"", "at least two [[point]]"),
+        ("--payload", "[[flow]]\nbytes = 80\nshare = \"90%\"", "sum to 90.00%, not to 100%"),
+        ("--payload", "[[flow]]\nbites = 80", "line 2: unknown field `bites`"),
+    ];
+    for (flag, text, right) in cases {
+        std::fs::write(&path, text).unwrap();
+        let (code, line) = refused(&[flag, named]);
+        assert!(code == 78 && line.contains(right) && line.contains(flag), "{text:?}: {code} {line}");
+    }
+    std::fs::write(&path, "[[point]]\nat = \"0s\"\nrate = \"5\"\n[[point]]\nat = \"1s\"\nrate = \"5\"")
+        .unwrap();
+    let (code, line) = refused(&["--profile", named, "--rate", "5"]);
+    assert!(code == 2 && line.contains("leave --rate and --duration out"), "{code} {line}");
+    std::fs::write(&path, "[[flow]]\nbytes = 20").unwrap();
+    let (code, line) = refused(&["--payload", named]);
+    assert!(code == 2 && line.contains("24 (what the generator's own stamp takes)"), "{code} {line}");
 }
 
 #[test]

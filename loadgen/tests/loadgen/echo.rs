@@ -24,6 +24,8 @@ pub(crate) enum Mischief {
     Stall(u64),
     /// Relays whatever it is sent, without a check.
     RelayAnything,
+    /// Relays so many of each hundredth of a second, and no more.
+    Limit(u64),
     /// Answers PROBEs only.
     RelayNothing,
     /// Says that somebody else sent it.
@@ -60,7 +62,8 @@ impl Echo {
             ..Policy::default()
         };
         let ring = KeyRing::new(&[(5, secret)]).unwrap();
-        let server = Server { socket, counts: Arc::clone(&counts), ring, policy, mischief, held: Vec::new() };
+        let (held, window) = (Vec::new(), (0, 0));
+        let server = Server { socket, counts: Arc::clone(&counts), ring, policy, mischief, held, window };
         Echo { address, keys, counts, thread: Some(thread::spawn(move || server.run())) }
     }
 
@@ -95,6 +98,8 @@ struct Server {
     mischief: Mischief,
     /// How many still go before it, the datagram, and where to.
     held: Vec<(u32, Vec<u8>, SocketAddr)>,
+    /// The present hundredth of a second, and what was relayed in it.
+    window: (u128, u64),
 }
 
 impl Server {
@@ -125,10 +130,20 @@ impl Server {
         }
     }
 
+    /// Whether there is room for one more now.
+    fn has_room(&mut self, limit: u64) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() / 10;
+        let (window, relayed) = self.window;
+        self.window = if window == now { (now, relayed + 1) } else { (now, 1) };
+        self.window.1 <= limit
+    }
+
     fn relay(&mut self, datagram: &mut [u8], to: SocketAddr, number: u64) {
         let tenth = number.is_multiple_of(10);
+        let is_over = if let Mischief::Limit(limit) = self.mischief { !self.has_room(limit) } else { false };
         match self.mischief {
             Mischief::RelayNothing => return self.meddle(),
+            Mischief::Limit(_) if is_over => return self.meddle(),
             Mischief::DropEveryTenth if tenth => return self.meddle(),
             Mischief::RepeatEveryTenth if tenth => {
                 self.meddle();

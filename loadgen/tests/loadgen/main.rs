@@ -8,5 +8,8 @@
 
 mod bad_input;
 mod echo;
+mod population;
 mod runs;
+mod search;
+mod shapes;
 mod steady;

@@ -31,7 +31,7 @@ pub(crate) fn generator(flags: &[&str]) -> Output {
 }
 
 /// Runs against `echo`; exit code and report.
-fn run(name: &str, echo: &Echo, flags: &str) -> (i32, Report) {
+pub(crate) fn run(name: &str, echo: &Echo, flags: &str) -> (i32, Report) {
     let _turn = turn();
     let json = scratch(name).with_extension("json");
     let (address, keys) = (echo.address.to_string(), echo.keys.to_str().unwrap());
@@ -48,7 +48,7 @@ fn run(name: &str, echo: &Echo, flags: &str) -> (i32, Report) {
     (code, report)
 }
 
-fn is_consistent(report: &Report, echo: &Echo) {
+pub(crate) fn is_consistent(report: &Report, echo: &Echo) {
     let data = &report.data;
     assert_eq!(report.schema, SCHEMA);
     assert_eq!(data.sent, data.delivered + data.refused_by_nat.total() + data.lost, "{data:?}");
@@ -143,13 +143,14 @@ fn a_stall_is_found_in_the_latency_of_all_that_waited() {
 #[test]
 fn invalid_datagrams_are_counted_apart() {
     let echo = echo("invalid", Mischief::None);
-    let all = "tag=10%,kind=5%,key=5%,expired=5%,lifetime=5%,destination=5%,short=5%,oversize=5%";
+    let all = "tag=10%,kind=5%,key=5%,expired=5%,lifetime=5%,destination=5%,short=5%,oversize=5%,\
+               stolen=5%,loop=5%,data=5%,garbage=5%,probe=5%";
     let (code, report) =
         run("invalid", &echo, &format!("--endpoints 50 --rate 2k --duration 1s --invalid {all}"));
     assert!([0, 98].contains(&code), "{code}");
     is_consistent(&report, &echo);
     let sent: u64 = report.invalid.sent.values().sum();
-    assert_eq!(report.invalid.sent.len(), 8);
+    assert_eq!(report.invalid.sent.len(), 13);
     assert_eq!(report.rate.sent, report.data.sent + sent);
     assert_eq!(report.invalid.delivered, 0);
     assert!(echo.refused() <= sent && echo.refused() + (report.rate.sent - echo.sends()) >= sent);

@@ -11,6 +11,7 @@ mod command;
 mod conservation;
 mod failures;
 mod stall;
+mod sweep;
 
 use lab::generator::Load;
 use lab::interrupt::Interrupt;

@@ -15,6 +15,7 @@ mod command_line;
 mod conservation;
 mod control;
 mod daemon;
+mod deploy;
 mod engines;
 mod explain;
 mod flood;
@@ -83,6 +84,12 @@ const ONCE: Named<fn()> = named![
     control::systemd_is_told_of_every_state,
     control::an_interrupt_ends_with_130,
     control::config_shows_settings_and_their_origin_and_no_secret,
+    deploy::dashboard_and_alerts_name_only_what_is_exported,
+    deploy::every_alert_says_what_to_do_and_names_its_row,
+    deploy::kernel_settings_are_those_that_check_names,
+    deploy::the_unit_waits_longer_than_a_drain,
+    deploy::the_installed_configuration_runs_once_it_has_an_address,
+    deploy::the_container_is_built_by_our_compiler_and_runs_as_nobody,
     engines::where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line,
     engines::where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78,
     engines::check_says_which_engine_would_run_and_why,

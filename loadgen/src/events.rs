@@ -1,0 +1,204 @@
+//! What a run has to be told about at once: nothing comes back, the reflector fell silent, the clock jumped.
+//!
+//! * Pure: sums and times come in a few times a second, words come out, each once.
+//! * A run of which no SEND ever came back is over: it measures a wrong ring or nobody.
+
+use crate::report::Event;
+use crate::units::{show_count, show_ns};
+
+/// Who looks on.
+#[derive(Debug)]
+pub struct Watchman {
+    measured_ns: u64,
+    /// Whether everything may be refused on purpose, so that nothing has to come back.
+    is_hopeless: bool,
+    events: Vec<Event>,
+    first: Option<Pulse>,
+    /// The last look at which something new had come back.
+    heard: Option<Pulse>,
+    last: Option<Pulse>,
+    is_silent: bool,
+    is_refused: bool,
+}
+
+/// The sums of a run at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Boot time, ns.
+    pub at_ns: u64,
+    /// Datagrams that the kernel took, PROBEs apart.
+    pub taken: u64,
+    /// Those of them that came back.
+    pub came: u64,
+    /// Answers to PROBEs.
+    pub answers: u64,
+    /// The most that a datagram was late since the last look, ns.
+    pub lag_ns: u64,
+    /// Datagrams that own sockets dropped.
+    pub overflows: u64,
+    /// Unix time less boot time, ns.
+    pub offset_ns: i64,
+}
+
+impl Watchman {
+    /// Of a run whose measured phase begins at `measured_ns`.
+    pub fn new(measured_ns: u64, is_hopeless: bool) -> Watchman {
+        Watchman {
+            measured_ns,
+            is_hopeless,
+            events: Vec::new(),
+            first: None,
+            heard: None,
+            last: None,
+            is_silent: false,
+            is_refused: false,
+        }
+    }
+
+    /// Takes a look while datagrams are sent.
+    pub fn look(&mut self, pulse: Pulse) {
+        if let Some(last) = self.last.replace(pulse) {
+            let jump_ns = pulse.offset_ns.saturating_sub(last.offset_ns);
+            if jump_ns.unsigned_abs() > MOST_JUMP_NS {
+                let sign = if jump_ns < 0 { "back" } else { "forward" };
+                let shown = shown(jump_ns.unsigned_abs());
+                self.note(pulse.at_ns, format!("the system clock jumped {sign} by {shown}"));
+            }
+        }
+        if pulse.taken == 0 {
+            return;
+        }
+        let first = *self.first.get_or_insert(pulse);
+        let heard = self.heard.unwrap_or(first);
+        if pulse.came > heard.came || (self.heard.is_none() && pulse.came > 0) {
+            if self.is_silent {
+                let shown = shown(pulse.at_ns.saturating_sub(heard.at_ns));
+                self.note(pulse.at_ns, format!("datagrams come back again after {shown}"));
+            }
+            self.is_silent = false;
+            self.heard = Some(pulse);
+            return;
+        }
+        let silent_ns = pulse.at_ns.saturating_sub(heard.at_ns);
+        let unheard = pulse.taken.saturating_sub(if self.heard.is_some() { heard.taken } else { 0 });
+        if self.is_silent || self.is_hopeless || silent_ns < PATIENCE_NS || unheard < ENOUGH {
+            return;
+        }
+        self.is_silent = true;
+        let what = match (self.heard, pulse.answers > first.answers) {
+            (Some(_), _) => format!("nothing has come back for {}: is the reflector away?", shown(silent_ns)),
+            (None, answered) => {
+                self.is_refused = true;
+                refused(pulse.taken, answered)
+            }
+        };
+        self.note(pulse.at_ns, what);
+    }
+
+    /// What happened so far.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Whether nothing ever came back, so that going on makes no sense.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    fn note(&mut self, at_ns: u64, what: String) {
+        let at_ns = i64::try_from(i128::from(at_ns) - i128::from(self.measured_ns)).unwrap_or(i64::MAX);
+        if self.events.len() < MOST_EVENTS {
+            self.events.push(Event { at_ns, what });
+        }
+    }
+}
+
+/// A run of which nothing came back, in words.
+fn refused(taken: u64, answered: bool) -> String {
+    let taken = show_count(taken);
+    if answered {
+        return format!(
+            "every SEND was refused by tag, it seems ({taken} sent, none came back, and PROBEs are answered): is this the reflector's ring?"
+        );
+    }
+    format!(
+        "every SEND was refused or lost ({taken} sent, none came back): is this the reflector's ring, and is it still running?"
+    )
+}
+
+#[allow(clippy::cast_precision_loss)] // Shown to a few digits.
+fn shown(ns: u64) -> String {
+    show_ns(ns as f64)
+}
+
+/// A jump of the clock between two looks that no slewing explains, ns.
+const MOST_JUMP_NS: u64 = 5_000_000;
+/// Without anything coming back for so long, something is wrong, ns.
+const PATIENCE_NS: u64 = 1_000_000_000;
+/// Datagrams of which one would have come back.
+const ENOUGH: u64 = 50;
+/// A clock that jumps on and on is told of so often.
+const MOST_EVENTS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK_NS: u64 = 50_000_000;
+
+    /// Looks at a run in which datagrams come back during these ticks.
+    fn run(ticks: u64, comes: impl Fn(u64) -> bool, answers: bool, is_hopeless: bool) -> Watchman {
+        let mut watchman = Watchman::new(10 * TICK_NS, is_hopeless);
+        let (mut taken, mut came) = (0, 0);
+        for tick in 0..ticks {
+            taken += 100;
+            came += if comes(tick) { 90 } else { 0 };
+            let answers = if answers { tick } else { 0 };
+            watchman.look(Pulse { at_ns: tick * TICK_NS, taken, came, answers, ..Pulse::default() });
+        }
+        watchman
+    }
+
+    fn told(watchman: &Watchman) -> Vec<&str> {
+        watchman.events().iter().map(|event| event.what.as_str()).collect()
+    }
+
+    #[test]
+    fn a_run_that_goes_well_is_nothing_to_tell() {
+        assert!(told(&run(200, |tick| tick > 3, true, false)).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_ring_is_told_once_and_at_once() {
+        let watchman = run(200, |_| false, true, false);
+        assert!(watchman.is_refused());
+        assert_eq!(watchman.events().len(), 1);
+        assert_eq!(watchman.events()[0].at_ns, 500_000_000);
+        assert!(told(&watchman)[0].contains("every SEND was refused by tag"), "{:?}", told(&watchman));
+        assert!(told(&run(200, |_| false, false, false))[0].contains("still running?"));
+        assert!(!run(200, |_| false, true, true).is_refused());
+        assert!(!run(15, |_| false, true, false).is_refused());
+    }
+
+    #[test]
+    fn a_reflector_that_goes_away_and_comes_back_is_told_twice() {
+        let watchman = run(300, |tick| !(100..150).contains(&tick), true, false);
+        assert!(!watchman.is_refused());
+        assert_eq!(
+            told(&watchman),
+            [
+                "nothing has come back for 1.000s: is the reflector away?",
+                "datagrams come back again after 2.550s"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_is_told_and_slewing_is_not() {
+        let mut watchman = Watchman::new(0, false);
+        for (tick, offset_ns) in (0_u64..).zip([0, 25_000, -3_600_000_000_000, -3_600_000_000_000]) {
+            watchman.look(Pulse { at_ns: tick * TICK_NS, offset_ns, ..Pulse::default() });
+        }
+        assert_eq!(told(&watchman), ["the system clock jumped back by 3600.000s"]);
+    }
+}

@@ -1,0 +1,149 @@
+//! The search for the highest rate that a reflector carries: without loss, or with hardly any.
+//!
+//! * A run for each rate, from contacts to drain; which rate is next follows from those before (crate `search`).
+//! * The report is that of the best try, with all tries beside it; after an interrupt, of what there is.
+
+use crate::error::Error;
+use crate::profile::Profile;
+use crate::progress::{State, Surroundings};
+use crate::report::{Found, Report, Tried};
+use crate::run::{Job, run};
+use clap::ValueEnum;
+use hdrhistogram::Histogram;
+use search::{Search, Verdict, bracket};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What has to hold at the rate that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    /// No datagram lost (non-drop rate).
+    Ndr,
+    /// At most 0.5 % lost (partial drop rate).
+    Pdr,
+}
+
+impl Goal {
+    /// The word of the flag and the report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Goal::Ndr => "ndr",
+            Goal::Pdr => "pdr",
+        }
+    }
+
+    /// What became of a rate.
+    pub fn judge(self, report: &Report) -> Verdict {
+        let most = match self {
+            Goal::Ndr => 0.0,
+            Goal::Pdr => 0.005,
+        };
+        match report.validity.valid {
+            _ if report.data.sent == 0 => Verdict::Invalid,
+            false => Verdict::Invalid,
+            true if report.data.loss <= most => Verdict::Passed,
+            true => Verdict::Lost,
+        }
+    }
+}
+
+/// Searches; the report of the best try, and its latency histogram.
+///
+/// # Errors
+/// What a run says.
+pub fn find(
+    job: &Job,
+    goal: Goal,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<(Report, Histogram<u64>), Error> {
+    let search = Search { first_per_s: job.traffic().rate_per_s, ..SEARCH };
+    let most_per_s = job.most_per_s();
+    let (mut tried, mut told) = (Vec::new(), Vec::new());
+    let mut best: Option<(Report, Histogram<u64>)> = None;
+    while let Some(next_per_s) = search.next(&tried) {
+        let rate_per_s = next_per_s.min(most_per_s);
+        let is_repeated = tried.iter().any(|each: &search::Tried| each.rate_per_s == rate_per_s);
+        if next_per_s > most_per_s && is_repeated {
+            break;
+        }
+        (surroundings.watch)(&State::Trying { goal, rate_per_s, tried: &tried });
+        let (report, latency) = run(&at_rate(job, rate_per_s), surroundings)?;
+        surroundings.entropy = surroundings.entropy.wrapping_add(1);
+        let verdict = goal.judge(&report);
+        let achieved_per_s = achieved(&report);
+        let is_over = report.refused_all || surroundings.interrupted.load(Relaxed);
+        told.push(line(&report, (rate_per_s, achieved_per_s), verdict));
+        tried.push(search::Tried { rate_per_s, achieved_per_s, verdict });
+        let is_better = best.as_ref().is_none_or(|(before, _)| {
+            let passed = |report: &Report| goal.judge(report) == Verdict::Passed;
+            let higher = report.settings.rate_per_s > before.settings.rate_per_s;
+            if verdict == Verdict::Passed { !passed(before) || higher } else { !passed(before) }
+        });
+        if is_better {
+            best = Some((report, latency));
+        }
+        if is_over {
+            break;
+        }
+    }
+    let Some((mut report, latency)) = best else {
+        return Err(Error::Runtime("no rate was tried; this is a fault of the generator".to_owned()));
+    };
+    let limit = bracket(&tried);
+    report.interrupted |= surroundings.interrupted.load(Relaxed);
+    report.found = Some(Found {
+        goal: goal.as_str().to_owned(),
+        rate_per_s: limit.passed.unwrap_or(0),
+        failed_per_s: limit.failed.map_or(0, |failed| failed.rate_per_s),
+        tried: told,
+    });
+    Ok((report, latency))
+}
+
+/// The same job at another rate.
+fn at_rate(job: &Job, rate_per_s: u64) -> Job {
+    let mut job = job.clone();
+    let traffic = job.traffic_mut();
+    traffic.rate_per_s = rate_per_s;
+    traffic.profile = Profile::constant(rate_per_s, traffic.duration_ns);
+    job
+}
+
+fn line(report: &Report, (rate_per_s, achieved_per_s): (u64, u64), verdict: Verdict) -> Tried {
+    Tried {
+        rate_per_s,
+        achieved_per_s,
+        verdict: verdict.word().to_owned(),
+        sent: report.data.sent,
+        lost: report.data.lost,
+        p99_ns: report.latency.p99_ns,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rate.
+fn achieved(report: &Report) -> u64 {
+    report.rate.sent_per_s.max(0.0) as u64
+}
+
+/// How it searches, but for the first rate.
+const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 16, small_gap: 16 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Data, Validity};
+
+    #[test]
+    fn goals_differ_in_the_loss_allowed() {
+        let report = |loss: f64, valid| Report {
+            data: Data { sent: 1_000, loss, ..Data::default() },
+            validity: Validity { valid, checks: Vec::new() },
+            ..Report::default()
+        };
+        assert_eq!(Goal::Ndr.judge(&report(0.0, true)), Verdict::Passed);
+        assert_eq!(Goal::Ndr.judge(&report(0.001, true)), Verdict::Lost);
+        assert_eq!(Goal::Pdr.judge(&report(0.005, true)), Verdict::Passed);
+        assert_eq!(Goal::Pdr.judge(&report(0.006, true)), Verdict::Lost);
+        assert_eq!(Goal::Pdr.judge(&report(0.0, false)), Verdict::Invalid);
+        assert_eq!(Goal::Ndr.judge(&Report::default()), Verdict::Invalid);
+    }
+}
