@@ -125,7 +125,9 @@ fn search(found: &Found) -> String {
 
 #[allow(clippy::cast_precision_loss)]
 fn happened(event: &Event) -> String {
-    format!("at {}: {}", show_ns(event.at_ns as f64), event.what)
+    let at = show_ns(event.at_ns.unsigned_abs() as f64);
+    let at = if event.at_ns < 0 { format!("{at} before the measured phase") } else { format!("at {at}") };
+    format!("{at}: {}", event.what)
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -255,7 +255,7 @@ impl Site {
             sample.relay = Placement::mean_time(&self.placement.reflector)?;
             sample.relay_own_ns = own(program.id(), of_reflector) / each(&self.placement.reflector);
         }
-        sample.frames = Counters::of(&self.metrics()?)?.received;
+        sample.frames = counted(&self.metrics()?)?.received;
         sample.at = began.elapsed();
         Ok(sample)
     }
@@ -301,13 +301,13 @@ impl Site {
     /// A PROBE goes first, because the kernel tells of datagrams that it dropped only with the next one that it
     /// delivers; it is counted like any other.
     fn settled(&mut self, interrupt: &Interrupt) -> anyhow::Result<Counters> {
-        let before = Counters::of(&self.metrics()?)?;
+        let before = counted(&self.metrics()?)?;
         self.probe()?;
         let (until, received_before, mut last) = (Instant::now() + SETTLE, before.received, before);
         loop {
             interrupt.check()?;
             interrupt.sleep(STILL);
-            let now = Counters::of(&self.metrics()?)?;
+            let now = counted(&self.metrics()?)?;
             if now.is_still(&last) && now.received > received_before {
                 return Ok(now);
             }
@@ -355,6 +355,14 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// What a reflector counted; what its fast path passed to its sockets is received there again, and counts once.
+fn counted(metrics: &Metrics) -> anyhow::Result<Counters> {
+    let mut counters = Counters::of(metrics)?;
+    let passed = rounded(metrics.sum("reflector_passed_datagrams_total", &[])?);
+    counters.received = counters.received.saturating_sub(passed);
+    Ok(counters)
 }
 
 /// The flags of every reflector that is started here.

@@ -168,11 +168,12 @@ impl Survey {
         if found.is_empty() {
             return format!("No run may be believed ({caveats}{aside}).");
         }
-        format!(
-            "One worker relays {} datagrams/s of {} bytes with at most 0.5 % loss ({caveats}{aside}).",
-            found.join(", "),
-            bytes + HEADER_BYTES
-        )
+        let all = found.join(", ").replacen(
+            " through",
+            &format!(" datagrams/s of {} bytes through", bytes + HEADER_BYTES),
+            1,
+        );
+        format!("One worker relays {all}, with at most 0.5 % loss ({caveats}{aside}).")
     }
 }
 

@@ -5,7 +5,7 @@ use crate::echo::{Echo, Mischief};
 use crate::rig::Rig;
 use loadgen::report::Report;
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 11] = [
     ("endpoints::a_faithful_reflector_loses_nothing", faithful),
     ("endpoints::over_ipv6", over_ipv6),
     ("endpoints::every_lost_datagram_is_found", lost),
@@ -15,6 +15,8 @@ pub(crate) const TESTS: [Test; 9] = [
     ("endpoints::data_that_name_another_sender_prove_nothing", another_sender),
     ("endpoints::invalid_datagrams_are_counted_apart", invalid),
     ("endpoints::a_reflector_that_relays_nothing_or_anything_is_found_out", nothing_or_anything),
+    ("endpoints::flows_with_a_pace_send_trains", paced_flows),
+    ("endpoints::a_ring_by_which_all_is_refused_ends_the_run_at_once", all_refused),
 ];
 
 /// Runs against a reflector that does `mischief`.
@@ -109,13 +111,13 @@ fn another_sender() {
 }
 
 fn invalid() {
-    let all = "tag=10%,kind=5%,key=5%,expired=5%,lifetime=5%,destination=5%,short=5%";
+    let all = "tag=10%,kind=5%,key=5%,expired=5%,lifetime=5%,destination=5%,short=5%,stolen=5%,loop=5%,data=5%,garbage=5%";
     let (code, report, echo) =
         run(Mischief::None, &format!("--endpoints 50 --rate 2k --duration 1s --invalid {all}"));
     assert!([0, 98].contains(&code), "{code}");
     let sent: u64 = report.invalid.sent.values().sum();
-    assert_eq!(report.invalid.sent.len(), 7);
-    assert!(sent.abs_diff(800) < 160, "{sent}");
+    assert_eq!(report.invalid.sent.len(), 11);
+    assert!(sent.abs_diff(1_200) < 160, "{sent}");
     assert_eq!((report.rate.sent, report.invalid.delivered), (report.data.sent + sent, 0));
     assert_eq!(echo.refused() + (report.rate.sent - echo.sends()) - report.data.lost, sent);
     assert!(report.thresholds.iter().all(|verdict| verdict.holds));
@@ -130,4 +132,20 @@ fn nothing_or_anything() {
     assert!([99, 98].contains(&code), "{code}");
     assert!(report.invalid.delivered > 50);
     assert!(report.thresholds.iter().any(|verdict| !verdict.holds));
+}
+
+fn paced_flows() {
+    let flags = "--endpoints 20 --rate 960 --duration 1s --payload video --pairs ring";
+    let (code, report, echo) = run(Mischief::None, flags);
+    assert!([0, 98].contains(&code), "{code}");
+    assert_eq!((report.settings.pair_count, report.settings.payload_bytes), (4, 1_200));
+    // Programs pace by whole ns, so that the train at the very end falls to either side of it.
+    assert!(report.rate.due.abs_diff(960) <= 8, "{}", report.rate.due);
+    assert_eq!((report.data.lost, report.data.duplicates), (unseen(&report, &echo), 0));
+}
+
+fn all_refused() {
+    let (code, report, _) = run(Mischief::RelayNothing, "--endpoints 20 --rate 500 --duration 60s");
+    assert_eq!((code, report.refused_all), (78, true));
+    assert!(report.rate.elapsed_ns < 30_000_000_000 && !report.events.is_empty(), "{:?}", report.events);
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../loadgen/echo.rs"]
+#[allow(dead_code)] // Some mischief is for sockets only.
 mod echo;
 mod endpoints;
 mod flows;
