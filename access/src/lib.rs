@@ -1,0 +1,2 @@
+//! The access server.
+#![forbid(unsafe_code)]
