@@ -35,7 +35,10 @@ impl Budgets {
     /// # Errors
     /// Seconds to wait, when the account's or the prefix's budget is spent; nothing is taken then.
     pub fn take(&mut self, account: &AccountName, from: IpAddr, now_ms: u64) -> Result<Try, u64> {
-        let its = Try { account: self.slot(PURPOSE_ACCOUNT, &text_words(account)), prefix: self.slot(PURPOSE_PREFIX, &prefix_words(from)) };
+        let its = Try {
+            account: self.slot(PURPOSE_ACCOUNT, &text_words(account)),
+            prefix: self.slot(PURPOSE_PREFIX, &prefix_words(from)),
+        };
         let waits = [
             wait_s(self.accounts.get_mut(its.account), ACCOUNT, now_ms),
             wait_s(self.prefixes.get_mut(its.prefix), PREFIX, now_ms),
@@ -44,7 +47,9 @@ impl Budgets {
             Some(wait_s) if wait_s > 0 => return Err(wait_s),
             _ => {}
         }
-        for bucket in [self.accounts.get_mut(its.account), self.prefixes.get_mut(its.prefix)].into_iter().flatten() {
+        for bucket in
+            [self.accounts.get_mut(its.account), self.prefixes.get_mut(its.prefix)].into_iter().flatten()
+        {
             bucket.millitries = bucket.millitries.saturating_sub(1_000);
         }
         Ok(its)
@@ -52,7 +57,9 @@ impl Budgets {
 
     /// Gives a try back.
     pub fn give_back(&mut self, its: Try) {
-        for (bucket, limit) in [(self.accounts.get_mut(its.account), ACCOUNT), (self.prefixes.get_mut(its.prefix), PREFIX)] {
+        for (bucket, limit) in
+            [(self.accounts.get_mut(its.account), ACCOUNT), (self.prefixes.get_mut(its.prefix), PREFIX)]
+        {
             if let Some(bucket) = bucket {
                 bucket.millitries = (bucket.millitries + 1_000).min(limit.burst * 1_000);
             }
@@ -85,11 +92,14 @@ struct Limit {
 /// Fills a bucket up to now; seconds until it holds a try.
 fn wait_s(bucket: Option<&mut Bucket>, limit: Limit, now_ms: u64) -> u64 {
     let Some(bucket) = bucket else { return 0 };
-    let elapsed_ms = now_ms.saturating_sub(bucket.at_ms);
-    let gained = elapsed_ms.saturating_mul(1_000) / limit.refill_ms;
-    if gained > 0 || bucket.at_ms == 0 {
-        bucket.millitries = bucket.millitries.saturating_add(gained).min(limit.burst * 1_000);
-        bucket.at_ms = now_ms;
+    let full = limit.burst * 1_000;
+    let gained = now_ms.saturating_sub(bucket.at_ms).saturating_mul(1_000) / limit.refill_ms;
+    if bucket.millitries.saturating_add(gained) >= full {
+        *bucket = Bucket { millitries: full, at_ms: now_ms };
+    } else {
+        // Only the time that made whole thousandths is used up.
+        bucket.millitries += gained;
+        bucket.at_ms += gained * limit.refill_ms / 1_000;
     }
     let missing = 1_000_u64.saturating_sub(bucket.millitries);
     (missing * limit.refill_ms).div_ceil(1_000_000)
@@ -166,7 +176,7 @@ mod tests {
             budgets.take(&name(1), from, 5).unwrap();
         }
         assert_eq!(budgets.take(&name(1), from, 5), Err(60));
-        assert_eq!(budgets.take(&name(1), from, 59_005), Err(1));
+        assert_eq!(budgets.take(&name(1), from, 59_005), Err(2), "rounded up");
         assert!(budgets.take(&name(1), from, 60_005).is_ok());
         assert!(budgets.take(&name(2), from, 5).is_ok(), "another account has its own");
     }

@@ -31,6 +31,8 @@ pub struct Config {
     pub reflectors: Vec<Reflector>,
     /// Those offered to nobody.
     pub drained: Vec<ReflectorName>,
+    /// Admin listeners of some of them.
+    pub admins: Vec<(ReflectorName, SocketAddr)>,
     /// Certificate chain and private key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Bearer tokens for capabilities.
@@ -47,6 +49,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Connections held at once.
     pub max_connections: usize,
+    /// How long any step of a connection may take.
+    pub request_timeout: Duration,
     /// Transport address of the admin server.
     pub admin: SocketAddr,
     /// The longest drain.
@@ -73,7 +77,8 @@ impl Config {
             master: master(texts)?,
             audit: AuditConfig::check(texts, &store)?,
             store,
-            drained: drained(texts, &reflectors)?,
+            drained: texts.all("drain", |text| known(text, &reflectors))?,
+            admins: admins(texts, &reflectors)?,
             policy: policy(texts, &reflectors)?,
             reflectors,
             tls: tls(texts)?,
@@ -85,6 +90,8 @@ impl Config {
             max_connections: texts.one("max-connections", "10k", |text| {
                 size(units::count(text), 1..=1_000_000).ok_or_else(|| String::from("expected 1 to 1M"))
             })?,
+            request_timeout: texts
+                .one("request-timeout", "30s", |text| time(text, 100..=600_000, "100ms to 10m"))?,
             admin: texts.one("admin", "127.0.0.1:9465", address)?,
             drain_timeout: texts.one("drain-timeout", "30s", |text| time(text, 0..=3_600_000, "0s to 1h"))?,
             log_format: texts.one("log-format", "text", |text| match text {
@@ -200,7 +207,8 @@ impl AuditConfig {
             bytes.ok_or_else(|| String::from("expected bytes from 64KiB to 1GiB such as 64MiB"))
         })?;
         let kept = texts.one("audit-files", "8", |text| {
-            size(units::count(text), 1..=1_000).ok_or_else(|| String::from("expected a number from 1 to 1000"))
+            size(units::count(text), 1..=1_000)
+                .ok_or_else(|| String::from("expected a number from 1 to 1000"))
         })?;
         Ok((path.as_os_str() != "none").then_some(AuditConfig { path, max_len, kept }))
     }
@@ -267,10 +275,15 @@ pub fn policy(texts: &Texts, reflectors: &[Reflector]) -> Result<Policy, Failure
     })
 }
 
-fn drained(texts: &Texts, reflectors: &[Reflector]) -> Result<Vec<ReflectorName>, Failure> {
-    texts.all("drain", |text| {
-        let known = reflectors.iter().find(|it| it.name.as_str() == text);
-        known.map(|it| it.name.clone()).ok_or_else(|| String::from("expected the NAME of a --reflector"))
+fn known(text: &str, reflectors: &[Reflector]) -> Result<ReflectorName, String> {
+    let known = reflectors.iter().find(|it| it.name.as_str() == text);
+    known.map(|it| it.name.clone()).ok_or_else(|| String::from("expected the NAME of a --reflector"))
+}
+
+fn admins(texts: &Texts, reflectors: &[Reflector]) -> Result<Vec<(ReflectorName, SocketAddr)>, Failure> {
+    texts.all("reflector-admin", |text| {
+        let (name, listener) = text.split_once('=').ok_or("expected NAME=ADDR:PORT")?;
+        Ok((known(name, reflectors)?, address(listener)?))
     })
 }
 

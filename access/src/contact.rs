@@ -57,7 +57,8 @@ pub fn prove_all(proofs: &[ContactProof], rules: &Rules, now_s: u32) -> Result<V
 pub fn prove(proof: &ContactProof, rules: &Rules, now_s: u32) -> Result<Contact, Problem> {
     let name = &proof.reflector;
     let ring = rules.ring(name).ok_or_else(|| {
-        let detail = format!("{name} is no reflector of this server; log in without contacts for the list of them");
+        let detail =
+            format!("{name} is no reflector of this server; log in without contacts for the list of them");
         Problem::new(ProblemKind::Reflector, detail)
     })?;
     let header = proof.ticket.header();

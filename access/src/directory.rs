@@ -123,8 +123,7 @@ impl Directory {
 
     /// Adds an account, or changes whether it may log in.
     pub fn put_account(&mut self, name: &AccountName, enabled: bool) {
-        let fresh =
-            || Account { enabled, devices: Vec::new(), asked: BTreeSet::new(), changes: 0 };
+        let fresh = || Account { enabled, devices: Vec::new(), asked: BTreeSet::new(), changes: 0 };
         self.accounts.entry(name.clone()).or_insert_with(fresh).enabled = enabled;
         if !enabled {
             let devices = self.accounts.get(name).map(|it| it.devices.clone()).unwrap_or_default();
@@ -154,9 +153,10 @@ impl Directory {
     /// The device of an account that signs with this key.
     pub fn device_by_key(&self, account: &AccountName, key: &SignKey) -> Option<DeviceId> {
         let devices = &self.accounts.get(account)?.devices;
-        devices.iter().copied().find(|id| {
-            self.devices.get(id).is_some_and(|it| *it.sign_key.as_bytes() == key.0.0)
-        })
+        devices
+            .iter()
+            .copied()
+            .find(|id| self.devices.get(id).is_some_and(|it| *it.sign_key.as_bytes() == key.0.0))
     }
 
     /// Notes that one account asked another.

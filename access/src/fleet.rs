@@ -48,12 +48,15 @@ pub struct Health {
     pub missed: u32,
     /// What STUN it answered.
     pub stun: Stun,
+    /// Whether it says that it drains.
+    pub draining: bool,
 }
 
 impl Health {
     /// The word of metrics and logs.
     pub fn state(&self) -> State {
         match self {
+            Health { draining: true, .. } => State::Draining,
             Health { answered: false, missed: 0, .. } => State::Unknown,
             Health { answered: false, .. } => State::Silent,
             Health { missed, .. } if *missed >= MISSES => State::Dead,
@@ -63,9 +66,10 @@ impl Health {
 }
 
 /// How a reflector does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// Not probed yet.
+    #[default]
     Unknown,
     /// It never answered.
     Silent,
@@ -73,14 +77,13 @@ pub enum State {
     Alive,
     /// It answered, and does so no more.
     Dead,
-    /// The operator drains it.
+    /// The operator drains it, or it says so itself.
     Draining,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 5] =
-        [State::Unknown, State::Silent, State::Alive, State::Dead, State::Draining];
+    pub const ALL: [State; 5] = [State::Unknown, State::Silent, State::Alive, State::Dead, State::Draining];
 
     /// The word of metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -185,9 +188,12 @@ mod tests {
             ["a=1.1.1.1:5000", "b=1.1.1.2:5000", "c=1.1.1.3:5000", "d=1.1.1.4:5000"].map(reflector).into();
         let fleet = Fleet::default();
         let name = |at: usize| &all[at].name;
-        fleet.set(name(0), Health { answered: true, missed: MISSES, stun: Stun::Off });
-        fleet.set(name(1), Health { answered: false, missed: 99, stun: Stun::Off });
-        fleet.set(name(2), Health { answered: true, missed: MISSES - 1, stun: Stun::Behaviour });
+        fleet.set(name(0), Health { answered: true, missed: MISSES, stun: Stun::Off, draining: false });
+        fleet.set(name(1), Health { answered: false, missed: 99, stun: Stun::Off, draining: false });
+        fleet.set(
+            name(2),
+            Health { answered: true, missed: MISSES - 1, stun: Stun::Behaviour, draining: false },
+        );
         let names = |drained: &[ReflectorName]| -> Vec<String> {
             fleet.offered(&all, drained).iter().map(|it| it.name.to_string()).collect()
         };
@@ -200,7 +206,7 @@ mod tests {
     fn when_all_are_dead_it_is_this_network() {
         let all = [reflector("a=1.1.1.1:5000"), reflector("b=1.1.1.2:5000")];
         let fleet = Fleet::default();
-        let dead = Health { answered: true, missed: MISSES, stun: Stun::Off };
+        let dead = Health { answered: true, missed: MISSES, stun: Stun::Off, draining: false };
         all.iter().for_each(|it| fleet.set(&it.name, dead));
         assert_eq!(fleet.offered(&all, &[]).len(), 2);
         assert_eq!(fleet.offered(&all, &[all[0].name.clone()]).len(), 1);

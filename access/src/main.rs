@@ -1,3 +1,9 @@
-//! The program.
+//! The program `reflector-access`; everything it does is in the library.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    access::program::main(std::env::args_os())
+}

@@ -28,7 +28,9 @@ impl Master {
     /// No key, an id outside 0..=15, an id twice, a secret of zeros.
     pub fn new(keys: Vec<(u8, [u8; 32])>) -> Result<Master, String> {
         if keys.is_empty() {
-            return Err(String::from("the master holds no key; `reflector-access keygen` prints a fresh one"));
+            return Err(String::from(
+                "the master holds no key; `reflector-access keygen` prints a fresh one",
+            ));
         }
         for (place, (id, secret)) in keys.iter().enumerate() {
             if *id > 15 {
@@ -65,11 +67,13 @@ impl Master {
             let at = |offset: usize, reason: &str| format!("line {}: {reason}", line_of(text, offset));
             let (id, secret) = (&entry.id, &entry.secret);
             let number = u8::try_from(*id.get_ref()).ok().filter(|id| *id < 16);
-            let number =
-                number.ok_or_else(|| at(id.span().start, "the key id is outside 0..=15"))?;
+            let number = number.ok_or_else(|| at(id.span().start, "the key id is outside 0..=15"))?;
             let mut bytes = [0; 32];
             hex::decode_to_slice(secret.get_ref(), &mut bytes).map_err(|_| {
-                at(secret.span().start, &format!("the secret of key {number} is not 64 hexadecimal digits (32 bytes)"))
+                at(
+                    secret.span().start,
+                    &format!("the secret of key {number} is not 64 hexadecimal digits (32 bytes)"),
+                )
             })?;
             keys.push((number, bytes));
             Master::new(keys.clone()).map_err(|reason| at(id.span().start, &reason))?;

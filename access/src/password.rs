@@ -18,7 +18,8 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 pub fn hash(password: &str) -> Result<String, Failure> {
     let salt: [u8; 16] = random::bytes()?;
     let hash = ours().hash_password_with_salt(password.as_bytes(), &salt);
-    hash.map(|hash| hash.to_string()).map_err(|error| Failure::Runtime(format!("the password was not hashed: {error}")))
+    hash.map(|hash| hash.to_string())
+        .map_err(|error| Failure::Runtime(format!("the password was not hashed: {error}")))
 }
 
 /// Whether a password is that of a PHC string; without one the same work is done for nothing.
@@ -59,7 +60,8 @@ pub fn check_hash(hash: &str) -> Result<(), String> {
         return Err(String::from(right));
     }
     let params = Params::try_from(&parsed).map_err(|_| String::from(right))?;
-    let bounded = params.m_cost() <= MOST_MEMORY_KIB && params.t_cost() <= MOST_PASSES && params.p_cost() <= 4;
+    let bounded =
+        params.m_cost() <= MOST_MEMORY_KIB && params.t_cost() <= MOST_PASSES && params.p_cost() <= 4;
     bounded.then_some(()).ok_or_else(|| {
         format!("expected at most m={MOST_MEMORY_KIB},t={MOST_PASSES},p=4, so that a check cannot take the machine")
     })
@@ -94,7 +96,8 @@ mod tests {
 
     #[test]
     fn hashes_that_would_take_the_machine_are_not_imported() {
-        let hash = |head: &str| format!("{head}$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        let hash =
+            |head: &str| format!("{head}$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
         assert!(check_hash(&hash("$argon2id$v=19$m=65536,t=3,p=4")).is_ok());
         for wrong in [
             hash("$argon2id$v=19$m=4194304,t=2,p=1"),

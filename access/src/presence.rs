@@ -113,8 +113,7 @@ impl Directory {
         let id = self.session(session, now)?;
         let device = self.devices.get_mut(&id)?;
         let (account, old) = (device.account.clone(), device.presence.take()?);
-        let fresh =
-            Presence { session: *session, nat: nat.unwrap_or(old.nat), contacts, lease_end_ms: 0 };
+        let fresh = Presence { session: *session, nat: nat.unwrap_or(old.nat), contacts, lease_end_ms: 0 };
         let same = fresh.shows_as(&old);
         self.put_presence(id, fresh, leases, now);
         if !same {
@@ -145,7 +144,9 @@ impl Directory {
                 break;
             }
             self.due.pop();
-            let Some(device) = self.devices.get_mut(&id).filter(|it| it.due_ms == Some(at_ms)) else { continue };
+            let Some(device) = self.devices.get_mut(&id).filter(|it| it.due_ms == Some(at_ms)) else {
+                continue;
+            };
             device.due_ms = None;
             let Some(presence) = &mut device.presence else { continue };
             let account = device.account.clone();
@@ -261,7 +262,11 @@ mod tests {
         assert_eq!(directory.session(&[1; 32], at(11)), None);
         assert_eq!(directory.session(&[2; 32], at(11)), Some(id(0)));
         assert!(directory.logout(&[2; 32], at(11)) && !directory.logout(&[2; 32], at(11)));
-        assert_eq!(directory.login(id(0), 6, shown(3), LEASES, at(12)), Err(NotIn::Used), "also after logout");
+        assert_eq!(
+            directory.login(id(0), 6, shown(3), LEASES, at(12)),
+            Err(NotIn::Used),
+            "also after logout"
+        );
         assert_eq!(directory.login(id(9), 6, shown(3), LEASES, at(12)), Err(NotIn::Unknown));
     }
 
@@ -299,7 +304,7 @@ mod tests {
             assert_eq!(now.1, last.1, "c never agreed");
             std::mem::replace(&mut last, now).0 != now.0
         };
-        let mut show = |directory: &mut Directory, contact: Contact, now: Now| {
+        let show = |directory: &mut Directory, contact: Contact, now: Now| {
             directory.refresh(&[1; 32], None, vec![contact], LEASES, now).unwrap();
         };
         show(&mut directory, contact("9.9.9.1:2000", at(20).unix_s), at(11));

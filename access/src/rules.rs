@@ -10,6 +10,7 @@ use crate::layers::read_text;
 use crate::master::Master;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
 use wire::name::ReflectorName;
 use wire::{KeyRing, Policy};
@@ -21,6 +22,8 @@ pub struct Rules {
     pub reflectors: Vec<Reflector>,
     /// Offered to nobody.
     pub drained: Vec<ReflectorName>,
+    /// Where some of them say whether they are ready.
+    pub admins: Vec<(ReflectorName, SocketAddr)>,
     /// Which addresses a contact may have.
     pub policy: Policy,
     /// Times and class.
@@ -65,6 +68,7 @@ impl Rules {
             rings: config.reflectors.iter().map(ring).collect::<Result<_, Failure>>()?,
             reflectors: config.reflectors.clone(),
             drained: config.drained.clone(),
+            admins: config.admins.clone(),
             policy: config.policy.clone(),
             terms: config.terms,
             server_names: config.server_names.clone(),
@@ -107,7 +111,8 @@ fn parse_credentials(text: &str) -> Result<Vec<[u8; 32]>, String> {
     let tokens = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let hash = |(token, number): (&str, u32)| {
         let good = token.len() >= SHORTEST_TOKEN && token.bytes().all(|b| b.is_ascii_graphic());
-        let right = "a service credential is 32 characters or more, visible ASCII, e.g. of `openssl rand -hex 32`";
+        let right =
+            "a service credential is 32 characters or more, visible ASCII, e.g. of `openssl rand -hex 32`";
         if good { Ok(Sha256::digest(token).into()) } else { Err(format!("{number}: {right}")) }
     };
     tokens.map(hash).collect()

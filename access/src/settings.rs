@@ -41,9 +41,8 @@ pub fn find(key: &str) -> Option<&'static Setting> {
 
 /// Those of `names` that look like variables of this program and are none.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let known = |name: &String| {
-        name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.variable() == *name)
-    };
+    let known =
+        |name: &String| name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.variable() == *name);
     names.filter(|name| name.starts_with(PREFIX) && !known(name)).collect()
 }
 
@@ -64,6 +63,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         many: true,
+        reloads: true,
         ..fixed(
             "server-name",
             "NAME",
@@ -109,6 +109,15 @@ pub static SETTINGS: &[Setting] = &[
             "drain",
             "NAME",
             "Reflector to offer to nobody from now on, before it is stopped; what it relays goes on",
+        )
+    },
+    Setting {
+        many: true,
+        reloads: true,
+        ..fixed(
+            "reflector-admin",
+            "NAME=ADDR:PORT",
+            "Admin listener of a reflector; while its /readyz says 503, because it drains, it is offered to nobody",
         )
     },
     fixed("tls-cert", "FILE", "Certificate chain (PEM), the server's own first; read again at SIGHUP"),
@@ -179,7 +188,11 @@ pub static SETTINGS: &[Setting] = &[
         default: Some("1s"),
         ..fixed("probe-interval", "TIME", "How often this server PROBEs each reflector, 100ms..=60s")
     },
-    fixed("audit", "FILE", "Log of everything minted (JSON lines); without it, STORE.audit.jsonl; `none` for none"),
+    fixed(
+        "audit",
+        "FILE",
+        "Log of everything minted (JSON lines); without it, STORE.audit.jsonl; `none` for none",
+    ),
     Setting {
         default: Some("64MiB"),
         ..fixed("audit-size", "BYTES", "Length at which the audit log is rotated, 64KiB..=1GiB")
@@ -195,6 +208,15 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         default: Some("10k"),
         ..fixed("max-connections", "N", "Connections held at once, 1..=1M; more wait to be accepted")
+    },
+    Setting {
+        default: Some("30s"),
+        ..fixed(
+            "request-timeout",
+            "TIME",
+            "How long a TLS handshake, the head or the body of a request, the taking of an answer, or a pause between \
+             requests may last, 100ms..=10m",
+        )
     },
     Setting {
         default: Some("127.0.0.1:9465"),

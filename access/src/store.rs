@@ -4,6 +4,7 @@
 //! * One process holds the file; another is told so and reaches the holder through its socket (`operator`).
 //! * Knows nothing of sessions and presence, which are not stored.
 
+use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -59,12 +60,14 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let database = redb::Builder::new().set_cache_size(CACHE_LEN).create_file(file).map_err(|error| {
-            match error {
-                DatabaseError::DatabaseAlreadyOpen => StoreError::Held,
-                other => failed(other),
-            }
-        })?;
+        let held_or_failed = |error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::Held,
+            other => failed(other),
+        };
+        let backend = FileBackend::new(file).map_err(held_or_failed)?;
+        let mut builder = redb::Builder::new();
+        let database =
+            builder.set_cache_size(CACHE_LEN).create_with_backend(backend).map_err(held_or_failed)?;
         let store = Store { database };
         store.write(|transaction| {
             let mut about = transaction.open_table(ABOUT).map_err(failed)?;
@@ -167,7 +170,10 @@ impl Store {
         })
     }
 
-    fn write(&self, change: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let transaction = self.database.begin_write().map_err(failed)?;
         change(&transaction)?;
         // redb's default durability: on the disk before this returns.

@@ -8,6 +8,7 @@
 use crate::event::Event;
 use crate::frame::Token;
 use crate::own::Own;
+use nat::{Behaviour, Filtering, Mapping};
 use std::net::SocketAddr;
 use wire::header_json::HeaderJson;
 use wire::login::{ContactProof, MAX_CONTACTS, OfferedReflector};
@@ -114,9 +115,15 @@ impl Contacts {
         self.held.iter().find(|contact| contact.reflector == *name)
     }
 
-    /// The offered reflectors.
-    pub(crate) fn offered(&self) -> &[OfferedReflector] {
-        &self.offered
+    /// The own NAT's behaviour, as far as two reflectors show it: mapping by comparison, filtering taken for the worst.
+    pub(crate) fn guess(&self, hosts: &[SocketAddr]) -> Behaviour {
+        let mut observed = self.held.iter().filter_map(|contact| contact.observed);
+        let mapping = match (observed.next(), observed.next()) {
+            (Some(one), _) if hosts.contains(&one) => Mapping::Eim,
+            (Some(one), Some(two)) if one == two => Mapping::Eim,
+            _ => Mapping::Apdm,
+        };
+        Behaviour::nat(mapping, Filtering::Apdf)
     }
 
     /// What to show the access server.
@@ -172,8 +179,12 @@ impl Contacts {
         now_us: u64,
     ) -> bool {
         let Some((header, nonce)) = datagram.split_first_chunk::<HEADER_LEN>() else { return false };
-        let Some(contact) = self.held.iter_mut().find(|contact| contact.address == source) else { return false };
-        let Some(place) = contact.outstanding.iter().position(|(token, _)| token == nonce) else { return false };
+        let Some(contact) = self.held.iter_mut().find(|contact| contact.address == source) else {
+            return false;
+        };
+        let Some(place) = contact.outstanding.iter().position(|(token, _)| token == nonce) else {
+            return false;
+        };
         let (_, sent_us) = contact.outstanding.swap_remove(place);
         let header = Header::read(header);
         if header.kind != Kind::Observed as u8 {
@@ -231,7 +242,9 @@ impl Contacts {
         if !port_works && !rebinding {
             self.rebinding = true;
             // Until the driver has the new port, nothing is worth sending; it may also never come.
-            self.held.iter_mut().for_each(|contact| (contact.tries, contact.next_us) = (0, now_us + TRY_US / 4));
+            self.held
+                .iter_mut()
+                .for_each(|contact| (contact.tries, contact.next_us) = (0, now_us + TRY_US / 4));
             own.events.push_back(Event::Rebind);
             return;
         }

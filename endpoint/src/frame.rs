@@ -85,7 +85,8 @@ impl Contacts {
         let (mapping, filtering) = behaviour_bytes(self.behaviour);
         let mut body = self.sequence.to_be_bytes().to_vec();
         body.extend([mapping, filtering]);
-        let places = self.reflexive.iter().map(|it| (REFLEXIVE, it)).chain(self.hosts.iter().map(|it| (HOST, it)));
+        let places =
+            self.reflexive.iter().map(|it| (REFLEXIVE, it)).chain(self.hosts.iter().map(|it| (HOST, it)));
         for (place, address) in places.take(MAX_ADDRESSES) {
             let Some(address) = TransportAddress::from_socket(*address) else { continue };
             body.push(place);
@@ -103,11 +104,11 @@ impl Contacts {
         let mut contacts = Self { sequence, behaviour, reflexive: Vec::new(), hosts: Vec::new() };
         for entry in rest.as_chunks::<19>().0.iter().take(MAX_ADDRESSES) {
             let [place, rest @ ..] = entry;
-            let (Some(address), Some(port)) = (rest.first_chunk::<16>(), rest.last_chunk::<2>()) else { continue };
-            let address = TransportAddress {
-                address: u128::from_be_bytes(*address),
-                port: u16::from_be_bytes(*port),
+            let (Some(address), Some(port)) = (rest.first_chunk::<16>(), rest.last_chunk::<2>()) else {
+                continue;
             };
+            let address =
+                TransportAddress { address: u128::from_be_bytes(*address), port: u16::from_be_bytes(*port) };
             match *place {
                 REFLEXIVE => contacts.reflexive.push(address.to_socket()),
                 HOST => contacts.hosts.push(address.to_socket()),

@@ -68,11 +68,6 @@ impl Headers {
         self.profile.is_empty() && self.received.is_none()
     }
 
-    /// Unix seconds at which the profile's first header ends.
-    pub(crate) fn profile_expires_s(&self) -> Option<u32> {
-        self.profile.first().map(|ready| ready.header.expires)
-    }
-
     /// Forgets what was received: the own address towards the reflectors has changed, and the tags name the old one.
     pub(crate) fn forget_received(&mut self) {
         self.received = None;
@@ -125,7 +120,11 @@ mod tests {
         assert_eq!(choice(&other_key, NOW_US), ready(3, 100).header);
         let same_key = with(ready(3, 300), 3, 100);
         assert_eq!(choice(&same_key, NOW_US), ready(3, 100).header, "not the largest expires");
-        assert_eq!(choice(&same_key, NOW_US + SILENCE_US), ready(3, 300).header, "after silence the profile's");
+        assert_eq!(
+            choice(&same_key, NOW_US + SILENCE_US),
+            ready(3, 300).header,
+            "after silence the profile's"
+        );
     }
 
     #[test]
@@ -151,6 +150,8 @@ mod tests {
         headers.set_profile(vec![ready(3, 300), second]);
         let chosen = headers.choose(NOW_US, |via| via == second.via, |_| false).unwrap();
         assert_eq!(chosen, second);
-        assert!(Headers::default().is_empty() && Headers::default().choose(NOW_US, |_| true, |_| false).is_none());
+        assert!(
+            Headers::default().is_empty() && Headers::default().choose(NOW_US, |_| true, |_| false).is_none()
+        );
     }
 }

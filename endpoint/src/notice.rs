@@ -61,7 +61,8 @@ impl Presence {
     /// Takes a notice; true if it was higher than all before.
     pub fn apply(&mut self, notice: Notice, carrier: Carrier) -> bool {
         let number = (notice.incarnation, notice.sequence);
-        let over = carrier == Carrier::Handshake && self.ended.is_some_and(|ended| notice.incarnation <= ended);
+        let over =
+            carrier == Carrier::Handshake && self.ended.is_some_and(|ended| notice.incarnation <= ended);
         if number <= self.highest || over {
             return false;
         }

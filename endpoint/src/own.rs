@@ -39,6 +39,8 @@ pub(crate) struct Own {
     pub(crate) events: VecDeque<Event>,
     /// When anything authenticated was last heard.
     pub(crate) heard_us: u64,
+    /// The reflector that the authenticated message under work came through.
+    pub(crate) data_from: Option<SocketAddr>,
     /// A peer was silent for so long that the own mapping is in doubt.
     pub(crate) wants_probe: bool,
     /// A peer was silent for so long that the profile is in doubt.
@@ -65,6 +67,7 @@ impl Own {
             out: VecDeque::new(),
             events: VecDeque::new(),
             heard_us: 0,
+            data_from: None,
             wants_probe: false,
             wants_refresh: false,
             rng,
@@ -74,6 +77,11 @@ impl Own {
     /// The own NAT; until it is known, the one that needs most help.
     pub(crate) fn behaviour(&self) -> Behaviour {
         self.behaviour.unwrap_or(Behaviour::nat(Mapping::Apdm, Filtering::Apdf))
+    }
+
+    /// Whether the own NAT was found out.
+    pub(crate) fn knows_behaviour(&self) -> bool {
+        self.behaviour.is_some()
     }
 
     /// Takes what was found out about the own NAT; true if that is new.

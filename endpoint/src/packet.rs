@@ -131,12 +131,8 @@ mod tests {
         let expected = Packet::Response { receiver: a, sender: b, noise: &[7; RESPONSE_NOISE_MIN] };
         assert_eq!(Packet::parse(&response), Some(expected));
         let sealed = [&sealed_head(Form::Control, b, 0x0102_0304)[..], &[9; TAG_LEN]].concat();
-        let expected = Packet::Sealed {
-            form: Form::Control,
-            receiver: b,
-            counter: 0x0102_0304,
-            sealed: &[9; TAG_LEN],
-        };
+        let expected =
+            Packet::Sealed { form: Form::Control, receiver: b, counter: 0x0102_0304, sealed: &[9; TAG_LEN] };
         assert_eq!(Packet::parse(&sealed), Some(expected));
         for whole in [init, response, sealed] {
             for cut in 0..whole.len() {

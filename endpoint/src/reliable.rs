@@ -69,7 +69,14 @@ impl Reliable {
         let (number, ticket) = (self.next_number, self.next_ticket);
         self.next_number += 1;
         self.next_ticket += 1;
-        self.sending.push_back(Sending { number, ticket, bytes, since_us: now_us, tries: 0, next_us: now_us });
+        self.sending.push_back(Sending {
+            number,
+            ticket,
+            bytes,
+            since_us: now_us,
+            tries: 0,
+            next_us: now_us,
+        });
         Some(ticket)
     }
 
@@ -139,9 +146,9 @@ impl Reliable {
         std::mem::take(&mut self.owes).then_some(self.expected)
     }
 
-    /// When something is to be sent or given up.
-    pub(crate) fn due_us(&self) -> Option<u64> {
-        let next = self.sending.iter().take(WINDOW).map(|sending| sending.next_us).min();
+    /// When something is to be given up, and, while there is a session, sent.
+    pub(crate) fn due_us(&self, is_open: bool) -> Option<u64> {
+        let next = self.sending.iter().take(WINDOW).map(|sending| sending.next_us).min().filter(|_| is_open);
         let end = self.sending.front().map(|sending| sending.since_us + LIFETIME_US);
         next.into_iter().chain(end).min()
     }
@@ -184,7 +191,7 @@ mod tests {
             if let (Some(next), true) = (b.poll_received(), luck.next() != Some(0)) {
                 tickets.extend(a.handle_received(next));
             }
-            now_us = a.due_us().unwrap_or(now_us).max(now_us + 1);
+            now_us = a.due_us(true).unwrap_or(now_us).max(now_us + 1);
         }
         (delivered, tickets)
     }

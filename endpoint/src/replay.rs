@@ -23,7 +23,8 @@ impl Window {
         if counter >= self.end {
             return true;
         }
-        counter + WIDTH >= self.end && self.bits.get(word(counter)).is_some_and(|bits| bits & bit(counter) == 0)
+        counter + WIDTH >= self.end
+            && self.bits.get(word(counter)).is_some_and(|bits| bits & bit(counter) == 0)
     }
 
     /// Takes a counter, once it is authenticated; false if it was not fresh.

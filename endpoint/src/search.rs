@@ -50,7 +50,7 @@ impl Search {
         if self.tries >= TRIES {
             self.tries = 0;
             // A size that was confirmed before no longer holds, or a larger one does not.
-            (self.good, self.bad) = if self.is_done() { (0, self.good) } else { (self.good, self.probed()) };
+            (self.good, self.bad) = if self.is_done() { (0, self.top) } else { (self.good, self.probed()) };
         }
         if self.is_done() && now_us >= self.raise_us {
             (self.bad, self.raise_us) = (self.top, now_us + RAISE_US);

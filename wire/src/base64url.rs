@@ -3,7 +3,6 @@
 //! * One text for one value: another length, padding, the other alphabet, or stray bits at the end are refused.
 //! * `Debug` never shows the bytes, because many of them are secrets; `Display` is for where they are meant to go.
 
-use alloc::string::String;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
@@ -40,7 +39,6 @@ impl<const N: usize> FromStr for Bytes<N> {
         if text.len() != Bytes::<N>::TEXT_LEN {
             return Err(error);
         }
-        // The length is checked above; the buffer may be longer than N because a decoder rounds up.
         let decoded = URL_SAFE_NO_PAD.decode(text).map_err(|_| error)?;
         <[u8; N]>::try_from(decoded.as_slice()).map(Bytes).map_err(|_| error)
     }
@@ -80,11 +78,6 @@ impl<const N: usize> Visitor<'_> for TextVisitor<N> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes<N>, E> {
         text.parse().map_err(E::custom)
     }
-}
-
-/// Bytes of any length as base64url.
-pub fn encode(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

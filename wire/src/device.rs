@@ -58,3 +58,21 @@ pub struct SignKey(pub Bytes<32>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NoiseKey(pub Bytes<32>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_password_nor_key() {
+        let request = DeviceRequest {
+            account: "alice".parse().unwrap(),
+            password: Password(String::from("correct horse")),
+            name: None,
+            sign_key: SignKey(Bytes([b'k'; 32])),
+            noise_key: NoiseKey(Bytes([b'k'; 32])),
+        };
+        let shown = alloc::format!("{request:?}");
+        assert!(shown.contains("alice") && !shown.contains("horse") && !shown.contains("107"), "{shown}");
+    }
+}

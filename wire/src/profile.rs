@@ -103,3 +103,50 @@ pub struct BuddyContact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base64url::Bytes;
+    use nat::Behaviour;
+
+    #[test]
+    fn a_profile_is_written_without_what_is_absent_and_read_back() {
+        let device = BuddyDevice {
+            device: DeviceId(Bytes([0; 16])),
+            name: None,
+            status: Status::Online,
+            noise_key: NoiseKey(Bytes([0; 32])),
+            sign_key: None,
+            nat: Some(NatJson(Behaviour::Open)),
+            incarnation: None,
+            contacts: alloc::vec![BuddyContact {
+                reflector: "fra1".parse().unwrap(),
+                address: "[2001:db8::7]:4000".parse().unwrap(),
+                header: None,
+                expires: None,
+            }],
+            probe: None,
+        };
+        let (account, asked) = ("bob".parse().unwrap(), "carol".parse().unwrap());
+        let buddies = alloc::vec![
+            Buddy { account, state: BuddyState::Agreed, devices: alloc::vec![device] },
+            Buddy { account: asked, state: BuddyState::AskedBy, devices: Vec::new() },
+        ];
+        let profile = Profile { account: "alice".parse().unwrap(), version: 7, buddies };
+        let text = serde_json::to_string(&profile).unwrap();
+        let (zeros_16, zeros_32) = ("A".repeat(22), "A".repeat(43));
+        let right = alloc::format!(
+            concat!(
+                r#"{{"account":"alice","version":7,"buddies":[{{"account":"bob","state":"agreed","devices":[{{"#,
+                r#""device":"{}","status":"online","noise_key":"{}","nat":{{"mapping":"open","filtering":"open"}},"#,
+                r#""contacts":[{{"reflector":"fra1","address":"[2001:db8::7]:4000"}}]}}]}},"#,
+                r#"{{"account":"carol","state":"asked-by","devices":[]}}]}}"#
+            ),
+            zeros_16,
+            zeros_32
+        );
+        assert_eq!(text, right);
+        assert_eq!(serde_json::from_str::<Profile>(&text).unwrap(), profile);
+    }
+}

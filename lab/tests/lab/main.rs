@@ -18,6 +18,7 @@ mod loops;
 mod nat_behaviour;
 mod operation;
 mod strangers;
+mod stun;
 
 use daemon::Path;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -44,6 +45,12 @@ fn main() -> ExitCode {
     let over = |path: Path| of_a_path.into_iter().flat_map(move |tests| tests(path));
     trials.extend(over(Path::Socket).map(|test| trial(test, &[lacks_for_a_lab])));
     trials.extend(over(Path::Xdp).map(|test| trial(test, &[lacks_for_a_lab, daemon::lacks_xdp])));
+    let asked = |test| trial(test, &[lacks_for_a_lab, stun::lacks_coturn]);
+    let asked_over_xdp = |test| trial(test, &[lacks_for_a_lab, daemon::lacks_xdp, stun::lacks_coturn]);
+    trials.extend(stun::tests(Path::Socket).into_iter().map(asked));
+    trials.extend(stun::tests(Path::Xdp).into_iter().map(asked_over_xdp));
+    let aioice = stun::aioice_tests(Path::Socket).into_iter();
+    trials.extend(aioice.map(|test| trial(test, &[lacks_for_a_lab, stun::lacks_aioice])));
     let by_fib = test("xdp::neighbours_by_fib", || conversation::neighbours_by_fib(Path::Xdp));
     trials.push(trial(by_fib, &[lacks_for_a_lab, daemon::lacks_fib]));
     libtest_mimic::run(&arguments, trials).exit_code()

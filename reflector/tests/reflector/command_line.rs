@@ -67,7 +67,7 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
         (&["--listen", "127.0.0.1:0", "--log-format", "a\nb"], &["--log-format a\\nb"]),
         (&["--listen", "127.0.0.1:0", "--listn", "x"], &["--listn", "--listen"]),
         (&["--listen"], &["--listen", "value is required"]),
-        (&["--listen", "127.0.0.1:0", "--stun", "binding"], &["--stun"]),
+        (&["--listen", "127.0.0.1:0", "--stun", "on"], &["--stun on", "off, binding or behaviour"]),
         (&["--listen", "127.0.0.1:0", "stray"], &["stray"]),
     ];
     for (arguments, words) in cases {

@@ -22,4 +22,6 @@ mod reach;
 mod reload;
 mod rotation;
 mod runbook;
+mod stun;
+mod stun_message;
 mod traffic;
