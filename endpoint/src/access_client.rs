@@ -55,7 +55,13 @@ impl AccessClient {
         let port_text = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
         let port = match port_text {
             Some(text) => text.parse().map_err(|_| wrong())?,
-            None => if is_tls { 443 } else { 80 },
+            None => {
+                if is_tls {
+                    443
+                } else {
+                    80
+                }
+            }
         };
         let tls = if is_tls { Some(connector(url, ca)?) } else { None };
         let url = url.trim_end_matches('/').to_owned();
@@ -170,7 +176,8 @@ impl AccessClient {
     }
 
     async fn exchange(&self, request: Request<Full<Body>>) -> Result<(hyper::StatusCode, Body), String> {
-        let stream = TcpStream::connect((self.name.as_str(), self.port)).await.map_err(|it| it.to_string())?;
+        let stream =
+            TcpStream::connect((self.name.as_str(), self.port)).await.map_err(|it| it.to_string())?;
         let response = match &self.tls {
             None => answer_of(stream, request).await?,
             Some(tls) => {
@@ -179,7 +186,8 @@ impl AccessClient {
             }
         };
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|it| it.to_string())?;
+        let body =
+            Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|it| it.to_string())?;
         Ok((status, body.to_bytes()))
     }
 
@@ -235,7 +243,10 @@ mod tests {
         assert_eq!(of("http://127.0.0.1:8080").unwrap(), (String::from("127.0.0.1"), 8080, false));
         assert_eq!(of("http://[::1]:8080/").unwrap(), (String::from("::1"), 8080, false));
         assert_eq!(of("http://[::1]").unwrap(), (String::from("::1"), 80, false));
-        assert_eq!(of("https://Access.example.org").unwrap(), (String::from("access.example.org"), 443, true));
+        assert_eq!(
+            of("https://Access.example.org").unwrap(),
+            (String::from("access.example.org"), 443, true)
+        );
         for wrong in ["", "access.example.org", "ftp://a", "http://a:x", "http://a:99999", "http://"] {
             assert!(of(wrong).unwrap_err().to_string().contains("http://HOST:PORT"), "{wrong}");
         }

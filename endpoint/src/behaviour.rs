@@ -2,11 +2,11 @@
 //!
 //! * From a socket of its own, because filtering can only be seen from a port that has sent to nobody.
 
+use crate::clock::Clock;
 use crate::device::random_secret;
 use crate::discovery::{Discovery, Findings};
 use crate::driver::Driver;
 use crate::socket::addresses;
-use crate::clock::Clock;
 use nat::Behaviour;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub async fn discover(reflectors: &[OfferedReflector]) -> Option<Findings> {
     None
 }
 
-async fn discover_at(server: SocketAddr) -> Option<Findings> {
+/// What the server at this address shows.
+pub(crate) async fn discover_at(server: SocketAddr) -> Option<Findings> {
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.ok()?;
     let (clock, port) = (Clock::start(), socket.local_addr().ok()?.port());

@@ -10,10 +10,13 @@ use crate::device::{Device, random_secret};
 use crate::driver::{Driver, State};
 use crate::error::Error;
 use crate::event::{Event, Path, PeerId};
+use crate::noise::PublicKey;
 use crate::report::{ContactReport, PeerReport};
 use crate::socket::Sockets;
+use nat::Behaviour;
 use std::sync::Arc;
 use std::time::Duration;
+use wire::login::OfferedReflector;
 use wire::name::AccountName;
 use wire::profile::Profile;
 
@@ -36,7 +39,7 @@ impl Drop for Guard {
 }
 
 impl Endpoint {
-    /// Starts an endpoint, which logs in and keeps trying to.
+    /// Starts an endpoint, which logs in and keeps trying to; within a tokio runtime.
     ///
     /// # Errors
     /// The device's access server is none, no socket can be had, or no reflector is known.
@@ -45,12 +48,13 @@ impl Endpoint {
         if device.reflectors.is_empty() {
             return Err(Error::NoReflector);
         }
+        let behaviour = device.nat.as_deref().map(str::parse).transpose()?;
         let (clock, sockets) = (Clock::start(), Sockets::open()?);
         let settings = Settings {
             noise_secret: device.noise_secret.0,
             seed: random_secret()?,
             reflectors: device.reflectors.clone(),
-            behaviour: device.nat.as_deref().and_then(|text| text.parse().ok()),
+            behaviour,
             hosts: sockets.hosts(),
             families: sockets.families(),
             has_account: true,
@@ -152,6 +156,18 @@ impl Endpoint {
         self.driver().with(|core, _| core.contacts())
     }
 
+    /// The reflectors that the access server offers.
+    #[must_use]
+    pub fn reflectors(&self) -> Vec<OfferedReflector> {
+        self.driver().with(|core, _| core.reflectors().to_vec())
+    }
+
+    /// The own NAT's behaviour, as it is believed.
+    #[must_use]
+    pub fn behaviour(&self) -> Behaviour {
+        self.driver().with(|core, _| core.behaviour())
+    }
+
     /// Why the access server could last not be asked, if it could not.
     #[must_use]
     pub fn access_failure(&self) -> Option<String> {
@@ -161,13 +177,19 @@ impl Endpoint {
     /// Tells buddies and the access server that we leave.
     pub async fn leave(self) {
         let driver = Arc::clone(self.driver());
-        driver.with(Core::leave);
+        // Taken first, so that the core's own farewell does not log out twice.
         let session = driver.lock().session.take();
+        driver.with(Core::leave);
         if let Some(session) = session {
             // The lease ends also without.
             tokio::time::timeout(LOGOUT_PATIENCE, driver.client.logout(session)).await.ok();
         }
         driver.end();
+    }
+
+    /// All that is known of the device with this X25519 key.
+    pub(crate) fn report_of(&self, key: PublicKey) -> Option<PeerReport> {
+        self.driver().with(|core, now_us| core.report(*core.by_key.get(&key)?, now_us))
     }
 
     pub(crate) fn driver(&self) -> &Arc<Driver> {

@@ -115,6 +115,11 @@ impl Contacts {
         self.held.iter().find(|contact| contact.reflector == *name)
     }
 
+    /// The offered reflectors.
+    pub(crate) fn offered(&self) -> &[OfferedReflector] {
+        &self.offered
+    }
+
     /// The own NAT's behaviour, as far as two reflectors show it: mapping by comparison, filtering taken for the worst.
     pub(crate) fn guess(&self, hosts: &[SocketAddr]) -> Behaviour {
         let mut observed = self.held.iter().filter_map(|contact| contact.observed);

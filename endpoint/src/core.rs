@@ -138,6 +138,27 @@ impl Core {
         Ok(ticket)
     }
 
+    /// Begins a conversation without a word: agrees on a session, seeks a direct path, searches for sizes.
+    ///
+    /// # Errors
+    /// No such peer.
+    pub fn begin(&mut self, peer: PeerId, now_us: u64) -> Result<(), SendError> {
+        let Self { own, peers, .. } = self;
+        let it = peers.get_mut(&peer).ok_or(SendError::Unknown)?;
+        it.talk(own, now_us);
+        if !it.sessions.is_open() {
+            it.start_handshake(own, now_us);
+        }
+        it.handle_timeout(own, now_us);
+        Ok(())
+    }
+
+    /// The reflectors that the access server offers, or that the core began with.
+    #[must_use]
+    pub fn reflectors(&self) -> &[OfferedReflector] {
+        self.contacts.offered()
+    }
+
     /// A datagram to be sent, in order.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.own.out.pop_front()

@@ -46,7 +46,8 @@ impl Device {
     /// The file cannot be read, or is no device's; with file, line and reason.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let wrong = |reason: String| Error::DeviceFile { path: path.to_owned(), reason };
-        let text = fs::read_to_string(path).map_err(|error| wrong(format!("{error}; `reflector-endpoint enrol` writes it")))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| wrong(format!("{error}; `reflector-endpoint enrol` writes it")))?;
         toml::from_str(&text).map_err(|error| wrong(error.to_string()))
     }
 

@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wire::login::{LoginAnswer, Session};
 use wire::problem::ProblemKind;
@@ -28,6 +29,8 @@ pub(crate) struct Driver {
     /// A queue has grown, or the state has changed that somebody waits for.
     pub(crate) changed: Notify,
     clock: Clock,
+    /// The application may call from threads that know no runtime.
+    runtime: Handle,
     pub(crate) device: Device,
     pub(crate) client: AccessClient,
 }
@@ -54,12 +57,27 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Inbox {
     pub(crate) datagrams: VecDeque<Vec<u8>>,
-    pub(crate) wakers: Vec<std::task::Waker>,
+    wakers: Vec<std::task::Waker>,
+}
+
+impl Inbox {
+    /// Has a task woken when the next datagram comes.
+    pub(crate) fn wait(&mut self, context: &std::task::Context<'_>) {
+        if !self.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.wakers.push(context.waker().clone());
+        }
+    }
 }
 
 impl Driver {
     /// Starts the task.
-    pub(crate) fn start(device: Device, client: AccessClient, core: Core, sockets: Sockets, clock: Clock) -> Arc<Self> {
+    pub(crate) fn start(
+        device: Device,
+        client: AccessClient,
+        core: Core,
+        sockets: Sockets,
+        clock: Clock,
+    ) -> Arc<Self> {
         let state = State {
             core,
             sockets: Arc::new(sockets),
@@ -74,9 +92,11 @@ impl Driver {
             external: None,
         };
         let (wake, changed) = (Notify::new(), Notify::new());
-        let driver = Arc::new(Self { state: Mutex::new(state), wake, changed, clock, device, client });
+        let runtime = Handle::current();
+        let driver =
+            Arc::new(Self { state: Mutex::new(state), wake, changed, clock, runtime, device, client });
         driver.with(|_, _| ());
-        tokio::spawn(Arc::clone(&driver).run());
+        driver.runtime.spawn(Arc::clone(&driver).run());
         driver.find_behaviour();
         driver
     }
@@ -95,14 +115,12 @@ impl Driver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Now, unix microseconds.
-    pub(crate) fn now_us(&self) -> u64 {
-        self.clock.now_us()
-    }
-
     /// Ends the task.
     pub(crate) fn end(&self) {
-        self.lock().left = true;
+        let mut state = self.lock();
+        state.left = true;
+        state.inboxes.values_mut().flat_map(|inbox| inbox.wakers.drain(..)).for_each(std::task::Waker::wake);
+        drop(state);
         self.wake.notify_one();
         self.changed.notify_waiters();
     }
@@ -167,10 +185,11 @@ impl Driver {
     fn react(self: &Arc<Self>, state: &mut State, event: Event, now_us: u64) -> bool {
         match event {
             Event::Request(request) => {
-                tokio::spawn(Arc::clone(self).ask(request, state.session));
+                self.runtime.spawn(Arc::clone(self).ask(request, state.session));
                 return false;
             }
             Event::Rebind => {
+                let _context = self.runtime.enter();
                 // Without a new socket the old one may still serve.
                 if let Ok(sockets) = Sockets::open() {
                     let hosts = sockets.hosts();
@@ -204,15 +223,20 @@ impl Driver {
                 Some(session) => self.client.refresh(session, &refresh).await,
                 None => return self.with(Core::handle_lost_session),
             },
-            // Whether or not it hears it, the lease ends.
-            Request::Logout => return,
+            Request::Logout => {
+                if let Some(session) = session {
+                    // Whether or not the server hears it, the lease ends.
+                    self.client.logout(session).await.ok();
+                }
+                return;
+            }
         };
         match answer {
             Ok(answer) => self.take_answer(answer),
             Err(error) => {
                 let lost = matches!(&error, Error::Refused(it) if it.kind() == Some(ProblemKind::Session));
                 self.lock().failure = Some(error);
-                self.with(if lost { Core::handle_lost_session } else { |core, now_us| core.handle_failure(now_us) });
+                self.with(if lost { Core::handle_lost_session } else { Core::handle_failure });
             }
         }
     }
@@ -225,7 +249,7 @@ impl Driver {
     /// Finds out in the background what NAT we are behind.
     fn find_behaviour(self: &Arc<Self>) {
         if self.device.nat.is_none() {
-            tokio::spawn(behaviour::find(Arc::clone(self)));
+            self.runtime.spawn(behaviour::find(Arc::clone(self)));
         }
     }
 }

@@ -64,6 +64,9 @@ pub enum Error {
     /// A datagram or message could not be taken.
     #[error(transparent)]
     Send(#[from] crate::core::SendError),
+    /// The behaviour in a device's file is none.
+    #[error(transparent)]
+    Behaviour(#[from] nat::Error),
     /// The endpoint has ended.
     #[error("the endpoint has left")]
     Left,

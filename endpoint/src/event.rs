@@ -3,6 +3,7 @@
 //! * Every [`Request`] is answered once, with what the access server said or that it said nothing.
 //! * Nothing here needs an answer within a time; a core goes on without.
 
+use crate::report::Why;
 use nat::Behaviour;
 use std::net::SocketAddr;
 use wire::login::{ContactProof, RefreshRequest};
@@ -62,6 +63,8 @@ pub enum Event {
         peer: PeerId,
         /// The new path.
         path: Path,
+        /// Why it is taken.
+        why: Why,
     },
 }
 

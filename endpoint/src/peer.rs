@@ -273,7 +273,8 @@ impl Peer {
         let path = self.path(own, now_us);
         if path != self.told_path && self.sessions.is_open() {
             self.told_path = path;
-            own.events.push_back(Event::Path { peer: self.identity.id, path });
+            let why = self.why(own, now_us);
+            own.events.push_back(Event::Path { peer: self.identity.id, path, why });
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::core::Core;
 use crate::event::{Path, PeerId};
+use crate::own::Own;
 use crate::peer::{Counts, Peer};
 use nat::{Behaviour, Route};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ pub enum Why {
     NoDirectPath,
     /// A direct path could be found, and is sought while the two talk.
     NotYetSought,
-    /// Direct paths were tried and did not answer.
+    /// No direct path answers, or none has answered yet.
     DirectFailed,
     /// Both are behind one address, which may not turn datagrams back.
     SharedAddress,
@@ -63,7 +64,7 @@ impl fmt::Display for Why {
             Self::AdmitsStrangers => "its NAT lets anyone in",
             Self::NoDirectPath => "the two NATs let nothing through directly",
             Self::NotYetSought => "a direct path is sought once the two talk",
-            Self::DirectFailed => "no direct path answers",
+            Self::DirectFailed => "no direct path has answered",
             Self::SharedAddress => "both are behind one address",
             Self::NoHeader => "the two share no reflector yet",
         })
@@ -95,7 +96,7 @@ impl Core {
             online: peer.is_online(),
             behaviour: peer.behaviour,
             path: peer.path(&self.own, now_us),
-            why: self.why(peer, now_us),
+            why: peer.why(&self.own, now_us),
             expires_s: peer.ready(&self.own, now_us).map(|ready| ready.header.expires),
             heard_ago_us: peer.heard_us.map(|heard_us| now_us.saturating_sub(heard_us)),
             rtt_us: peer.rtt_us,
@@ -116,19 +117,21 @@ impl Core {
         };
         self.contacts.held().iter().map(report).collect()
     }
+}
 
-    fn why(&self, peer: &Peer, now_us: u64) -> Why {
-        if peer.direct.chosen().is_some() {
+impl Peer {
+    /// Why datagrams take the way they take.
+    pub(crate) fn why(&self, own: &Own, now_us: u64) -> Why {
+        if self.direct.chosen().is_some() {
             return Why::Proven;
         }
-        let own = self.own.behaviour();
-        let (to_peer, _) = nat::after_punch(own, peer.behaviour);
-        match peer.path(&self.own, now_us) {
-            Path::Direct(_) if nat::route(own, peer.behaviour) == Route::Direct => Why::AdmitsStrangers,
+        let (to_peer, _) = nat::after_punch(own.behaviour(), self.behaviour);
+        match self.path(own, now_us) {
+            Path::Direct(_) if nat::route(own.behaviour(), self.behaviour) == Route::Direct => Why::AdmitsStrangers,
             Path::Direct(_) | Path::Unknown => Why::NoHeader,
-            Path::Reflected(_) if peer.shares_external(&self.own) => Why::SharedAddress,
+            Path::Reflected(_) if self.shares_external(own) => Why::SharedAddress,
             Path::Reflected(_) if to_peer == Route::Reflect => Why::NoDirectPath,
-            Path::Reflected(_) if peer.is_talking(now_us) => Why::DirectFailed,
+            Path::Reflected(_) if self.is_talking(now_us) => Why::DirectFailed,
             Path::Reflected(_) => Why::NotYetSought,
         }
     }

@@ -24,12 +24,12 @@ impl Core {
         let first = !self.lease.is_logged_in();
         let asked_us = self.lease.asked_us().unwrap_or(now_us);
         self.own.set_incarnation(answer.incarnation);
+        self.own.events.push_back(Event::LoggedIn);
         self.contacts.set_keepalive(answer.keepalive_s);
         self.contacts.set_reflectors(answer.reflectors, &mut self.own, now_us);
         let lifetime_us = self.lifetime_us(&answer.profile, answer.lease_s, now_us);
         self.apply_profile(answer.profile, asked_us, now_us);
         self.lease.handle_success(lifetime_us, &mut self.own, now_us);
-        self.own.events.push_back(Event::LoggedIn);
         self.greet(first, now_us);
         self.handle_timeout(now_us);
     }

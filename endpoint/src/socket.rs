@@ -50,11 +50,6 @@ impl Sockets {
         addresses().into_iter().filter_map(with_port).take(MAX_HOSTS).collect()
     }
 
-    /// The local port towards an IPv4 or an IPv6 host.
-    pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.ipv4.as_ref().or(self.ipv6.as_ref()).map(|it| it.local)
-    }
-
     /// Sends a datagram, or drops it.
     pub(crate) fn send(&self, destination: SocketAddr, contents: &[u8]) {
         let socket = if destination.is_ipv4() { &self.ipv4 } else { &self.ipv6 };
@@ -67,10 +62,11 @@ impl Sockets {
 
     /// Waits until something can be received.
     pub(crate) async fn readable(&self) {
-        let ready = |socket: &Option<Socket>| socket.as_ref().map(|it| it.io.readable());
-        match (ready(&self.ipv4), ready(&self.ipv6)) {
-            (Some(ipv4), Some(ipv6)) => tokio::select! { _ = ipv4 => {}, _ = ipv6 => {} },
-            (Some(one), None) | (None, Some(one)) => drop(one.await),
+        match (&self.ipv4, &self.ipv6) {
+            (Some(ipv4), Some(ipv6)) => {
+                tokio::select! { _ = ipv4.io.readable() => {}, _ = ipv6.io.readable() => {} }
+            }
+            (Some(one), None) | (None, Some(one)) => drop(one.io.readable().await),
             (None, None) => std::future::pending().await,
         }
     }

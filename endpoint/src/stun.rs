@@ -51,7 +51,8 @@ pub(crate) fn read_answer(datagram: &[u8]) -> Option<Bound> {
     let (head, rest) = datagram.split_first_chunk::<20>()?;
     let [t0, t1, l0, l1, c0, c1, c2, c3, id @ ..] = head;
     let length = usize::from(u16::from_be_bytes([*l0, *l1]));
-    if u16::from_be_bytes([*t0, *t1]) != BINDING_SUCCESS || u32::from_be_bytes([*c0, *c1, *c2, *c3]) != COOKIE {
+    if u16::from_be_bytes([*t0, *t1]) != BINDING_SUCCESS || u32::from_be_bytes([*c0, *c1, *c2, *c3]) != COOKIE
+    {
         return None;
     }
     let mut rest = rest.get(..length)?;

@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cli;
 mod contacts;
 mod grid;
+mod loopback;
 mod many;
 mod outage;
 mod paths;
 mod presence;
 mod server;
+mod site;
 mod world;

@@ -108,7 +108,7 @@ fn a_third_of_all_datagrams_lost_delays_but_loses_nobody() {
 /// The same notices in order, and shuffled with repetitions.
 fn shuffled(seed: u64, lives: u64, each: u64, steps: usize) -> (Vec<Notice>, Vec<Notice>) {
     let notice = |incarnation: u64, sequence: u64| {
-        let online = (incarnation ^ sequence.wrapping_mul(7)) % 3 != 0;
+        let online = !(incarnation ^ sequence.wrapping_mul(7)).is_multiple_of(3);
         Notice { incarnation, sequence, status: if online { Status::Online } else { Status::Offline } }
     };
     let sent: Vec<Notice> = (1..=lives).flat_map(|life| (1..=each).map(move |it| notice(life, it))).collect();

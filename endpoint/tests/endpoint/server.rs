@@ -134,6 +134,12 @@ impl Server {
         })
     }
 
+    /// Who was last at this address.
+    pub(crate) fn host_at(&self, address: SocketAddr) -> Option<usize> {
+        let is_there = |it: &&Device| it.contacts.iter().any(|(_, contact, _)| *contact == address);
+        self.devices.iter().find(|(_, device)| is_there(device)).map(|(host, _)| *host)
+    }
+
     pub(crate) fn logout(&mut self, host: usize) {
         let device = self.devices.get_mut(&host).unwrap();
         (device.online, device.session) = (false, false);

@@ -66,7 +66,9 @@ impl Client {
 /// All four corners, on addresses that no other test has.
 fn corners(net: u8, flags: &[&str]) -> (Reflector, [SocketAddr; 4]) {
     let at = |host: u8, port: u16| SocketAddr::from(([127, 88, net, host], port));
-    let corners = [at(1, 20_000), at(1, 20_001), at(2, 20_000), at(2, 20_001)];
+    // Other runs of these tests on the same machine have other ports.
+    let port = 20_000 + 2 * u16::try_from(std::process::id() % 5_000).unwrap();
+    let corners = [at(1, port), at(1, port + 1), at(2, port), at(2, port + 1)];
     let (listen, alternate) = (corners[0].to_string(), corners[3].to_string());
     let common = ["--listen", &listen, "--stun", "behaviour", "--stun-alternate", &alternate];
     let open = ["--workers", "1", "--allow-destination", "127.0.0.0/8"];
@@ -191,7 +193,8 @@ fn nothing_but_requests_is_answered() {
         ("oversize", with_length([&bare[..], &[0x80, 0x22, 0x05, 0xac], &[0; 1_452]].concat())),
     ];
     let client = Client::new("127.88.3.9:0");
-    let others = [Client::new("127.88.3.9:11211"), Client::new("127.88.66.1:0")];
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let others = [Client::new(&format!("127.89.{high}.{low}:11211")), Client::new("127.88.66.1:0")];
     for to in corners {
         cases.iter().for_each(|(_, datagram)| client.send(datagram, to));
         others.iter().for_each(|other| other.send(&bare, to));
