@@ -1,4 +1,10 @@
 //! The client of the method: log in, see who is online, send, directly or through a reflector.
+//!
+//! * [`Core`] is the endpoint without input and output; everything that decides is in it.
+//! * [`Endpoint`] is a core on a network, with tokio; [`Peer::quic`] is QUIC over its paths.
+//! * Knows the wire and NATs; nothing of how an access server stores or a reflector runs.
+//!
+#![doc = include_str!("../README.md")]
 
 #![forbid(unsafe_code)]
 
