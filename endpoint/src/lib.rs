@@ -5,7 +5,6 @@
 //! * Knows the wire and NATs; nothing of how an access server stores or a reflector runs.
 //!
 #![doc = include_str!("../README.md")]
-
 #![forbid(unsafe_code)]
 
 mod access_client;

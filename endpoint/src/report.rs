@@ -127,7 +127,9 @@ impl Peer {
         }
         let (to_peer, _) = nat::after_punch(own.behaviour(), self.behaviour);
         match self.path(own, now_us) {
-            Path::Direct(_) if nat::route(own.behaviour(), self.behaviour) == Route::Direct => Why::AdmitsStrangers,
+            Path::Direct(_) if nat::route(own.behaviour(), self.behaviour) == Route::Direct => {
+                Why::AdmitsStrangers
+            }
             Path::Direct(_) | Path::Unknown => Why::NoHeader,
             Path::Reflected(_) if self.shares_external(own) => Why::SharedAddress,
             Path::Reflected(_) if to_peer == Route::Reflect => Why::NoDirectPath,

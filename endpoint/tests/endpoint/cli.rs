@@ -211,7 +211,8 @@ fn a_tunnel_that_cannot_carry_what_it_should_does_not_start() {
     let (_runtime, _site, folder) = enrolled("largest");
     let bob = folder.start(1, &["up"]);
     bob.wait_for("logged in");
-    let refused = folder.run(0, &["tunnel", "--peer", "host1", "--local", "127.0.0.1:0", "--largest", "1450"]);
+    let refused =
+        folder.run(0, &["tunnel", "--peer", "host1", "--local", "127.0.0.1:0", "--largest", "1450"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("not 1450"), "{}", text(&refused.stderr));
 }

@@ -217,3 +217,29 @@ fn a_conversation_in_which_nobody_speaks_costs_next_to_nothing() {
         assert!(cost < 5 * 80, "{cost} datagrams in five minutes between {a} and {b}");
     }
 }
+
+#[test]
+fn t7_a_million_replays_deliver_every_message_once() {
+    let mut world = World::pair("eim/apdf", "eim/apdf");
+    world.start_all();
+    world.say(0, 1, b"hello");
+    world.run(3_000_000);
+    let first = world.trace.len();
+    for number in 0..1_000_u32 {
+        world.say(0, 1, &number.to_be_bytes());
+        world.run(1_000);
+    }
+    world.run(100_000);
+    let sealed: Vec<_> =
+        world.trace[first..].iter().filter(|hop| hop.to == 1 && hop.bytes[1] == 3).cloned().collect();
+    assert_eq!((sealed.len(), world.received(1).len()), (1_000, 1_001));
+    let (now_us, source) = (world.now_us, direct(&world, 1, 0).unwrap());
+    let core = world.hosts[1].core.as_mut().unwrap();
+    let mut state = 0x1234_5678_u64;
+    for _ in 0..1_000_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let hop = &sealed[usize::try_from(state >> 40).unwrap() % sealed.len()];
+        core.handle_datagram(source, &hop.bytes, now_us);
+    }
+    assert_eq!(core.poll_event(), None, "a replay was delivered");
+}

@@ -7,7 +7,9 @@ use endpoint::{Device, Endpoint, public_key};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 use wire::base64url::Bytes;
@@ -46,7 +48,8 @@ impl Site {
         let reflector = socket.local_addr().unwrap();
         let ring = KeyRing::new(&[(3, [9; 16])]).unwrap();
         let relay = Relay { name: "lo".parse().unwrap(), address: reflector, ring, alive: true };
-        let state = State { server: Server::new(1), relays: vec![relay], refuses: false, sign_keys: Vec::new() };
+        let state =
+            State { server: Server::new(1), relays: vec![relay], refuses: false, sign_keys: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         tokio::spawn(reflect(socket, KeyRing::new(&[(3, [9; 16])]).unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -153,7 +156,8 @@ fn handle(path: &str, body: &[u8], state: &mut State) -> (u16, String) {
     fn json<T: serde::Serialize>(value: &T) -> (u16, String) {
         (200, serde_json::to_string(value).unwrap())
     }
-    let refused = |kind: ProblemKind| (kind.status(), serde_json::to_string(&Problem::new(kind, "try again")).unwrap());
+    let refused =
+        |kind: ProblemKind| (kind.status(), serde_json::to_string(&Problem::new(kind, "try again")).unwrap());
     if state.refuses {
         return refused(ProblemKind::Login);
     }
