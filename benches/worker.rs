@@ -1,21 +1,27 @@
-//! What a worker's core spends per datagram over loopback, against the bare forwarder, alternating in one run.
+//! What a worker's core spends per datagram over loopback, by engine, against the bare forwarder, alternating in one run.
 //!
 //! * One thread relays, pinned to one core; this one sends and receives on another. 200-byte datagrams.
 //! * The figure is the relay thread's time on its core, system calls included. On loopback the delivery of what it
 //!   sends runs in that time too, the delivery of what it receives in the sender's: the same for both subjects.
+//! * Refused and empty datagrams are answered with nothing; they are counted as received instead of coming back.
+//! * SQPOLL is left out: it moves the work to a core of its own, and here that would be the sender's.
 //! * A B A B: ratios are made within a round; the first round is thrown away.
 //! * Not a NIC: good for ratios, not for planning.
 
 use benches::{NOW, PAYLOAD, ring, send};
 use engine::bare::Bare;
 use engine::inbound::Inbound;
-use engine::mio::{Mio, Options, Stopper};
+use engine::kind::{Engine, Kind};
+use engine::mio::Options;
 use engine::outbound::{Datagram, Outbound};
 use engine::socket::{self, Socket};
+use engine::stop::Stopper;
+use engine::uring::Mode;
+use engine::uring_probe::probe;
 use engine::{SocketId, affinity, clock};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use reflector::counters::Cells;
+use reflector::counters::{Cells, Event};
 use reflector::rates::Limits;
 use reflector::shared::{Rules, Shared};
 use reflector::worker::Worker;
@@ -43,14 +49,22 @@ fn main() -> Result<()> {
     let relay_cpu = *cpus.first().ok_or("no cpu")?;
     affinity::pin(cpus.get(1..).filter(|rest| !rest.is_empty()).unwrap_or(&cpus))?;
     let mut load = Load::open()?;
-    let worker = Relay::start(relay_cpu, run_worker)?;
-    let bare = Relay::start(relay_cpu, run_bare)?;
-    let mut cases = [
-        Case::new("worker, singles", &worker, load.sends(1)),
-        Case::new("bare, singles", &bare, load.plain(1)),
-        Case::new("worker, trains of 16", &worker, load.sends(16)),
-        Case::new("bare, trains of 16", &bare, load.plain(16)),
-    ];
+    let subjects = subjects(relay_cpu)?;
+    let mut cases = Vec::new();
+    for kind in KINDS {
+        for (name, relay) in &subjects {
+            let traffic = match kind {
+                "singles" if *name == BARE => load.plain(1),
+                "trains of 16" if *name == BARE => load.plain(16),
+                "singles" => load.sends(1),
+                "trains of 16" => load.sends(16),
+                _ if *name == BARE => continue,
+                "refused" => Traffic { arena: vec![0xff; WINDOW * 200], train: 1, answered: false },
+                _ => Traffic { arena: Vec::new(), train: 1, answered: false },
+            };
+            cases.push(Case { name, kind, relay, traffic, figures: Vec::new() });
+        }
+    }
     for round in 0..rounds {
         for case in &mut cases {
             let spent_ns = load.run(case, datagrams)?;
@@ -60,39 +74,56 @@ fn main() -> Result<()> {
         }
     }
     for case in &cases {
-        println!("{:<24} {}", case.name, spread(&case.figures, "ns of core per datagram"));
+        let name = format!("{}, {}", case.name, case.kind);
+        println!("{name:<28} {}", spread(&case.figures, "ns of core per datagram"));
     }
-    let [worker_singles, bare_singles, worker_trains, bare_trains] = &cases;
-    for (name, a, b) in [
-        ("worker / bare, singles", worker_singles, bare_singles),
-        ("worker / bare, trains", worker_trains, bare_trains),
-        ("worker, trains / singles", worker_trains, worker_singles),
-    ] {
-        let ratios: Vec<f64> = a.figures.iter().zip(&b.figures).map(|(a, b)| a / b).collect();
-        println!("{name:<24} {}", spread(&ratios, ""));
+    for (a, b) in [("mio", BARE), ("uring", BARE), ("uring", "mio")] {
+        for kind in KINDS {
+            if let (Some(ours), Some(other)) = (figures(&cases, a, kind), figures(&cases, b, kind)) {
+                let ratios: Vec<f64> = ours.iter().zip(other).map(|(a, b)| a / b).collect();
+                println!("{:<28} {}", format!("{a} / {b}, {kind}"), spread(&ratios, ""));
+            }
+        }
     }
-    worker.stop()?;
-    bare.stop()
+    drop(cases);
+    subjects.into_iter().try_for_each(|(_, relay)| relay.stop())
+}
+
+/// The daemon's worker on every engine that may run here, and the bare forwarder.
+#[allow(clippy::print_stderr)] // Talk of a program.
+fn subjects(cpu: usize) -> Result<Vec<(&'static str, Relay)>> {
+    let mut subjects =
+        vec![("mio", Relay::start(cpu, |socket, cells| run_worker(socket, cells, Kind::Mio))?)];
+    match probe(Mode::Best) {
+        Ok(()) => {
+            let uring: Run = |socket, cells| run_worker(socket, cells, Kind::Uring(Mode::Best));
+            subjects.push(("uring", Relay::start(cpu, uring)?));
+        }
+        Err(refusal) => eprintln!("without uring: {refusal}"),
+    }
+    subjects.push((BARE, Relay::start(cpu, run_bare)?));
+    Ok(subjects)
+}
+
+fn figures<'a>(cases: &'a [Case<'_>], name: &str, kind: &str) -> Option<&'a [f64]> {
+    cases.iter().find(|case| case.name == name && case.kind == kind).map(|case| case.figures.as_slice())
 }
 
 /// One subject under one kind of traffic.
 struct Case<'a> {
     name: &'static str,
+    kind: &'static str,
     relay: &'a Relay,
     traffic: Traffic,
     figures: Vec<f64>,
-}
-
-impl<'a> Case<'a> {
-    fn new(name: &'static str, relay: &'a Relay, traffic: Traffic) -> Case<'a> {
-        Case { name, relay, traffic, figures: Vec::new() }
-    }
 }
 
 /// Datagrams ready to send, in trains to one destination each.
 struct Traffic {
     arena: Vec<u8>,
     train: usize,
+    /// Whether each comes back to the sink.
+    answered: bool,
 }
 
 /// The sender and the sink, on this thread.
@@ -123,7 +154,7 @@ impl Load {
         let expires = clock::unix_s(clock::realtime_ns(), 0).saturating_add(590);
         let datagrams =
             (0..WINDOW).map(|index| send(&ring(), from, self.destination(index / train), expires, PAYLOAD));
-        Traffic { arena: datagrams.flatten().collect(), train }
+        Traffic { arena: datagrams.flatten().collect(), train, answered: true }
     }
 
     /// The same for the bare forwarder: the destination in the first six bytes.
@@ -139,7 +170,7 @@ impl Load {
             }
             bytes
         };
-        Traffic { arena: (0..WINDOW).flat_map(datagram).collect(), train }
+        Traffic { arena: (0..WINDOW).flat_map(datagram).collect(), train, answered: true }
     }
 
     /// A destination of the sink; all of 127/8 is local.
@@ -153,8 +184,12 @@ impl Load {
         let before = case.relay.core_time_ns()?;
         let mut received = 0;
         while received < datagrams {
+            let before = case.relay.received();
             self.send(case)?;
-            received += self.collect(WINDOW)?;
+            received += match case.traffic.answered {
+                true => self.collect(WINDOW)?,
+                false => case.relay.await_received(before + WINDOW as u64)?,
+            };
         }
         let spent = case.relay.core_time_ns()?.saturating_sub(before);
         Ok(spent as f64 / received as f64)
@@ -205,25 +240,28 @@ impl Load {
 /// A thread that relays.
 struct Relay {
     address: SocketAddr,
+    /// What a worker counts; the bare forwarder counts nothing.
+    cells: Arc<Cells>,
     schedstat: PathBuf,
     stop: Stop,
     thread: JoinHandle<Result<()>>,
 }
 
 enum Stop {
-    Mio(Stopper),
+    Worker(Stopper),
     Flag(Arc<AtomicBool>),
 }
 
 /// Made on the caller's thread, run on the relay's own.
 type Body = Box<dyn FnOnce() -> Result<()> + Send>;
-type Run = fn(Socket) -> Result<(Stop, Body)>;
+type Run = fn(Socket, Arc<Cells>) -> Result<(Stop, Body)>;
 
 impl Relay {
     fn start(cpu: usize, run: Run) -> Result<Relay> {
         let socket = Socket::open(SocketAddr::from(([127, 0, 0, 1], 0)), &options())?;
         let address = socket.local();
-        let (stop, body) = run(socket)?;
+        let cells = Arc::new(Cells::new());
+        let (stop, body) = run(socket, Arc::clone(&cells))?;
         let (tell, told) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             affinity::pin(&[cpu])?;
@@ -231,7 +269,7 @@ impl Relay {
             body()
         });
         let schedstat = PathBuf::from("/proc").join(told.recv()?).join("schedstat");
-        Ok(Relay { address, schedstat, stop, thread })
+        Ok(Relay { address, cells, schedstat, stop, thread })
     }
 
     fn core_time_ns(&self) -> Result<u64> {
@@ -239,27 +277,45 @@ impl Relay {
         Ok(text.split_whitespace().next().ok_or("schedstat is empty")?.parse()?)
     }
 
+    fn received(&self) -> u64 {
+        self.cells.read().datagrams(Event::Received)
+    }
+
+    /// Waits for the last of a window; how many that were.
+    fn await_received(&self, number: u64) -> Result<usize> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.received() < number {
+            if Instant::now() > deadline {
+                return Err(
+                    format!("{} of {number} datagrams were received within 5 s", self.received()).into()
+                );
+            }
+        }
+        Ok(WINDOW)
+    }
+
     fn stop(self) -> Result<()> {
         match self.stop {
-            Stop::Mio(stopper) => stopper.stop()?,
+            Stop::Worker(stopper) => stopper.stop()?,
             Stop::Flag(flag) => flag.store(true, Ordering::Relaxed),
         }
         self.thread.join().map_err(|_| "a relay thread panicked")?
     }
 }
 
-fn run_worker(socket: Socket) -> Result<(Stop, Body)> {
+fn run_worker(socket: Socket, cells: Arc<Cells>, kind: Kind) -> Result<(Stop, Body)> {
     let allowed: Block = "127.0.0.0/8".parse()?;
     let policy = Policy { allow_destination: BlockSet::new(&[allowed]), ..Policy::default() };
     let rules = Rules { ring: ring(), policy, limits: Limits::new(4_000) };
     let shared = Arc::new(Shared::new(rules, clock::Clock::start().offset_ns()));
-    let mut worker = Worker::new(shared, Arc::new(Cells::new()), SipKey::new(*b"hash key of test"));
-    let (mio, stopper) = Mio::open(vec![socket], Options { slots: 64, slot_len: 65_536, gso: true })?;
-    let body = move || mio.run(&mut worker).map(drop).map_err(Into::into);
-    Ok((Stop::Mio(stopper), Box::new(body)))
+    let mut worker = Worker::new(shared, cells, SipKey::new(*b"hash key of test"));
+    let options = Options { slots: 64, slot_len: 65_536, gso: true };
+    let (engine, stopper) = Engine::open(kind, vec![socket], options)?;
+    let body = move || engine.run(&mut worker).map(drop).map_err(Into::into);
+    Ok((Stop::Worker(stopper), Box::new(body)))
 }
 
-fn run_bare(socket: Socket) -> Result<(Stop, Body)> {
+fn run_bare(socket: Socket, _: Arc<Cells>) -> Result<(Stop, Body)> {
     let flag = Arc::new(AtomicBool::new(false));
     let stop = Stop::Flag(Arc::clone(&flag));
     let body = move || {
@@ -301,5 +357,7 @@ fn spread(figures: &[f64], unit: &str) -> String {
     )
 }
 
+const KINDS: [&str; 4] = ["singles", "trains of 16", "refused", "empty"];
+const BARE: &str = "bare";
 /// Datagrams under way at once; few enough for the default receive buffer of a 200-byte datagram.
 const WINDOW: usize = 192;

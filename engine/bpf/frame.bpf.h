@@ -10,7 +10,8 @@
 #ifndef FRAME_BPF_H
 #define FRAME_BPF_H
 
-#include "layout.bpf.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
 #define AT16(base, offset) (*(__u16 *)((base) + (offset)))
 #define AT32(base, offset) (*(__u32 *)((base) + (offset)))

@@ -60,6 +60,28 @@ pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     call_for_descriptor(OBJ_GET, &mut Attributes::of(&[low, high]))
 }
 
+/// Runs a program `repeat` times on frames of its own, `batch` at a time, which begin as `frame` and may really leave.
+///
+/// Returns when the runs are done, or with EINTR when the thread has a signal.
+pub(crate) fn run_live(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    context: &[u8],
+    repeat: u32,
+    batch: u32,
+) -> io::Result<()> {
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let ([frame_low, frame_high], [context_low, context_high]) =
+        (halves(frame.as_ptr() as u64), halves(context.as_ptr() as u64));
+    // prog_fd, retval, data_size_in, data_size_out, data_in, data_out, repeat, duration, ctx_size_in, ctx_size_out,
+    // ctx_in, ctx_out, flags, cpu, batch_size.
+    let frame = [word(program), 0, len(frame), 0, frame_low, frame_high, 0, 0];
+    let run = [repeat, 0, len(context), 0, context_low, context_high, 0, 0, LIVE_FRAMES, 0, batch];
+    let mut attributes = Attributes::default();
+    attributes.0.iter_mut().zip(frame.iter().chain(&run)).for_each(|(place, word)| *place = *word);
+    call(PROG_TEST_RUN, &mut attributes).map(drop)
+}
+
 /// What the kernel says of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LinkInfo {
@@ -129,6 +151,7 @@ const MAP_LOOKUP_ELEM: u32 = 1;
 const MAP_UPDATE_ELEM: u32 = 2;
 const OBJ_PIN: u32 = 6;
 const OBJ_GET: u32 = 7;
+const PROG_TEST_RUN: u32 = 10;
 const OBJ_GET_INFO_BY_FD: u32 = 15;
 const LINK_CREATE: u32 = 28;
 const LINK_UPDATE: u32 = 29;
@@ -136,3 +159,4 @@ const LINK_DETACH: u32 = 34;
 const MAP_TYPE_ARRAY: u32 = 2;
 const LINK_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+const LIVE_FRAMES: u32 = 1 << 1;

@@ -49,13 +49,7 @@ impl Control {
     /// What the kernel wrote into the first `len` bytes.
     #[inline]
     pub fn read(&self, len: usize) -> Received {
-        let mut received = Received::default();
-        let mut rest = self.bytes.get(..len).unwrap_or(&self.bytes);
-        while let Some((level, kind, data, next)) = split(rest) {
-            received.take(level, kind, data);
-            rest = next;
-        }
-        received
+        Received::read(self.bytes.get(..len).unwrap_or(&self.bytes))
     }
 
     fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
@@ -84,6 +78,17 @@ pub struct Received {
 }
 
 impl Received {
+    /// What these messages say, one after the other.
+    #[inline]
+    pub fn read(mut messages: &[u8]) -> Received {
+        let mut received = Received::default();
+        while let Some((level, kind, data, next)) = split(messages) {
+            received.take(level, kind, data);
+            messages = next;
+        }
+        received
+    }
+
     #[inline]
     fn take(&mut self, level: i32, kind: i32, data: &[u8]) {
         match (level, kind) {
@@ -122,7 +127,7 @@ fn split(bytes: &[u8]) -> Option<(i32, i32, &[u8], &[u8])> {
 /// Bytes of a cmsghdr.
 const HEAD_LEN: usize = 16;
 /// Receiving: UDP_GRO 24, IPV6_PKTINFO 40, SO_RXQ_OVFL 24; sending needs less.
-const CONTROL_LEN: usize = 96;
+pub(crate) const CONTROL_LEN: usize = 96;
 
 #[cfg(test)]
 mod tests {

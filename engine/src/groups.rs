@@ -86,6 +86,12 @@ impl Groups {
         self.groups.iter()
     }
 
+    /// The group at this place of [`Groups::iter`].
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Group> {
+        self.groups.get(index)
+    }
+
     /// The datagrams of a group: offset and length of each, in order.
     #[inline]
     pub fn datagrams(&self, group: &Group) -> impl Iterator<Item = (usize, usize)> + '_ {
@@ -227,7 +233,7 @@ const NONE: u32 = u32::MAX;
 const TABLE_BITS: u32 = 9;
 const TABLE_LEN: usize = 1 << TABLE_BITS;
 /// UDP_MAX_SEGMENTS of the oldest kernels that know UDP_SEGMENT.
-const MAX_SEGMENTS: u32 = 64;
+pub(crate) const MAX_SEGMENTS: u32 = 64;
 /// The longest UDP payload over IPv4, bytes.
 const MAX_BYTES: usize = 65_507;
 

@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::control::Control;
+use crate::control::{Control, Received};
 use crate::sockaddr::Name;
 use crate::socket::Socket;
 use crate::{Condition, SCRATCH_LEN};
@@ -98,24 +98,13 @@ impl Inbound {
         }
         let header = self.headers.get(index)?;
         let control = self.controls.get(index)?.read(header.msg_hdr.msg_controllen);
-        let len = header.msg_len as usize;
-        let flags = header.msg_hdr.msg_flags;
-        let condition = if flags & libc::MSG_CTRUNC != 0 {
-            Condition::ControlCut
-        } else if flags & libc::MSG_TRUNC != 0 {
-            Condition::Cut
-        } else {
-            Condition::Whole
-        };
-        Some(Message {
+        let arrived = Arrived {
             offset: index * self.stride,
-            len: len.min(self.slot_len),
-            segment_len: control.segment_len.filter(|segment| *segment > 0).unwrap_or(len.max(1)),
-            source: self.names.get(index)?.to_socket()?,
-            local: control.local,
-            condition,
-            overflows: control.overflows,
-        })
+            len: header.msg_len as usize,
+            room: self.slot_len,
+            flags: header.msg_hdr.msg_flags,
+        };
+        Some(Message::new(arrived, self.names.get(index)?.to_socket()?, control))
     }
 
     /// All buffers; a message's ranges are places in it.
@@ -171,6 +160,28 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message in a buffer, from `source`, of which the control messages said this.
+    #[inline]
+    pub(crate) fn new(arrived: Arrived, source: SocketAddr, control: Received) -> Message {
+        let Arrived { offset, len, room, flags } = arrived;
+        let condition = if flags & libc::MSG_CTRUNC != 0 {
+            Condition::ControlCut
+        } else if flags & libc::MSG_TRUNC != 0 {
+            Condition::Cut
+        } else {
+            Condition::Whole
+        };
+        Message {
+            offset,
+            len: len.min(room),
+            segment_len: control.segment_len.filter(|segment| *segment > 0).unwrap_or(len.max(1)),
+            source,
+            local: control.local,
+            condition,
+            overflows: control.overflows,
+        }
+    }
+
     /// The places of its datagrams in the arena; an empty datagram is one empty range.
     #[inline]
     pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
@@ -185,8 +196,17 @@ impl Message {
     }
 }
 
+/// Where a message lies, how long it is in how long a buffer, and the `msg_flags` that came with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+    pub(crate) room: usize,
+    pub(crate) flags: libc::c_int,
+}
+
 /// Bytes between slots beyond their length: five cache lines, so that neighbours start in different sets.
-const CACHE_STAGGER: usize = 320;
+pub(crate) const CACHE_STAGGER: usize = 320;
 
 #[cfg(test)]
 mod tests {

@@ -21,22 +21,37 @@ pub mod control;
 pub mod groups;
 pub mod inbound;
 pub mod interfaces;
+pub mod kind;
 pub mod mio;
 pub mod netlink;
 pub mod netlink_rows;
 pub mod nic;
 pub mod outbound;
+mod partners;
 pub mod programs;
 pub mod routes;
 pub mod sockaddr;
 pub mod socket;
 pub mod steer;
+pub mod stop;
+pub mod uring;
+mod uring_buffers;
+mod uring_memory;
+pub mod uring_probe;
+mod uring_ring;
+mod uring_sends;
 pub mod xdp;
 mod xdp_clock;
 pub mod xdp_config;
 pub mod xdp_counts;
 pub mod xdp_error;
 pub mod xdp_link;
+pub mod xdp_load;
+mod xdp_load_counts;
+mod xdp_load_layout;
+mod xdp_load_memory;
+mod xdp_load_pace;
+mod xdp_load_transmit;
 pub mod xdp_run;
 
 use std::net::{IpAddr, SocketAddr};
@@ -52,7 +67,8 @@ pub trait Handler {
     /// Says what the kernel answered to datagrams that were handed to it; with some engines batches later.
     fn sent(&mut self, sent: Sent);
 
-    /// Called after the sends of a batch: the place to publish counters once.
+    /// Called after the sends of a batch: the place to publish counters once. A batch without datagrams brings what
+    /// became of earlier sends, and had no beginning.
     fn end_batch(&mut self, batch: Batch);
 }
 

@@ -8,15 +8,15 @@
 
 use crate::inbound::{Inbound, Message};
 use crate::outbound::{Datagram, Outbound};
+use crate::partners::{Partners, id};
 use crate::socket::Socket;
+use crate::stop::{Stop, Stopper};
 use crate::{Action, Arrival, Batch, Handler, SocketId};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A worker's engine, ready to run.
 #[derive(Debug)]
@@ -38,9 +38,8 @@ impl Mio {
         for (index, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
         }
-        let stop = Stop { waker: Waker::new(poll.registry(), WAKER)?, stopping: AtomicBool::new(false) };
-        let stop = Arc::new(stop);
-        let stopper = Stopper { stop: Arc::clone(&stop) };
+        let (stop, stopper) = Stop::open()?;
+        poll.registry().register(&mut SourceFd(&stop.as_raw_fd()), WAKER, Interest::READABLE)?;
         Ok((Mio { poll, sockets, options, stop }, stopper))
     }
 
@@ -53,13 +52,13 @@ impl Mio {
         let mut worker = Worker {
             inbound: Inbound::new(slots, slot_len),
             outbound: Outbound::new(slots * DATAGRAMS_PER_SLOT, gso),
-            partners: partners(&self.sockets),
+            partners: Partners::of(&self.sockets),
             overflows: vec![0; self.sockets.len()],
             sockets: self.sockets,
         };
         let mut events = Events::with_capacity(EVENTS);
         let mut ready = vec![true; worker.sockets.len()];
-        while !self.stop.stopping.load(Ordering::Relaxed) {
+        while !self.stop.is_requested() {
             let idle = ready.iter().all(|ready| !ready);
             match self.poll.poll(&mut events, (!idle).then_some(std::time::Duration::ZERO)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -76,30 +75,6 @@ impl Mio {
         }
         Ok(worker.sockets)
     }
-}
-
-/// Ends a [`Mio::run`] from another thread.
-#[derive(Debug)]
-pub struct Stopper {
-    stop: Arc<Stop>,
-}
-
-impl Stopper {
-    /// Asks the worker to stop after its present batch.
-    ///
-    /// # Errors
-    /// What writing to an eventfd(2) says.
-    pub fn stop(&self) -> io::Result<()> {
-        self.stop.stopping.store(true, Ordering::Relaxed);
-        self.stop.waker.wake()
-    }
-}
-
-/// Owned by both sides: a waker that is dropped before the worker looks takes its wake-up with it.
-#[derive(Debug)]
-struct Stop {
-    waker: Waker,
-    stopping: AtomicBool,
 }
 
 /// How much a batch takes.
@@ -205,44 +180,6 @@ impl Worker {
             *seen = total;
         }
     }
-}
-
-/// The sockets that send to each family.
-#[derive(Clone, Copy, Debug)]
-struct Partners {
-    v4: SocketId,
-    v6: SocketId,
-}
-
-impl Partners {
-    #[inline]
-    fn sender_to(self, to: SocketAddr) -> SocketId {
-        if to.is_ipv4() { self.v4 } else { self.v6 }
-    }
-}
-
-/// Each socket sends to its own family itself, and to the other through the first socket of that family.
-fn partners(sockets: &[Socket]) -> Vec<Partners> {
-    let first = |ipv4: bool| sockets.iter().position(|socket| socket.local().is_ipv4() == ipv4);
-    let none = SocketId(u8::MAX);
-    sockets
-        .iter()
-        .enumerate()
-        .map(|(index, socket)| {
-            let own = SocketId(id(index));
-            let other = first(!socket.local().is_ipv4()).map_or(none, |index| SocketId(id(index)));
-            if socket.local().is_ipv4() {
-                Partners { v4: own, v6: other }
-            } else {
-                Partners { v4: other, v6: own }
-            }
-        })
-        .collect()
-}
-
-#[allow(clippy::cast_possible_truncation)] // A worker has a handful of sockets.
-const fn id(index: usize) -> u8 {
-    index as u8
 }
 
 const WAKER: Token = Token(usize::MAX);

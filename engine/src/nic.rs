@@ -67,6 +67,18 @@ pub fn transmit_drops(name: &str) -> u64 {
     counts.iter().filter(|(name, _)| lost(name)).map(|(_, count)| count).sum()
 }
 
+/// Frames that were redirected to `name` and its driver did not take, by its own counters; 0 if it has none.
+///
+/// A veth counts here what its peer's ring had no room for: the other end did not keep up.
+pub fn redirect_drops(name: &str) -> u64 {
+    let Ok(ethtool) = Ethtool::open(name) else { return 0 };
+    let lost = |name: &str| {
+        name.contains("xdp_xmit") && ["err", "drop", "full"].iter().any(|word| name.contains(word))
+    };
+    let counts = ethtool.statistics();
+    counts.iter().filter(|(name, _)| lost(name)).map(|(_, count)| count).sum()
+}
+
 /// Whether the kernel compiles BPF programs to machine code; `None` where it does not say, as in a namespace.
 pub fn compiles_bpf() -> Option<bool> {
     switch("/proc/sys/net/core/bpf_jit_enable")

@@ -100,7 +100,7 @@ impl Outbound {
         if errno == libc::EIO && group.count > 1 {
             self.groups.stop_trains();
         }
-        if group.count == 1 || !matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE) {
+        if !goes_singly(&group, errno) {
             on_sent(sent(&group, Err(SendError::from_errno(errno))));
             return;
         }
@@ -182,8 +182,15 @@ impl Messages {
     }
 }
 
+/// Whether a group that failed with this errno goes once more, singly: the train may be what the kernel refuses.
+#[inline]
+pub(crate) fn goes_singly(group: &Group, errno: i32) -> bool {
+    group.count > 1 && matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE)
+}
+
+/// Sends one datagram of a group by itself.
 #[cold]
-fn send_single(
+pub(crate) fn send_single(
     bytes: Option<&[u8]>,
     group: &Group,
     transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
@@ -204,7 +211,7 @@ fn send_single(
 }
 
 /// Sends messages in order; how many went, at least one, or the errno of the first.
-fn transmit(socket: &Socket, headers: &mut [libc::mmsghdr]) -> Result<usize, i32> {
+pub(crate) fn transmit(socket: &Socket, headers: &mut [libc::mmsghdr]) -> Result<usize, i32> {
     let count = u32::try_from(headers.len()).unwrap_or(u32::MAX);
     // SAFETY: `headers` are `count` messages whose names, parts and control room live throughout the call: those of
     // `Messages` are elements of its vectors, unmoved since `link`; those of `send_single` are its locals. The parts
@@ -226,11 +233,15 @@ fn transmit(socket: &Socket, headers: &mut [libc::mmsghdr]) -> Result<usize, i32
     }
 }
 
-fn sent(group: &Group, outcome: Result<(), SendError>) -> Sent {
+/// What became of a whole group.
+#[inline]
+pub(crate) fn sent(group: &Group, outcome: Result<(), SendError>) -> Sent {
     Sent { label: group.label, datagrams: group.count, bytes: group.bytes as u64, outcome }
 }
 
-fn control(count: u32, segment_len: usize, from: Option<IpAddr>) -> Control {
+/// The control messages of a group of `count` datagrams, cut at `segment_len` if there are several.
+#[inline]
+pub(crate) fn control(count: u32, segment_len: usize, from: Option<IpAddr>) -> Control {
     let mut control = Control::EMPTY;
     if count > 1 {
         control.push_segment(u16::try_from(segment_len).unwrap_or(u16::MAX));
@@ -241,7 +252,9 @@ fn control(count: u32, segment_len: usize, from: Option<IpAddr>) -> Control {
     control
 }
 
-fn part(bytes: &[u8]) -> libc::iovec {
+/// Bytes to send, as the kernel takes them.
+#[inline]
+pub(crate) fn part(bytes: &[u8]) -> libc::iovec {
     libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
 }
 

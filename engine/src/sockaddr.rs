@@ -46,6 +46,17 @@ impl Name {
         name
     }
 
+    /// The first bytes of what the kernel wrote; what it did not write is zeros.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Name {
+        let mut name = Name::ROOM;
+        let len = bytes.len().min(NAME_LEN);
+        if let (Some(room), Some(bytes)) = (name.bytes.get_mut(..len), bytes.get(..len)) {
+            room.copy_from_slice(bytes);
+        }
+        name
+    }
+
     /// The address, if the kernel wrote one of a family known here.
     #[inline]
     pub fn to_socket(self) -> Option<SocketAddr> {

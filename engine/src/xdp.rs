@@ -291,7 +291,7 @@ impl Address {
     }
 }
 
-fn take(programs: &mut Ebpf, name: &str) -> Result<MapData, XdpError> {
+pub(crate) fn take(programs: &mut Ebpf, name: &str) -> Result<MapData, XdpError> {
     let map = programs
         .take_map(name)
         .ok_or(XdpError::Value("the program lacks a map; rebuild it: engine/bpf/build"))?;
@@ -301,17 +301,20 @@ fn take(programs: &mut Ebpf, name: &str) -> Result<MapData, XdpError> {
     }
 }
 
-fn program<'a>(programs: &'a Ebpf, name: &str) -> Result<&'a aya::programs::Xdp, XdpError> {
+pub(crate) fn program<'a>(programs: &'a Ebpf, name: &str) -> Result<&'a aya::programs::Xdp, XdpError> {
     let program = programs.program(name).ok_or(LACKING)?;
     program.try_into().map_err(|_| LACKING)
 }
 
-fn program_mut<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Xdp, XdpError> {
+pub(crate) fn program_mut<'a>(
+    programs: &'a mut Ebpf,
+    name: &str,
+) -> Result<&'a mut aya::programs::Xdp, XdpError> {
     let program = programs.program_mut(name).ok_or(LACKING)?;
     program.try_into().map_err(|_| LACKING)
 }
 
-fn not_loaded(error: EbpfError) -> XdpError {
+pub(crate) fn not_loaded(error: EbpfError) -> XdpError {
     match error {
         EbpfError::MapError(error) => not_mapped(error),
         EbpfError::ProgramError(error) => refused(error),
@@ -319,7 +322,7 @@ fn not_loaded(error: EbpfError) -> XdpError {
     }
 }
 
-fn not_mapped(error: MapError) -> XdpError {
+pub(crate) fn not_mapped(error: MapError) -> XdpError {
     let (what, error) = match error {
         MapError::CreateError { io_error, .. } => ("make the program's maps", io_error),
         MapError::SyscallError(error) => ("use the program's maps", error.io_error),
@@ -329,7 +332,7 @@ fn not_mapped(error: MapError) -> XdpError {
     XdpError::kernel(what, error)
 }
 
-fn refused(error: ProgramError) -> XdpError {
+pub(crate) fn refused(error: ProgramError) -> XdpError {
     match error {
         ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
             XdpError::NotPermitted("load the program")

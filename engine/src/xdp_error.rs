@@ -68,6 +68,9 @@ pub enum XdpError {
     /// A value that the program cannot hold.
     #[error("{0}")]
     Value(&'static str),
+    /// A plan of the load generator that does not fit, with the figure that does.
+    #[error("{0}")]
+    Plan(String),
     /// Not on a BPF file system.
     #[error("{} is no folder of a BPF file system; `mount -t bpf bpf /sys/fs/bpf` and `mkdir -p {}`", .0.display(), .0.display())]
     NotBpfFolder(PathBuf),

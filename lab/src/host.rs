@@ -73,6 +73,14 @@ impl Host {
         self.namespace.enter(work)
     }
 
+    /// Answers for every address of a block, e.g. `46.0.0.0/16`, as if each were its own.
+    ///
+    /// # Errors
+    /// What `ip` says of the block.
+    pub fn own(&self, block: &str) -> Result<(), Error> {
+        self.namespace.ip(&format!("route add local {block} dev lo")).map(drop)
+    }
+
     /// Starts a program on the host.
     ///
     /// # Errors

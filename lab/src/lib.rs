@@ -1,10 +1,12 @@
-//! Hosts in network namespaces, joined by veth pairs and routers, behind real kernel NATs: a test library.
+//! Hosts in network namespaces, joined by veth pairs and routers, behind real kernel NATs, and the programs on them.
 //!
 //! * Everything lives in namespaces whose names begin with this process's id; nothing outside them is touched.
 //! * Nothing is left behind: a namespace goes with its value, and all of them when the process dies, however it dies.
 //! * Addresses look like those of the Internet, so that a fixed policy is exercised rather than opened; they exist
 //!   inside the namespaces only.
 //! * Needs root and the programs `ip`, `nft` and `ethtool`; [`missing`] says what is not there.
+//! * Programs are started, signalled and read, never linked: [`programs`] finds them, [`program`] runs one, and
+//!   [`reflector`] and [`generator`] know two of them. On loopback they need no root.
 //!
 //! ```text
 //!   inside hosts        NAT box           core (router)          public hosts
@@ -32,13 +34,24 @@ mod capture;
 mod delay;
 mod error;
 pub mod frame;
+pub mod generator;
 mod host;
+pub mod interrupt;
 mod link;
+pub mod metrics;
 mod namespace;
+mod napi;
 mod nat_box;
 mod packet_socket;
+mod pair;
+pub mod process_time;
+pub mod program;
+pub mod programs;
 mod reaper;
+pub mod reflector;
+pub mod relay;
 mod rules;
+pub mod scratch;
 mod tool;
 mod topology;
 
@@ -47,6 +60,8 @@ pub use error::Error;
 pub use host::Host;
 pub use link::{End, Link};
 pub use namespace::Namespace;
+pub use napi::Napi;
 pub use nat_box::NatBox;
+pub use pair::Pair;
 pub use tool::missing;
 pub use topology::Lab;

@@ -7,13 +7,11 @@
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::namespace::Namespace;
+use crate::napi::Napi;
 use crate::packet_socket::PacketSocket;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
 /// A cable and its two ends.
 #[derive(Clone, Debug)]
@@ -112,41 +110,46 @@ impl End {
             .map(drop)
     }
 
+    /// Switches features on or off, as `ethtool -K` names them.
+    ///
+    /// # Errors
+    /// What `ethtool` says.
+    pub fn switch(&self, features: &[(&str, bool)]) -> Result<(), Error> {
+        let words = features.iter().flat_map(|(name, on)| [*name, if *on { "on" } else { "off" }]);
+        let arguments: Vec<&str> = ["-K", &self.interface].into_iter().chain(words).collect();
+        self.namespace.run("ethtool", &arguments, "").map(drop)
+    }
+
+    /// Whether the features named are on, as `ethtool -k` shows it: `name: on`, one a line.
+    ///
+    /// # Errors
+    /// What `ethtool` says.
+    pub fn features(&self, names: &[&str]) -> Result<Vec<String>, Error> {
+        let shown = self.namespace.run("ethtool", &["-k", &self.interface], "")?;
+        let is_named = |line: &&str| line.split(':').next().is_some_and(|name| names.contains(&name));
+        Ok(shown.lines().map(str::trim).filter(is_named).map(str::to_owned).collect())
+    }
+
     /// Gives the interface's NAPI threads of its own, on this processor only.
     ///
     /// # Errors
-    /// The interface has no NAPI yet (a veth end has one once it is up and has an XDP program), or no such processor.
-    pub fn pin_napi(&self, cpu: usize) -> Result<(), Error> {
-        // The kernel tells whose thread it is by the interface's name only, which other namespaces have too.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.napi_threads();
-        let switch = format!("echo 1 > /sys/class/net/{}/threaded", self.interface);
-        self.namespace.run("sh", &["-c", &switch], "")?;
-        let what = |error| {
-            Error::kernel(format!("cannot pin the NAPI of {} to processor {cpu}", self.interface))(error)
-        };
-        let mut cpus = CpuSet::new();
-        cpus.set(cpu).map_err(|errno| what(errno.into()))?;
-        let threads = self.napi_threads();
-        let mut new = threads.difference(&before).peekable();
-        if new.peek().is_none() {
-            return Err(what(io::Error::other(
-                "it has no thread of its own; set it up and attach an XDP program",
-            )));
-        }
-        new.try_for_each(|id| sched_setaffinity(Pid::from_raw(*id), &cpus))
-            .map_err(|errno| what(errno.into()))
+    /// The interface has no NAPI yet (a veth end has one once it is up and has an XDP program or GRO), or no such
+    /// processor.
+    pub fn pin_napi(&self, cpu: usize) -> Result<Napi, Error> {
+        Napi::pin(self, cpu)
     }
 
-    /// The kernel threads that poll an interface of this name.
-    fn napi_threads(&self) -> BTreeSet<i32> {
-        let prefix = format!("napi/{}-", self.interface);
-        let is_napi = |id: &i32| {
-            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with(&prefix))
-        };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_napi).collect()
+    /// Polls the interface every `period_ns` while frames come, and lets nobody announce them meanwhile: who sends to it
+    /// need not wake the processor that serves it, as nobody need who writes to the ring of a network interface.
+    ///
+    /// # Errors
+    /// The kernel has no such setting.
+    pub fn poll_every(&self, period_ns: u32) -> Result<(), Error> {
+        let folder = format!("/sys/class/net/{}", self.interface);
+        let set = format!(
+            "echo {period_ns} > {folder}/gro_flush_timeout; echo {EMPTY_POLLS} > {folder}/napi_defer_hard_irqs"
+        );
+        self.namespace.run("sh", &["-e", "-c", &set], "").map(drop)
     }
 
     pub(crate) fn packet_socket(&self) -> Result<PacketSocket, Error> {
@@ -171,11 +174,12 @@ impl End {
     }
 
     fn offloads_off(&self) -> Result<(), Error> {
-        let arguments = ["-K", &self.interface, "tx", "off", "gso", "off", "gro", "off"];
-        self.namespace.run("ethtool", &arguments, "").map(drop)
+        self.switch(&[("tx", false), ("gso", false), ("gro", false)])
     }
 }
 
+/// So many polls in a row that find nothing end the polling.
+const EMPTY_POLLS: u32 = 100;
 /// Its source stands beside it.
 const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/pass.bpf.o");
 /// Longer than the kernel's link watch ever waits.

@@ -197,19 +197,19 @@ fn public_host(namespace: Arc<Namespace>, link: Link, network: u8, last: u8) -> 
     Ok(Host { namespace, ipv4, ipv6: Some(ipv6), link })
 }
 
-fn end(namespace: &Arc<Namespace>, interface: &str) -> End {
+pub(crate) fn end(namespace: &Arc<Namespace>, interface: &str) -> End {
     End { namespace: Arc::clone(namespace), interface: interface.to_owned() }
 }
 
-fn public_ipv4(network: u8, last: u8) -> Ipv4Addr {
+pub(crate) fn public_ipv4(network: u8, last: u8) -> Ipv4Addr {
     Ipv4Addr::new(45, network, 7, last)
 }
 
-fn public_ipv6(network: u8, last: u8) -> Ipv6Addr {
+pub(crate) fn public_ipv6(network: u8, last: u8) -> Ipv6Addr {
     Ipv6Addr::new(0x2a00, 0, network.into(), 0, 0, 0, 0, last.into())
 }
 
 /// The first host's place in a network.
-const HOST: u8 = 2;
+pub(crate) const HOST: u8 = 2;
 /// The interface of a host.
-const NEAR: &str = "eth0";
+pub(crate) const NEAR: &str = "eth0";

@@ -7,15 +7,19 @@ use crate::config::{Config, make_local};
 use crate::error::Error;
 use crate::fault::FaultMix;
 use crate::plan::Pattern;
+use crate::ready::Ready;
+use crate::run::Job;
 use crate::schedule::Arrivals;
 use crate::threshold::Threshold;
+use crate::traffic::Traffic;
 use crate::units;
+use crate::xdp_args::{self, XdpArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::affinity;
 use nat::Mix;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wire::{Block, KeyRing, ring_file};
 
 /// Open-loop load from endpoints behind simulated NATs.
@@ -37,12 +41,12 @@ pub enum Command {
 /// The flags of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Transport address of the reflector.
+    /// Transport address of the reflector; with --flows of any relay.
     #[arg(long, value_name = "ADDR:PORT", env = "REFLECTOR_LOADGEN_REFLECTOR", value_parser = reflector)]
     pub reflector: SocketAddr,
     /// Ring file of that reflector (`reflector keygen` prints one).
-    #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_KEYS")]
-    pub keys: PathBuf,
+    #[arg(long, value_name = "FILE", env = "REFLECTOR_LOADGEN_KEYS", required_unless_present = "flows")]
+    pub keys: Option<PathBuf>,
     /// Endpoints, each behind a NAT of its own.
     #[arg(long, value_name = "N", default_value = "10k", env = "REFLECTOR_LOADGEN_ENDPOINTS", value_parser = endpoints)]
     pub endpoints: u32,
@@ -90,12 +94,15 @@ pub struct RunArgs {
     /// Block of the simulated NATs' external addresses, local to this host; 127.64.0.0/10 for a reflector on 127/8.
     #[arg(long, value_name = "CIDR", env = "REFLECTOR_LOADGEN_EXTERNAL", value_parser = block)]
     pub external: Option<Block>,
-    /// Time between two keepalive PROBEs of an endpoint; 0 for none.
-    #[arg(long, value_name = "TIME", default_value = "15s", env = "REFLECTOR_LOADGEN_KEEPALIVE", value_parser = units::duration_ns)]
-    pub keepalive: u64,
-    /// After this silence a simulated NAT forgets a mapping.
-    #[arg(long, value_name = "TIME", default_value = "120s", env = "REFLECTOR_LOADGEN_MAPPING_TIMEOUT", value_parser = units::duration_ns)]
-    pub mapping_timeout: u64,
+    /// Time between two keepalive PROBEs of an endpoint; 0 for none [default: 15s, with --xdp 0].
+    #[arg(long, value_name = "TIME", env = "REFLECTOR_LOADGEN_KEEPALIVE", value_parser = units::duration_ns)]
+    pub keepalive: Option<u64>,
+    /// After this silence a simulated NAT forgets a mapping [default: 120s, with --xdp never].
+    #[arg(long, value_name = "TIME", env = "REFLECTOR_LOADGEN_MAPPING_TIMEOUT", value_parser = units::duration_ns)]
+    pub mapping_timeout: Option<u64>,
+    /// Below the sockets.
+    #[command(flatten)]
+    pub below: XdpArgs,
     /// Seed of everything random; by default a fresh one, which the report names.
     #[arg(long, value_name = "N", env = "REFLECTOR_LOADGEN_SEED")]
     pub seed: Option<u64>,
@@ -121,40 +128,53 @@ impl RunArgs {
     ///
     /// # Errors
     /// The first value that is wrong by itself, against another, or against this host.
-    pub fn to_config(&self, fresh_seed: u64) -> Result<Config, Error> {
+    pub fn to_job(&self, fresh_seed: u64) -> Result<Job, Error> {
         let allowed = affinity::allowed()
             .map_err(|error| Error::Runtime(format!("cannot ask which CPUs may be used: {error}")))?;
-        let config = Config {
-            reflector: self.reflector,
-            ring: self.read_ring()?,
-            endpoints: self.endpoints,
-            mix: self.nat,
+        let traffic = Traffic {
+            relay: self.reflector,
             rate_per_s: self.rate,
             payload: usize::try_from(self.payload).unwrap_or(usize::MAX),
             duration_ns: self.duration,
             warmup_ns: self.warmup,
             arrivals: self.arrivals,
-            faults: self.invalid.clone(),
-            pattern: self.pairs,
             cpus: self.choose_cpus(&allowed)?,
             single_cpu: allowed.len() < 2,
-            external: self.choose_block()?,
-            keepalive_ns: self.keepalive,
-            mapping_timeout_ns: self.mapping_timeout,
             seed: self.seed.unwrap_or(fresh_seed),
             thresholds: self.thresholds.clone(),
+        };
+        match (&self.below.flows, &self.below.xdp, &self.keys) {
+            (Some(flows), Some(interface), _) => self.to_ready(traffic, flows, interface).map(Job::Flows),
+            (_, _, Some(keys)) => Ok(Job::Endpoints(Box::new(self.to_config(traffic, keys)?))),
+            _ => Err(Error::Usage("--keys is needed: name the ring file of the reflector".to_owned())),
+        }
+    }
+
+    fn to_ready(&self, traffic: Traffic, flows: &Path, interface: &str) -> Result<Ready, Error> {
+        let flows = xdp_args::read_flows(flows, self.reflector)?;
+        let ready =
+            Ready { traffic, interface: interface.to_owned(), arriving: self.below.arriving(), flows };
+        ready.check()?;
+        Ok(ready)
+    }
+
+    fn to_config(&self, traffic: Traffic, keys: &Path) -> Result<Config, Error> {
+        let (keepalive_ns, mapping_timeout_ns) = self.below.mappings(self.keepalive, self.mapping_timeout)?;
+        let config = Config {
+            traffic,
+            engine: self.below.engine(),
+            ring: read_ring(keys)?,
+            endpoints: self.endpoints,
+            mix: self.nat,
+            faults: self.invalid.clone(),
+            pattern: self.pairs,
+            external: self.choose_block()?,
+            keepalive_ns,
+            mapping_timeout_ns,
         };
         config.check()?;
         config.check_addresses()?;
         Ok(config)
-    }
-
-    fn read_ring(&self) -> Result<KeyRing, Error> {
-        let shown = self.keys.display();
-        let text = fs::read_to_string(&self.keys).map_err(|error| {
-            Error::Configuration(format!("--keys {shown}: {error}; name the reflector's ring file"))
-        })?;
-        ring_file::parse(&text).map_err(|error| Error::Configuration(format!("--keys {shown}: {error}")))
     }
 
     fn choose_cpus(&self, allowed: &[usize]) -> Result<Vec<usize>, Error> {
@@ -209,6 +229,14 @@ pub enum LogFormat {
 /// CPUs as one value of one flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub Vec<usize>);
+
+fn read_ring(path: &Path) -> Result<KeyRing, Error> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        Error::Configuration(format!("--keys {shown}: {error}; name the reflector's ring file"))
+    })?;
+    ring_file::parse(&text).map_err(|error| Error::Configuration(format!("--keys {shown}: {error}")))
+}
 
 /// A mistake on the command line as one line, from clap's several.
 pub fn one_line(error: &clap::Error) -> String {

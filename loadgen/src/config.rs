@@ -1,59 +1,61 @@
-//! A run as it is meant: every value checked, every default filled in.
+//! A run between endpoints as it is meant: every value checked, every default filled in.
 //!
 //! * What contradicts itself, the ring, this host or the reflector is refused here, before anything is opened.
 //! * [`Config::check_addresses`] asks the kernel whether the external addresses are local, and says how to make them so.
 
 use crate::addresses::Addresses;
-use crate::error::Error;
-use crate::fault::FaultMix;
+use crate::error::{Error, refuse};
+use crate::fault::{Fault, FaultMix, STEADY_NS};
 use crate::plan::Pattern;
 use crate::report::Settings;
-use crate::schedule::Arrivals;
-use crate::stamp::STAMP_LEN;
-use crate::threshold::Threshold;
+use crate::traffic::Traffic;
+use engine::xdp_load::MAX_FLOWS;
 use nat::Mix;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use wire::{Block, HEADER_LEN, KeyRing};
 
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The reflector.
-    pub reflector: SocketAddr,
-    /// Its ring.
+    /// What is sent to the reflector, and when.
+    pub traffic: Traffic,
+    /// What sends and receives it.
+    pub engine: Engine,
+    /// The reflector's ring.
     pub ring: KeyRing,
     /// Endpoints, at least 2.
     pub endpoints: u32,
     /// Their behaviours.
     pub mix: Mix,
-    /// Datagrams per second, all endpoints together.
-    pub rate_per_s: u64,
-    /// Bytes behind the header.
-    pub payload: usize,
-    /// Measured phase, ns.
-    pub duration_ns: u64,
-    /// Warm-up, ns.
-    pub warmup_ns: u64,
-    /// How datagrams follow each other.
-    pub arrivals: Arrivals,
     /// Datagrams that are wrong on purpose.
     pub faults: FaultMix,
     /// Who sends to whom.
     pub pattern: Pattern,
-    /// The CPU of each worker.
-    pub cpus: Vec<usize>,
-    /// Whether somebody else has to share a CPU with a worker, because this process has only one.
-    pub single_cpu: bool,
     /// Block of the external addresses.
     pub external: Block,
     /// Time between keepalives of one endpoint, ns; 0: none.
     pub keepalive_ns: u64,
-    /// Mapping time-out of the simulated NATs, ns.
+    /// Mapping time-out of the simulated NATs, ns; [`NEVER_NS`]: none.
     pub mapping_timeout_ns: u64,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// What has to hold.
-    pub thresholds: Vec<Threshold>,
+}
+
+/// What sends and receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Sockets and epoll.
+    Mio,
+    /// XDP programs on the interface of this name.
+    Xdp(String),
+}
+
+impl Engine {
+    /// The word of the report.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Engine::Mio => "mio",
+            Engine::Xdp(_) => "xdp",
+        }
+    }
 }
 
 impl Config {
@@ -62,35 +64,18 @@ impl Config {
     /// # Errors
     /// The first contradiction found.
     pub fn check(&self) -> Result<(), Error> {
-        let longest = wire::policy::MAX_DATAGRAM - HEADER_LEN - if self.reflector.is_ipv4() { 0 } else { 20 };
-        refuse(self.reflector.port() == 0 || self.reflector.ip().is_unspecified(), || {
-            format!(
-                "--reflector {}: name the address and port that it listens on, such as 192.0.2.1:3478",
-                self.reflector
-            )
-        })?;
+        self.traffic.check(HEADER_LEN)?;
         refuse(self.endpoints < 2, || {
             format!("--endpoints {}: at least 2 can talk to each other", self.endpoints)
         })?;
-        refuse(self.rate_per_s == 0, || "--rate 0: at least 1 datagram per second".to_owned())?;
-        refuse(self.rate_per_s > MAX_RATE, || {
-            format!("--rate {}: at most 100M per second", self.rate_per_s)
-        })?;
-        refuse(self.duration_ns == 0 || self.duration_ns > DAY_NS || self.warmup_ns > DAY_NS, || {
-            "--duration and --warmup: above 0 (the warm-up may be 0) and at most 24h".to_owned()
-        })?;
-        refuse(!(STAMP_LEN..=longest).contains(&self.payload), || {
-            format!(
-                "--payload {}: {STAMP_LEN} (what the generator's own stamp takes) to {longest} bytes",
-                self.payload
-            )
-        })?;
         refuse(self.mapping_timeout_ns < 1_000_000, || "--mapping-timeout: at least 1ms".to_owned())?;
-        let workers = self.cpus.len();
-        refuse(workers == 0 || workers > self.endpoints as usize || workers > MAX_WORKERS, || {
-            format!("--workers {workers}: 1 to {MAX_WORKERS}, and no more than endpoints")
+        refuse(self.workers() > self.endpoints, || {
+            format!("--workers {}: no more than the {} endpoints", self.workers(), self.endpoints)
         })?;
         self.check_block()?;
+        if self.engine != Engine::Mio {
+            self.check_xdp()?;
+        }
         self.faults.check(&self.ring)
     }
 
@@ -120,56 +105,37 @@ impl Config {
 
     /// The number of workers.
     pub fn workers(&self) -> u32 {
-        u32::try_from(self.cpus.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Why capacity may not be planned by such a run.
-    pub fn not_for_planning(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if self.reflector.ip().is_loopback() {
-            reasons.push("loopback, not a NIC".to_owned());
-        }
-        if self.single_cpu {
-            reasons.push("fewer than two CPUs".to_owned());
-        }
-        reasons
+        self.traffic.workers()
     }
 
     /// As the report says it.
     pub fn settings(&self, pair_count: usize) -> Settings {
-        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let shown_timeout_ns = if self.mapping_timeout_ns == NEVER_NS { 0 } else { self.mapping_timeout_ns };
         Settings {
-            reflector: self.reflector.to_string(),
+            engine: self.engine.as_str().to_owned(),
             ring: format!("{:016x}", self.ring.fingerprint()),
             endpoints: self.endpoints,
             nat: self.mix.to_string(),
-            rate_per_s: self.rate_per_s,
-            payload_bytes: small(self.payload),
-            duration_ns: self.duration_ns,
-            warmup_ns: self.warmup_ns,
-            arrivals: self.arrivals.to_string(),
             pairs: self.pattern.to_string(),
-            pair_count: small(pair_count),
+            pair_count: u32::try_from(pair_count).unwrap_or(u32::MAX),
             invalid: self.faults.to_string(),
-            workers: self.workers(),
-            cpus: self.cpus.iter().map(|cpu| small(*cpu)).collect(),
             external: self.external.to_string(),
             keepalive_ns: self.keepalive_ns,
-            mapping_timeout_ns: self.mapping_timeout_ns,
-            seed: self.seed,
+            mapping_timeout_ns: shown_timeout_ns,
+            ..self.traffic.settings()
         }
     }
 
     fn check_block(&self) -> Result<(), Error> {
-        let block = self.external;
+        let (block, relay) = (self.external, self.traffic.relay);
         let (first, available) = (block.first(), self.addresses().count());
-        refuse(first.is_ipv4() != self.reflector.is_ipv4(), || {
-            format!("--external {block}: of the other family than the reflector {}", self.reflector)
+        refuse(first.is_ipv4() != relay.is_ipv4(), || {
+            format!("--external {block}: of the other family than the reflector {relay}")
         })?;
-        refuse(block.contains(self.reflector.ip()), || {
+        refuse(block.contains(relay.ip()), || {
             format!(
                 "--external {block}: holds the reflector's own address {}; choose another block",
-                self.reflector.ip()
+                relay.ip()
             )
         })?;
         refuse(first.is_multicast() || first.is_unspecified(), || {
@@ -184,6 +150,27 @@ impl Config {
             )
         })
     }
+
+    /// What the XDP programs cannot do.
+    fn check_xdp(&self) -> Result<(), Error> {
+        let pairs = self.pattern.pair_count(self.endpoints);
+        refuse(pairs > u64::from(MAX_FLOWS), || {
+            format!(
+                "--endpoints {}: {pairs} pairs, and --xdp has room for {MAX_FLOWS}; choose fewer endpoints",
+                self.endpoints
+            )
+        })?;
+        refuse(self.faults.shares().any(|(fault, _)| fault == Fault::Oversize), || {
+            "--invalid oversize: --xdp sends single frames, and none is that long; leave it out, or run without --xdp"
+                .to_owned()
+        })?;
+        let long = self.traffic.warmup_ns.saturating_add(self.traffic.duration_ns) > STEADY_NS;
+        refuse(long && !self.faults.is_empty(), || {
+            "--invalid: --xdp makes wrong datagrams once, and they stay as wrong as they are meant for 5m: choose \
+             --warmup and --duration that sum to no more, or run without --xdp"
+                .to_owned()
+        })
+    }
 }
 
 /// The commands that make a block local to this host.
@@ -195,10 +182,5 @@ pub fn make_local(block: &str, ipv4: bool) -> String {
     format!("`ip -6 route add local {block} dev lo` and `sysctl -w net.ipv6.ip_nonlocal_bind=1`")
 }
 
-fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
-    if wrong { Err(Error::Usage(message())) } else { Ok(()) }
-}
-
-const MAX_RATE: u64 = 100_000_000;
-const DAY_NS: u64 = 86_400_000_000_000;
-const MAX_WORKERS: usize = 256;
+/// The time-out of a mapping that outlives the run.
+pub const NEVER_NS: u64 = u64::MAX;

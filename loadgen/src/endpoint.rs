@@ -76,7 +76,7 @@ pub fn population(config: &Config, plan: &Plan, worker: u32, ports: &[u16]) -> R
     let rules_of = |behaviour| {
         let settings = Settings {
             ports: pool.clone(),
-            port_choice: PortChoice::Random { seed: config.seed },
+            port_choice: PortChoice::Random { seed: config.traffic.seed },
             mapping_timeout_ms: timeout_ms,
             filter_timeout_ms: timeout_ms,
             ..Settings::of(behaviour)
@@ -86,7 +86,7 @@ pub fn population(config: &Config, plan: &Plan, worker: u32, ports: &[u16]) -> R
     let rules: Vec<(Behaviour, Arc<Rules>)> =
         Behaviour::ALL.into_iter().map(rules_of).collect::<Result<_, _>>().map_err(refused)?;
     let addresses: Addresses = config.addresses();
-    let workers = config.cpus.len().max(1);
+    let workers = config.traffic.cpus.len().max(1);
     let own = plan.behaviours.iter().zip(0_u64..).skip(worker as usize).step_by(workers);
     let mut endpoints = Vec::with_capacity(plan.behaviours.len() / workers + 1);
     for ((behaviour, number), port) in own.zip(ports.iter().cycle()) {

@@ -51,3 +51,11 @@ impl Ending {
         }
     }
 }
+
+/// A usage error with this message, if something is wrong.
+///
+/// # Errors
+/// [`Error::Usage`] if `wrong`.
+pub fn refuse(wrong: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
+    if wrong { Err(Error::Usage(message())) } else { Ok(()) }
+}

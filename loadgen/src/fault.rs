@@ -112,6 +112,11 @@ impl FaultMix {
         self.parts.iter().find(|(_, _, limit)| drawn < *limit).map(|(fault, _, _)| *fault)
     }
 
+    /// Each fault with its fraction.
+    pub fn shares(&self) -> impl Iterator<Item = (Fault, f64)> + '_ {
+        self.parts.iter().map(|(fault, share, _)| (*fault, *share))
+    }
+
     /// Whether the ring can show every fault asked for.
     ///
     /// # Errors
@@ -178,11 +183,13 @@ fn foreign_key(ring: &KeyRing) -> Option<KeyId> {
 }
 
 /// Seconds by which a capability is well within its time, or well past it.
-const GOOD_S: u32 = 60;
-/// Seconds that no capability may have left (at most 600).
-const TOO_LONG_S: u32 = 700;
+const GOOD_S: u32 = 400;
+/// Seconds that no capability may have left (at most 600), not even when [`STEADY_NS`] have gone by.
+const TOO_LONG_S: u32 = 1_200;
 /// A port to which no reflector sends.
 const DNS_PORT: u16 = 53;
+/// So long a header made once keeps its one fault and gets no other, ns.
+pub const STEADY_NS: u64 = 300_000_000_000;
 /// One byte more than a reflector takes.
 pub const OVERSIZE: usize = wire::policy::MAX_DATAGRAM + 1;
 

@@ -9,9 +9,9 @@ use clap::Parser;
 use loadgen::args::{Cli, Command, LogFormat, RunArgs, one_line};
 use loadgen::error::Error;
 use loadgen::output::Output;
-use loadgen::progress::Progress;
+use loadgen::progress::{Progress, Surroundings};
 use loadgen::report::Report;
-use loadgen::run::{Surroundings, run};
+use loadgen::run::run;
 use loadgen::{summary, table};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::fs::MetadataExt;
@@ -47,14 +47,16 @@ fn main() -> ExitCode {
 
 fn execute(args: &RunArgs) -> Result<u8, Error> {
     let (fresh_seed, entropy) = (random()?, random()?);
-    let config = args.to_config(fresh_seed >> 32)?;
+    let job = args.to_job(fresh_seed >> 32)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let hgrm = args.hgrm.as_deref().map(Output::open).transpose()?;
-    warn_about_ring(&args.keys);
+    if let Some(keys) = &args.keys {
+        warn_about_ring(keys);
+    }
     let interrupted = watch_signals()?;
     let mut progress = Progress::new(args.quiet, stderr().is_terminal());
     let result = run(
-        &config,
+        &job,
         &mut Surroundings { interrupted: &interrupted, entropy, watch: &mut |state| progress.tell(state) },
     );
     progress.finish();

@@ -55,22 +55,40 @@ pub struct Pairs {
     pub incoming: Vec<Incoming>,
 }
 
-/// The contact of every endpoint in the order of the plan, from those of each worker.
-pub fn contacts_in_order(workers: &[Vec<Option<TransportAddress>>]) -> Vec<Option<TransportAddress>> {
+/// Something of every endpoint in the order of the plan, from that of each worker.
+pub fn in_order<T: Copy>(workers: &[Vec<T>]) -> Vec<T> {
     let longest = workers.iter().map(Vec::len).max().unwrap_or(0);
-    (0..longest)
-        .flat_map(|place| workers.iter().filter_map(move |contacts| contacts.get(place).copied()))
-        .collect()
+    (0..longest).flat_map(|place| workers.iter().filter_map(move |own| own.get(place).copied())).collect()
+}
+
+/// A pair that can talk, by the numbers of both in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The sender.
+    pub from: u32,
+    /// The receiver.
+    pub to: u32,
+    /// Behaviours of both; see [`tally::cell`].
+    pub cell: u8,
+}
+
+/// The plan's pairs of which both have a contact, in the plan's order.
+pub fn reachable<'a>(
+    plan: &'a Plan,
+    contacts: &'a [Option<TransportAddress>],
+) -> impl Iterator<Item = Pair> + 'a {
+    let known = |endpoint: u32| contacts.get(endpoint as usize).is_some_and(Option::is_some);
+    let behaviour = |endpoint: u32| plan.behaviours.get(endpoint as usize).copied();
+    plan.pairs.iter().filter(move |(from, to)| known(*from) && known(*to)).filter_map(move |(from, to)| {
+        let cell = tally::cell(behaviour(*from)?, behaviour(*to)?);
+        Some(Pair { from: *from, to: *to, cell })
+    })
 }
 
 /// Splits the plan's pairs.
 pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32) -> Vec<Pairs> {
-    let reachable = |endpoint: u32| contacts.get(endpoint as usize).is_some_and(Option::is_some);
-    let behaviour = |endpoint: u32| plan.behaviours.get(endpoint as usize).copied();
     let mut split = vec![Pairs::default(); workers as usize];
-    for (from, to) in plan.pairs.iter().copied().filter(|(from, to)| reachable(*from) && reachable(*to)) {
-        let (Some(sender), Some(receiver)) = (behaviour(from), behaviour(to)) else { continue };
-        let cell = tally::cell(sender, receiver);
+    for Pair { from, to, cell } in reachable(plan, contacts) {
         let Some(pairs) = split.get_mut(plan::worker_of(to, workers) as usize) else { continue };
         let slot = u32::try_from(pairs.incoming.len()).unwrap_or(u32::MAX);
         let incoming = Incoming { from, to: plan::place_of(to, workers), cell, ..Incoming::default() };
@@ -132,7 +150,7 @@ mod tests {
             vec![contact(2), contact(5)],
         ];
         let ports: Vec<Option<u16>> =
-            contacts_in_order(&workers).into_iter().map(|each| each.map(|each| each.port)).collect();
+            in_order(&workers).into_iter().map(|each| each.map(|each| each.port)).collect();
         assert_eq!(ports, [Some(0), Some(1), Some(2), Some(3), None, Some(5), Some(6), Some(7)]);
     }
 

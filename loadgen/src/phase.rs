@@ -84,6 +84,8 @@ impl Phase {
 
 /// How long late datagrams are waited for, ns.
 pub const DRAIN_NS: u64 = 1_000_000_000;
+/// Duplicates and invalid datagrams are waited for at least so long, ns.
+pub const LEAST_DRAIN_NS: u64 = 200_000_000;
 /// How long after the end datagrams that were due before are still sent, ns.
 pub const BACKLOG_NS: u64 = 50_000_000;
 

@@ -44,6 +44,12 @@ pub enum Pattern {
 }
 
 impl Pattern {
+    /// How many pairs so many endpoints make.
+    pub fn pair_count(self, endpoints: u32) -> u64 {
+        let endpoints = u64::from(endpoints.max(2));
+        if self == Pattern::Star { 2 * (endpoints - 1) } else { endpoints }
+    }
+
     fn pairs(self, endpoints: u32, seed: u64) -> Vec<(u32, u32)> {
         match self {
             Pattern::Random => {
@@ -133,6 +139,7 @@ mod tests {
                 senders.sort_unstable();
                 senders.dedup();
                 assert_eq!(senders.len(), endpoints as usize, "{pattern}");
+                assert_eq!(plan.pairs.len() as u64, pattern.pair_count(endpoints), "{pattern}");
             }
         }
         assert_eq!(Plan::new(3, &Mix::default(), Pattern::Star, 0).pairs, [(1, 0), (0, 1), (2, 0), (0, 2)]);

@@ -1,13 +1,25 @@
 //! How a run goes, told on stderr: a bar on a terminal, plain lines elsewhere.
 //!
-//! * Only reads the workers' relaxed cells, a few times a second, on the main thread.
+//! * Only reads the workers' relaxed cells, or two sums of the programs, a few times a second, on the main thread.
 //! * What is shown is the last whole slice, a little late, so that datagrams under way do not look lost.
 
+use crate::glances::Glances;
 use crate::phase::Phase;
 use crate::slices::{self, Slices};
 use crate::units::{show_count, show_fraction, show_ns};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+/// What a run does with the rest of the program: when to stop, and whom to tell how it goes.
+pub struct Surroundings<'a> {
+    /// Set by a signal: finish early, keep what there is.
+    pub interrupted: &'a AtomicBool,
+    /// Random bits of this very run, from the kernel: they keep other runs' datagrams apart.
+    pub entropy: u64,
+    /// Called a few times a second.
+    pub watch: &'a mut dyn FnMut(&State<'_>),
+}
 
 /// Where a run is.
 #[derive(Debug)]
@@ -23,11 +35,20 @@ pub enum State<'a> {
     Load {
         /// The times.
         phase: &'a Phase,
-        /// Slices of each worker.
-        slices: &'a [Slices],
+        /// What was seen so far.
+        seen: Seen<'a>,
         /// Boot time, ns.
         now_ns: u64,
     },
+}
+
+/// What was seen of the load so far, as its engine tells it.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// Slices of each worker.
+    Slices(&'a [Slices]),
+    /// Sums of the last moments.
+    Glances(&'a Glances),
 }
 
 impl State<'_> {
@@ -42,10 +63,10 @@ impl State<'_> {
                 )
             }
             State::Load { phase, now_ns, .. } if *now_ns < phase.measured_ns() => "warm-up".to_owned(),
-            State::Load { phase, slices, now_ns } => {
+            State::Load { phase, seen, now_ns } => {
                 let elapsed_ns = phase.elapsed_ns(*now_ns);
                 let name = if *now_ns < phase.end_ns() { "measuring" } else { "draining" };
-                let shown = recent(slices, elapsed_ns);
+                let shown = recent(*seen, elapsed_ns);
                 format!("{name} {} {shown}", show_ns(elapsed_ns as f64))
             }
         }
@@ -116,9 +137,20 @@ impl Progress {
     }
 }
 
-/// Rate, loss and latency of about the last second.
+/// Rate, loss and, where known so soon, latency of about the last second.
+fn recent(seen: Seen<'_>, elapsed_ns: u64) -> String {
+    let slices = match seen {
+        Seen::Slices(slices) => slices,
+        Seen::Glances(glances) => {
+            let recent = glances.recent();
+            return recent.map(|recent| rate_and_loss(recent.sent_per_s, recent.loss)).unwrap_or_default();
+        }
+    };
+    recent_slices(slices, elapsed_ns)
+}
+
 #[allow(clippy::cast_precision_loss)] // Shown to a few digits.
-fn recent(slices: &[Slices], elapsed_ns: u64) -> String {
+fn recent_slices(slices: &[Slices], elapsed_ns: u64) -> String {
     let interval_ns = slices.first().map_or(1, Slices::interval_ns).max(1);
     let whole = usize::try_from(elapsed_ns.saturating_sub(SETTLE_NS) / interval_ns).unwrap_or(0);
     let wanted = usize::try_from(SHOWN_NS.div_ceil(interval_ns)).unwrap_or(1).max(1);
@@ -131,12 +163,15 @@ fn recent(slices: &[Slices], elapsed_ns: u64) -> String {
     let seen = point.delivered + point.refused_by_nat;
     let lost = point.sent.saturating_sub(seen) as f64 / point.sent.max(1) as f64;
     format!(
-        "{:.1}k/s sent, loss {}, p50 {}, p99 {}",
-        point.sent as f64 / seconds / 1e3,
-        show_fraction(lost),
+        "{}, p50 {}, p99 {}",
+        rate_and_loss(point.sent as f64 / seconds, lost),
         show_ns(point.p50_ns as f64),
         show_ns(point.p99_ns as f64)
     )
+}
+
+fn rate_and_loss(sent_per_s: f64, loss: f64) -> String {
+    format!("{:.1}k/s sent, loss {}", sent_per_s / 1e3, show_fraction(loss))
 }
 
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
@@ -160,10 +195,13 @@ mod tests {
                 slices[0].note_delivered(index * 1_000_000, 50_000);
             }
         }
-        let line = |now_ns| State::Load { phase: &phase, slices: &slices, now_ns }.line();
+        let line = |now_ns| State::Load { phase: &phase, seen: Seen::Slices(&slices), now_ns }.line();
         assert_eq!(line(500_000_000), "warm-up");
         assert_eq!(line(2_100_000_000), "measuring 1.100s 1.0k/s sent, loss 10.0%, p50 49.9us, p99 49.9us");
         assert!(line(12_000_000_000).starts_with("draining 10.000s"));
-        assert_eq!(State::Load { phase: &phase, slices: &slices, now_ns: 5_500_000_000 }.permille(), 500);
+        let glances = Glances::default();
+        let seen = Seen::Glances(&glances);
+        let half = State::Load { phase: &phase, seen, now_ns: 5_500_000_000 };
+        assert_eq!((half.permille(), half.line().as_str()), (500, "measuring 4.500s "));
     }
 }

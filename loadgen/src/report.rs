@@ -71,11 +71,14 @@ impl Report {
 }
 
 /// What was asked for, defaults filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Transport address of the reflector.
+    /// What sent and received: `mio` (sockets) or `xdp`.
+    #[serde(default = "mio")]
+    pub engine: String,
+    /// Transport address of the reflector, or of the other relay.
     pub reflector: String,
-    /// Fingerprint of its ring, 16 hexadecimal digits; says nothing about secrets.
+    /// Fingerprint of its ring, 16 hexadecimal digits; says nothing about secrets. Empty without a ring.
     pub ring: String,
     /// Endpoints.
     pub endpoints: u32,
@@ -91,7 +94,7 @@ pub struct Settings {
     pub warmup_ns: u64,
     /// Arrivals, as `--arrivals` reads them.
     pub arrivals: String,
-    /// Pairs, as `--pairs` reads them.
+    /// Pairs, as `--pairs` reads them; `flows` if they came with `--flows`.
     pub pairs: String,
     /// Number of pairs (sender, receiver) in the plan.
     pub pair_count: u32,
@@ -101,11 +104,11 @@ pub struct Settings {
     pub workers: u32,
     /// The CPU of each worker.
     pub cpus: Vec<u32>,
-    /// Block of the simulated NATs' external addresses.
+    /// Block of the simulated NATs' external addresses; empty without any.
     pub external: String,
     /// Time between two keepalive PROBEs of an endpoint, ns; 0: none.
     pub keepalive_ns: u64,
-    /// Mapping time-out of the simulated NATs, ns.
+    /// Mapping time-out of the simulated NATs, ns; 0: mappings do not expire.
     pub mapping_timeout_ns: u64,
     /// Seed of everything random.
     pub seed: u64,
@@ -285,6 +288,9 @@ pub struct Generator {
     pub lag_growth_ns: i64,
     /// Sends that the kernel refused, by error.
     pub send_errors: BTreeMap<String, u64>,
+    /// Frames that the interface's own queue had no room for, where the driver says so; they are lost ones. XDP only.
+    #[serde(default)]
+    pub transmit_errors: u64,
     /// Datagrams that its own sockets dropped for want of room.
     pub socket_overflows: u64,
     /// Datagrams that its own simulated NATs let nobody out for.
@@ -338,6 +344,11 @@ pub struct Planning {
     pub fit: bool,
     /// Why not, e.g. `loopback, not a NIC`.
     pub reasons: Vec<String>,
+}
+
+/// The engine of reports from before there was another.
+fn mio() -> String {
+    "mio".to_owned()
 }
 
 /// The version of this form.

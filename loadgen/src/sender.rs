@@ -46,9 +46,14 @@ impl<'a> Sender<'a> {
         (share, run): (Share, RunId),
         start_ns: u64,
     ) -> Sender<'a> {
-        let random = |purpose| Random::new(config.seed, purpose + u64::from(share.worker));
-        let schedule =
-            Schedule::new(config.arrivals, config.rate_per_s, share, start_ns, random(PURPOSE_ARRIVALS));
+        let random = |purpose| Random::new(config.traffic.seed, purpose + u64::from(share.worker));
+        let schedule = Schedule::new(
+            config.traffic.arrivals,
+            config.traffic.rate_per_s,
+            share,
+            start_ns,
+            random(PURPOSE_ARRIVALS),
+        );
         let left = schedule.burst();
         Sender {
             config,
@@ -117,7 +122,7 @@ impl<'a> Sender<'a> {
         self.left = self.schedule.burst();
         self.schedule.advance();
         let pairs = self.outgoing.len();
-        self.cursor = if self.config.arrivals == Arrivals::Poisson {
+        self.cursor = if self.config.traffic.arrivals == Arrivals::Poisson {
             self.random.below(u32::try_from(pairs).unwrap_or(u32::MAX)) as usize
         } else if self.cursor + 1 < pairs {
             self.cursor + 1
@@ -141,7 +146,7 @@ impl<'a> Sender<'a> {
         let contact_of = |number: u32| self.contacts.get(number as usize).copied().flatten();
         let own = pair.from * self.config.workers() + self.worker;
         let (Some(own), Some(to)) = (contact_of(own), contact_of(pair.to)) else { return };
-        let Ok(from) = endpoint.outbound(self.config.reflector, now_ns) else {
+        let Ok(from) = endpoint.outbound(self.config.traffic.relay, now_ns) else {
             tally.nat_outbound_refused += 1;
             return;
         };
@@ -154,11 +159,11 @@ impl<'a> Sender<'a> {
         let Some(header) = header else { return };
         let class = if fault.is_some() { Class::Invalid } else { Class::Valid };
         let stamp = Stamp { class, intended_ns, slot: pair.slot, sequence: pair.sequence }.to_bytes(self.run);
-        let valid_len = HEADER_LEN + self.config.payload;
+        let valid_len = HEADER_LEN + self.config.traffic.payload;
         let len = fault.map_or(valid_len, |fault| fault.len(valid_len));
         let label = Label::of(fault, measured_at.is_some()) as u8;
-        let queued =
-            station.queue((from, self.config.reflector), label, len, |bytes| write(bytes, &header, &stamp));
+        let queued = station
+            .queue((from, self.config.traffic.relay), label, len, |bytes| write(bytes, &header, &stamp));
         match (queued, fault, measured_at) {
             (false, ..) => tally.nat_outbound_refused += 1,
             (true, Some(fault), Some(_)) => note_fault(tally, fault),

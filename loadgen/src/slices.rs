@@ -105,7 +105,7 @@ pub fn series(workers: &[&Slices], elapsed_ns: u64) -> Series {
 }
 
 /// The shortest round length with which a phase needs at most [`MOST_SLICES`].
-fn interval_ns(duration_ns: u64) -> u64 {
+pub fn interval_ns(duration_ns: u64) -> u64 {
     let mut scale_ns = 100_000_000_u64;
     loop {
         for factor in [1, 2, 5] {
@@ -163,7 +163,8 @@ const DELIVERED: usize = 1;
 const REFUSED: usize = 2;
 const BUCKETS: usize = 3;
 const STRIDE: usize = BUCKETS + BUCKET_COUNT;
-const MOST_SLICES: u64 = 300;
+/// Slices of a measured phase.
+pub const MOST_SLICES: u64 = 300;
 
 #[cfg(test)]
 mod tests {

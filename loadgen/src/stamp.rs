@@ -18,6 +18,11 @@ impl RunId {
         RunId(random & (u64::MAX >> 8))
     }
 
+    /// Its 56 bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     #[inline]
     const fn word(self, class: Class) -> u64 {
         self.0 << 8 | class as u64

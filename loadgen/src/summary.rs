@@ -2,17 +2,16 @@
 //!
 //! * Pure: numbers in, a report out. Loss is what was sent and never seen, never an estimate.
 
-use crate::config::Config;
 use crate::error::{Ending, Error};
 use crate::fault::Fault;
+use crate::phase::Phase;
 use crate::report::{
-    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Rate, Report, SCHEMA, Verdict,
+    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Rate, Report, SCHEMA, Series,
+    Settings, Verdict,
 };
-use crate::run::Load;
-use crate::slices;
-use crate::station::SOCKETS;
 use crate::tally::{self, Tally};
 use crate::threshold::Relation;
+use crate::traffic::Traffic;
 use crate::validity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,13 +23,17 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 #[derive(Debug)]
 pub struct Findings<'a> {
     /// What was meant.
-    pub config: &'a Config,
-    /// Pairs that took part.
-    pub pair_count: usize,
+    pub traffic: &'a Traffic,
+    /// The same and who talked, as the report says it.
+    pub settings: Settings,
     /// The contacts phase.
     pub contacts: Contacts,
     /// The load.
-    pub load: Load,
+    pub measured: Measured,
+    /// Unix seconds at the start of the measured phase.
+    pub started_unix_s: u64,
+    /// How far the system clock moved against boot time, ns.
+    pub clock_step_ns: u64,
     /// Whether a signal ended it.
     pub interrupted: bool,
     /// Most resident memory, bytes.
@@ -39,6 +42,38 @@ pub struct Findings<'a> {
     pub built_bytes: u64,
     /// Receive buffer of a socket, bytes.
     pub receive_buffer_bytes: usize,
+    /// Sockets of all workers together.
+    pub sockets: u32,
+}
+
+impl<'a> Findings<'a> {
+    /// Of a load phase, and of nothing else yet.
+    pub fn of(traffic: &'a Traffic, measured: Measured) -> Findings<'a> {
+        Findings {
+            traffic,
+            settings: traffic.settings(),
+            contacts: Contacts::default(),
+            measured,
+            started_unix_s: 0,
+            clock_step_ns: 0,
+            interrupted: false,
+            rss_bytes: 0,
+            built_bytes: 0,
+            receive_buffer_bytes: 0,
+            sockets: 0,
+        }
+    }
+}
+
+/// What a load phase brought, whichever engine carried it.
+#[derive(Debug)]
+pub struct Measured {
+    /// All workers together.
+    pub tally: Tally,
+    /// The measured phase in slices.
+    pub series: Series,
+    /// Its times.
+    pub phase: Phase,
 }
 
 /// Makes the report.
@@ -46,25 +81,25 @@ pub struct Findings<'a> {
 /// # Errors
 /// None in practice: the histogram does not serialise.
 pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
-    let Findings { config, load, .. } = findings;
-    let tally = &load.tally;
-    let (data, rate) = (data(tally), rate(load));
+    let Findings { traffic, measured, .. } = findings;
+    let tally = &measured.tally;
+    let (data, rate) = (data(tally), rate(measured));
     let latency = latency(&tally.latency)?;
     let generator = generator(findings);
-    let validity = validity::judge(&generator, &rate, load.clock_step_ns);
+    let validity = validity::judge(&generator, &rate, findings.clock_step_ns);
     let mut thresholds: Vec<Verdict> =
-        config.thresholds.iter().map(|threshold| threshold.judge(&latency, &data)).collect();
-    if !config.faults.is_empty() {
+        traffic.thresholds.iter().map(|threshold| threshold.judge(&latency, &data)).collect();
+    if !findings.settings.invalid.is_empty() {
         let delivered = Some(as_f64(tally.invalid_delivered));
         let name = "invalid-delivered<=0".to_owned();
         thresholds.push(Verdict::new(name, delivered, Relation::AtMost, 0.0, "count"));
     }
-    let reasons = config.not_for_planning();
+    let reasons = traffic.not_for_planning();
     Ok(Report {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        settings: config.settings(findings.pair_count),
-        started_unix_s: load.started_unix_s,
+        settings: findings.settings.clone(),
+        started_unix_s: findings.started_unix_s,
         interrupted: findings.interrupted,
         contacts: findings.contacts.clone(),
         rate,
@@ -77,7 +112,7 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
             foreign: tally.foreign,
         },
         latency,
-        series: slices::series(&load.slices.iter().collect::<Vec<_>>(), load.elapsed_ns),
+        series: measured.series.clone(),
         nat_pairs: nat_pairs(tally),
         generator,
         validity,
@@ -115,12 +150,12 @@ fn data(tally: &Tally) -> Data {
     }
 }
 
-fn rate(load: &Load) -> Rate {
-    let tally = &load.tally;
-    let per_s = |count: u64| ratio(count, load.elapsed_ns) * 1e9;
+fn rate(Measured { tally, phase, .. }: &Measured) -> Rate {
+    let elapsed_ns = phase.elapsed_ns(u64::MAX);
+    let per_s = |count: u64| ratio(count, elapsed_ns) * 1e9;
     let sent = tally.sent + tally.invalid_taken;
     Rate {
-        elapsed_ns: load.elapsed_ns,
+        elapsed_ns,
         due: tally.due,
         sent,
         sent_per_s: per_s(sent),
@@ -175,7 +210,7 @@ pub fn latency(histogram: &Histogram<u64>) -> Result<Latency, Error> {
 }
 
 fn generator(findings: &Findings<'_>) -> Generator {
-    let tally = &findings.load.tally;
+    let tally = &findings.measured.tally;
     let [first, .., last] = &tally.lag;
     let median = |lag: &Histogram<u64>| i64::try_from(lag.value_at_percentile(50.0)).unwrap_or(i64::MAX);
     // A run that was cut short has no last quarter to compare.
@@ -194,15 +229,16 @@ fn generator(findings: &Findings<'_>) -> Generator {
         lag_max_ns: lag.max(),
         lag_growth_ns: growth,
         send_errors: errors.map(|(error, count)| (error.as_str().to_owned(), count)).collect(),
+        transmit_errors: tally.transmit_errors,
         socket_overflows: tally.overflows,
         nat_outbound_refused: tally.nat_outbound_refused,
         cpu_ns: tally.cpu_ns,
         spin_ns: tally.spin_ns,
         core_ns_per_datagram: ratio(busy_ns, tally.handled),
         rss_bytes: findings.rss_bytes,
-        rss_bytes_per_endpoint: ratio(findings.built_bytes, u64::from(findings.config.endpoints)),
+        rss_bytes_per_endpoint: ratio(findings.built_bytes, u64::from(findings.settings.endpoints)),
         receive_buffer_bytes: findings.receive_buffer_bytes as u64,
-        sockets: findings.config.workers() * u32::try_from(SOCKETS).unwrap_or(0),
+        sockets: findings.sockets,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! * Says what went wrong before anybody believes a number.
 
+use crate::ready;
 use crate::report::{Data, Report, Verdict};
 use crate::units::{show_count, show_fraction, show_ns};
 use hdrhistogram::Histogram;
@@ -31,6 +32,13 @@ pub fn table(report: &Report) -> String {
 pub fn advice(report: &Report) -> Option<String> {
     let settings = &report.settings;
     let arrived = report.data.delivered + report.data.refused_by_nat.total();
+    if report.data.sent > 0 && arrived == 0 && settings.pairs == ready::FLOWS {
+        return Some(
+            "nothing came back: does the relay know the flows, do its datagrams return by the interface of --xdp, and \
+             is --arriving what they look like?"
+                .to_owned(),
+        );
+    }
     if report.data.sent > 0 && arrived == 0 {
         return Some(
             "every SEND was refused or lost while PROBEs were answered: is this the ring of the reflector?"
@@ -42,6 +50,13 @@ pub fn advice(report: &Report) -> Option<String> {
     if forgotten && (keepalive_ns == 0 || keepalive_ns >= settings.mapping_timeout_ns) {
         return Some(
             "NATs forgot mappings, and with them contacts: keep --keepalive below --mapping-timeout"
+                .to_owned(),
+        );
+    }
+    if report.generator.transmit_errors > 0 {
+        return Some(
+            "the interface had no room for some frames, and they count as lost: lower --rate, or give it longer or more \
+             queues (`ethtool -g`, `ethtool -l`)"
                 .to_owned(),
         );
     }
@@ -119,8 +134,13 @@ fn generator(report: &Report) -> String {
         0 => "core-time unknown".to_owned(),
         _ => format!("{} of core-time per datagram", show_ns(generator.core_ns_per_datagram)),
     };
+    let engine = if report.settings.engine == "mio" { "" } else { "XDP, " };
+    let errors = match generator.transmit_errors {
+        0 => String::new(),
+        errors => format!(", {} transmit errors", show_count(errors)),
+    };
     format!(
-        "lag p50 {} p99 {} max {}, {cost}, {} per endpoint",
+        "{engine}lag p50 {} p99 {} max {}{errors}, {cost}, {} per endpoint",
         show_ns(generator.lag_p50_ns as f64),
         show_ns(generator.lag_p99_ns as f64),
         show_ns(generator.lag_max_ns as f64),

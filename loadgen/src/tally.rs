@@ -47,6 +47,8 @@ pub struct Tally {
     pub foreign: u64,
     /// Sends refused by the kernel, by error in the order of [`SendError::ALL`].
     pub send_errors: [u64; SendError::ALL.len()],
+    /// Frames that the interface's own queue had no room for.
+    pub transmit_errors: u64,
     /// Datagrams that a simulated NAT did not let out.
     pub nat_outbound_refused: u64,
     /// Datagrams lost to full queues of own sockets, warm-up included.
@@ -93,6 +95,7 @@ impl Tally {
             contacts_changed: 0,
             foreign: 0,
             send_errors: [0; SendError::ALL.len()],
+            transmit_errors: 0,
             nat_outbound_refused: 0,
             overflows: 0,
             cells: [Cell::default(); CELLS],
@@ -127,6 +130,7 @@ impl Tally {
             (&mut self.answers, other.answers),
             (&mut self.contacts_changed, other.contacts_changed),
             (&mut self.foreign, other.foreign),
+            (&mut self.transmit_errors, other.transmit_errors),
             (&mut self.nat_outbound_refused, other.nat_outbound_refused),
             (&mut self.overflows, other.overflows),
             (&mut self.cpu_ns, other.cpu_ns),
@@ -196,7 +200,8 @@ pub const LONGEST_NS: u64 = 60_000_000_000;
 const LATENCY_DIGITS: u8 = 3;
 const LAG_DIGITS: u8 = 2;
 const QUARTERS: usize = 4;
-const CELLS: usize = Behaviour::ALL.len() * Behaviour::ALL.len();
+/// Rows of [`Tally::cells`].
+pub const CELLS: usize = Behaviour::ALL.len() * Behaviour::ALL.len();
 
 #[cfg(test)]
 mod tests {

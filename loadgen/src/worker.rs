@@ -93,7 +93,7 @@ impl<'a> Worker<'a> {
             station,
             keepalive: Keepalive::new(config.keepalive_ns, endpoints.len(), start_ns),
             sender: Sender::new(config, contacts, pairs.outgoing, (share, run), start_ns),
-            receiver: Receiver::new(config.reflector, (run, nonces), contacts, pairs.incoming, place),
+            receiver: Receiver::new(config.traffic.relay, (run, nonces), contacts, pairs.incoming, place),
             endpoints,
             clock: Clock::start(),
             tally: Tally::new()?,
@@ -175,7 +175,7 @@ impl<'a> Worker<'a> {
             self.station.wait(Duration::from_millis(sleep_ms))?;
             return Ok(false);
         }
-        if self.config.single_cpu {
+        if self.config.traffic.single_cpu {
             // The reflector needs the same CPU: a spinning generator would only measure the scheduler.
             std::thread::yield_now();
         }
@@ -189,12 +189,12 @@ impl<'a> Worker<'a> {
         while self.keepalive.next_ns <= turn_ns && !self.station.is_full() {
             let place = self.keepalive.step();
             let Some(endpoint) = self.endpoints.get_mut(place as usize) else { break };
-            let Ok(from) = endpoint.outbound(self.config.reflector, turn_ns) else {
+            let Ok(from) = endpoint.outbound(self.config.traffic.relay, turn_ns) else {
                 self.tally.nat_outbound_refused += 1;
                 continue;
             };
             let stamp = ProbeStamp { nonce: self.nonces.of(place), endpoint: place };
-            let way = (from, self.config.reflector);
+            let way = (from, self.config.traffic.relay);
             let run = self.run;
             self.station
                 .queue(way, Label::Keepalive as u8, PROBE_LEN, |bytes| write_probe(bytes, run, stamp));

@@ -112,11 +112,6 @@ impl CoreTime {
     }
 }
 
-/// CPU time of a process and its threads so far, ns; `None` once it is gone.
-pub fn process_ns(id: u32) -> Option<u64> {
-    parse_process(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
-}
-
 /// The reflector takes the last processor, since interrupts prefer the first; the generator one of another core.
 fn among(allowed: &[usize], siblings: impl Fn(usize) -> Vec<usize>) -> Option<Cores> {
     let reflector = *allowed.last()?;
@@ -162,13 +157,6 @@ fn parse(text: &str, cpu: usize) -> Option<CoreTime> {
     })
 }
 
-/// proc(5): the name in brackets, which may hold anything, then from field 3 on; 14 and 15 are user and system time.
-fn parse_process(text: &str) -> Option<u64> {
-    let (_, fields) = text.rsplit_once(')')?;
-    let mut ticks = fields.split_ascii_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
-    ticks.next()??.checked_add(ticks.next()??)?.checked_mul(NS_PER_TICK)
-}
-
 /// USER_HZ is 100 on every architecture that Linux has today (time(7)).
 const NS_PER_TICK: u64 = 10_000_000;
 
@@ -212,9 +200,6 @@ mod tests {
         assert_eq!(parse(text, 0), None);
         let later = CoreTime { user_ns: time.user_ns + 500, ..time };
         assert_eq!(later.since(&time), CoreTime { user_ns: 500, ..CoreTime::default() });
-        assert_eq!(parse_process("7 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 50 7 0 0"), Some(570_000_000));
-        assert_eq!(parse_process("7 (a) S 1 2"), None);
-        assert!(process_ns(std::process::id()).is_some());
         let cores = Cores::choose().unwrap();
         assert!(CoreTime::of(cores.reflector).is_ok());
     }

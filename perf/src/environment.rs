@@ -4,7 +4,7 @@
 //! * Nothing that names a host, a user or an address.
 
 use crate::figures;
-use crate::programs::Programs;
+use lab::programs::Programs;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -87,6 +87,14 @@ fn mitigations() -> Vec<Fact> {
         .collect();
     facts.sort_by(|a, b| a.name.cmp(&b.name));
     facts
+}
+
+/// The version of the reflector, with the commit that it was built from where that is known.
+pub fn reflector_version(programs: &Programs) -> String {
+    let facts = versions(programs);
+    let value = |name: &str| facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.clone());
+    let version = value("reflector").unwrap_or_else(unknown);
+    value("Commit").map_or(version.clone(), |commit| format!("{version} ({commit})"))
 }
 
 fn versions(programs: &Programs) -> Vec<Fact> {

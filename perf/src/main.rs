@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
-use perf::interrupt::{Interrupt, Interrupted};
-use perf::programs::Programs;
+use lab::interrupt::{Interrupt, Interrupted};
+use lab::programs::Programs;
+use perf::peers::Peers;
 use perf::quick::{self, Quick};
-use perf::report::Report;
-use perf::terminal;
+use perf::stage::READY;
+use perf::{bare, lacks, peers_report, peers_table, terminal};
 use std::io::{Write, stderr, stdout};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +29,20 @@ struct Cli {
 enum Command {
     /// A sweep of about half a minute over loopback: table, report and one sentence about capacity.
     Quick(QuickArgs),
+    /// This reflector, coturn and the limits of socket and interface in turn, on one core each time; as root.
+    Peers(PeersArgs),
+    /// A limit of `peers`: forwards anything.
+    #[command(hide = true)]
+    BareForwarder {
+        /// Where to listen.
+        listen: SocketAddr,
+    },
+    /// A limit of `peers`: sends everything back at the driver.
+    #[command(hide = true)]
+    BareSwap {
+        /// Where to sit.
+        interface: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -54,9 +70,50 @@ struct QuickArgs {
     nat: nat::Mix,
 }
 
+#[derive(Debug, Args)]
+struct PeersArgs {
+    /// Few and short runs, about a minute: shows that everything works, not how fast.
+    #[arg(long, env = "REFLECTOR_PERF_SHORT")]
+    short: bool,
+    /// Folder for the results [default: perf/peers in cargo's target folder].
+    #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
+    out: Option<PathBuf>,
+    /// Rounds that count; one more warms up [default: 7, with --short 1].
+    #[arg(long, value_name = "N", env = "REFLECTOR_PERF_ROUNDS", value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: Option<u32>,
+    /// Bytes behind what each relay needs before the payload, 24 to 1400.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "168",
+        env = "REFLECTOR_PERF_PAYLOAD",
+        value_parser = clap::value_parser!(u32).range(24..=1_400)
+    )]
+    payload: u32,
+    /// Microseconds between two polls of either end of the cable while frames come, as a network interface moderates its
+    /// interrupts, 0 to 100; 0: every frame that finds an end asleep wakes it.
+    #[arg(
+        long,
+        value_name = "US",
+        default_value = "30",
+        env = "REFLECTOR_PERF_MODERATION",
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
+    moderation: u32,
+    /// Flows: so many endpoints, each sending to the next.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1000",
+        env = "REFLECTOR_PERF_FLOWS",
+        value_parser = clap::value_parser!(u32).range(16..=10_000)
+    )]
+    flows: u32,
+}
+
 fn main() -> ExitCode {
-    let args = match Cli::try_parse() {
-        Ok(Cli { command: Command::Quick(args) }) => args,
+    let command = match Cli::try_parse() {
+        Ok(Cli { command }) => command,
         Err(error) if !error.use_stderr() => {
             let _ = write!(stdout(), "{}", error.render()); // Help and version; a closed pipe is nobody's error.
             return ExitCode::SUCCESS;
@@ -66,16 +123,23 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match run(args) {
+    let ended = match command {
+        Command::Quick(args) => quick(args),
+        Command::Peers(args) => peers(args),
+        Command::BareForwarder { listen } => bare::forward(listen, ready).map(|()| 0),
+        Command::BareSwap { interface } => bare::swap(&interface, ready).map(|()| 0),
+    };
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tell(&format!("error: {error:#}"));
-            ExitCode::from(if error.is::<Interrupted>() { INTERRUPTED } else { FAILED })
+            let is_interrupted = error.is::<Interrupted>();
+            tell(&format!("error: {error:#}{}", if is_interrupted { ": no report was written" } else { "" }));
+            ExitCode::from(if is_interrupted { INTERRUPTED } else { FAILED })
         }
     }
 }
 
-fn run(args: QuickArgs) -> anyhow::Result<u8> {
+fn quick(args: QuickArgs) -> anyhow::Result<u8> {
     let interrupt = Interrupt::on_signals()?;
     let programs = Programs::find()?;
     interrupt.check()?;
@@ -85,7 +149,7 @@ fn run(args: QuickArgs) -> anyhow::Result<u8> {
     let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("quick"));
     quick::write(&report, &folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
-    show(&report)?;
+    show(&format!("\n{}\n{}\n", terminal::table(&report.steps), report.headline))?;
     match quick::advice(&report) {
         Some(advice) => {
             tell(&format!("error: {advice}"));
@@ -95,9 +159,42 @@ fn run(args: QuickArgs) -> anyhow::Result<u8> {
     }
 }
 
-/// The table and the sentence, on stdout; a closed pipe is nobody's error.
-fn show(report: &Report) -> anyhow::Result<()> {
-    let text = format!("\n{}\n{}\n", terminal::table(&report.steps), report.headline);
+fn peers(args: PeersArgs) -> anyhow::Result<u8> {
+    if let Some(lack) = lacks::missing() {
+        anyhow::bail!("{lack}");
+    }
+    let interrupt = Interrupt::on_signals()?;
+    let programs = Programs::find()?;
+    interrupt.check()?;
+    let rounds = args.rounds.unwrap_or(if args.short { 1 } else { 7 });
+    let peers = Peers {
+        moderation_us: args.moderation,
+        endpoints: args.flows,
+        payload_bytes: args.payload,
+        rounds,
+        is_short: args.short,
+    };
+    let comparison = peers.run(&programs, &interrupt, &mut |line| tell(line))?;
+    let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("peers"));
+    peers_report::write(&comparison, &folder)?;
+    tell(&format!("report: {}", folder.join("peers.html").display()));
+    show(&format!("{}\n{}\n", peers_table::terminal(&comparison), comparison.headline()))?;
+    match comparison.advice() {
+        Some(advice) => {
+            tell(&format!("error: {advice}"));
+            Ok(INVALID)
+        }
+        None => Ok(0),
+    }
+}
+
+/// What a limit says once it runs.
+fn ready() {
+    tell(READY);
+}
+
+/// On stdout; a closed pipe is nobody's error.
+fn show(text: &str) -> anyhow::Result<()> {
     match stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

@@ -5,6 +5,7 @@
 //!   shapes, and the page shows the one that fits.
 
 use crate::charts;
+use crate::environment::Environment;
 use crate::figures::{bytes, count, float, percent, time};
 use crate::plot::{Figure, Mark, Size, draw, escaped, glyph};
 use crate::report::{MOST_LOSS, Report, Step};
@@ -24,17 +25,20 @@ pub fn render(report: &Report) -> anyhow::Result<String> {
         nat_pairs(report),
         validity(report),
         environment(report),
-        commands(report),
+        commands(&report.commands),
     ];
-    Ok(format!(
+    Ok(document(&title, &(head(report) + &sections.concat())))
+}
+
+/// A whole document around what it shows.
+pub fn document(title: &str, body: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n{}{}</main>\n</body>\n</html>\n",
-        escaped(&title),
-        head(report),
-        sections.concat()
-    ))
+         <body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escaped(title),
+    )
 }
 
 fn head(report: &Report) -> String {
@@ -164,13 +168,25 @@ fn validity(report: &Report) -> String {
     )
 }
 
-fn tables_check(check: &crate::generator::Check) -> String {
+/// The machine, the programs and the kernel's settings, a table each; `more` stands behind the programs.
+pub fn facts(environment: &Environment, more: &[Table]) -> String {
+    let own =
+        [tables::facts("Machine", &environment.machine), tables::facts("Programs", &environment.versions)];
+    let kernel = [
+        tables::facts("Kernel settings", &environment.sysctls),
+        tables::facts("Mitigations", &environment.mitigations),
+    ];
+    let tables: String = own.iter().chain(more).chain(&kernel).map(Table::html).collect();
+    format!("<section class=\"facts\">\n<h2>Environment</h2>\n{tables}</section>\n")
+}
+
+fn tables_check(check: &lab::generator::Check) -> String {
     let found = check.value.map_or_else(|| "nothing".to_owned(), |value| tables::in_unit(value, &check.unit));
     format!("{} was {found}, allowed is {}", check.name, tables::in_unit(check.bound, &check.unit))
 }
 
 fn environment(report: &Report) -> String {
-    let (environment, ready) = (&report.environment, &report.reflector);
+    let ready = &report.reflector;
     let words = |is: bool| if is { "yes" } else { "no" };
     let reflector = [
         crate::environment::fact("Engine", ready.engine.clone()),
@@ -179,21 +195,12 @@ fn environment(report: &Report) -> String {
         crate::environment::fact("Trains received whole (GRO)", words(ready.gro)),
         crate::environment::fact("Trains sent whole (GSO)", words(ready.gso)),
     ];
-    let tables: String = [
-        tables::facts("Machine", &environment.machine),
-        tables::facts("Programs", &environment.versions),
-        tables::facts("Reflector", &reflector),
-        tables::facts("Kernel settings", &environment.sysctls),
-        tables::facts("Mitigations", &environment.mitigations),
-    ]
-    .iter()
-    .map(Table::html)
-    .collect();
-    format!("<section class=\"facts\">\n<h2>Environment</h2>\n{tables}</section>\n")
+    facts(&report.environment, &[tables::facts("Reflector", &reflector)])
 }
 
-fn commands(report: &Report) -> String {
-    let lines: String = report.commands.iter().map(|command| format!("{}\n", escaped(command))).collect();
+/// The command lines of a run.
+pub fn commands(commands: &[String]) -> String {
+    let lines: String = commands.iter().map(|command| format!("{}\n", escaped(command))).collect();
     format!(
         "<section>\n<h2>Commands</h2>\n<p>What ran, in this order; the ring was made for this run and is gone.</p>\n\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Commands\"><pre>{lines}</pre></div>\n\
@@ -201,7 +208,11 @@ fn commands(report: &Report) -> String {
     )
 }
 
-fn section(
+/// A section with what is drawn and what is listed; what cannot be drawn is left out, and `id` is unique on the page.
+///
+/// # Errors
+/// A chart that cannot be drawn.
+pub fn section(
     title: &str,
     lead: &str,
     id: &str,
@@ -242,14 +253,14 @@ fn chart(figure: &Figure, id: &str) -> anyhow::Result<String> {
 }
 
 /// Numbers kept with their units.
-fn unbroken(text: &str) -> String {
+pub fn unbroken(text: &str) -> String {
     [" %", " ms", " µs", " ns"]
         .into_iter()
         .fold(text.to_owned(), |text, unit| text.replace(unit, &unit.replace(' ', "\u{a0}")))
 }
 
 /// Unix seconds as people write them: `2026-01-31 23:59 UTC`.
-fn moment(unix_s: u64) -> String {
+pub fn moment(unix_s: u64) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
     // Civil calendar from a count of days, in years that begin in March, so that the leap day comes last.
     let day = days + 719_468;

@@ -8,15 +8,15 @@ use crate::capacity::{Capacity, Limit};
 use crate::cores::Cores;
 use crate::environment::Environment;
 use crate::figures::count;
-use crate::generator::Load;
-use crate::interrupt::Interrupt;
 use crate::page;
-use crate::programs::Programs;
 use crate::report::{Report, SCHEMA, Settings, Step};
 use crate::rig::Rig;
 use crate::search::{Search, Tried, Verdict};
 use crate::terminal::step_in_words;
 use anyhow::Context;
+use lab::generator::Load;
+use lab::interrupt::Interrupt;
+use lab::programs::Programs;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -96,7 +96,7 @@ impl Quick {
 
     fn search(&self) -> Search {
         let (factor, most_tries) = if self.is_short { (4, 4) } else { (2, 9) };
-        Search { first_per_s: FIRST_PER_S, factor, most_tries }
+        Search { first_per_s: FIRST_PER_S, factor, most_tries, small_gap: 8 }
     }
 
     fn load(&self) -> Load {
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn both_files_are_written_or_the_folder_is_named() {
-        let scratch = crate::scratch::Scratch::new().unwrap();
+        let scratch = lab::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("a/b");
         write(&sample::report(), &folder).unwrap();
         let json: Report =

@@ -8,12 +8,12 @@ use crate::capacity::Capacity;
 use crate::cores::{CoreTime, Cores};
 use crate::environment::Environment;
 use crate::figures::{float, rounded};
-use crate::generator::{Check, NatPair, Outcome};
 use crate::histogram::CurvePoint;
-use crate::reflector::Ready;
-use crate::relay::Counters;
 use crate::rig::DISTURBANCES;
 use crate::search::{Tried, Verdict};
+use lab::generator::{Check, NatPair, Outcome};
+use lab::reflector::Ready;
+use lab::relay::Counters;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

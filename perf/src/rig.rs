@@ -4,15 +4,16 @@
 //! * Counters are read when nothing moves any more, so that every datagram of a step is in them.
 //! * What was checked beside the generator's own validity stands in the step, whether it holds or not.
 
-use crate::cores::{CoreTime, Cores, Sharing, process_ns};
+use crate::cores::{CoreTime, Cores, Sharing};
 use crate::figures::float;
-use crate::generator::{Check, Finished, Generator, Load, Outcome};
 use crate::histogram::{curve, decode};
-use crate::interrupt::Interrupt;
-use crate::programs::Programs;
-use crate::reflector::{Options, Ready, Reflector};
-use crate::relay::Counters;
 use crate::report::Step;
+use lab::generator::{Check, Finished, Generator, Load, Outcome};
+use lab::interrupt::Interrupt;
+use lab::process_time::process_ns;
+use lab::programs::Programs;
+use lab::reflector::{Options, Ready, Reflector};
+use lab::relay::Counters;
 use std::time::{Duration, Instant};
 
 /// A reflector that runs, and where generators will.

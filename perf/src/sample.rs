@@ -3,16 +3,25 @@
 //! * What must add up adds up: datagrams, pairs, counters.
 
 use crate::capacity::Capacity;
+use crate::comparison::{self, Comparison, Counted, Peer};
 use crate::cores::{CoreTime, Cores, Sharing};
 use crate::environment::{Environment, fact};
 use crate::figures::{float, rounded};
-use crate::generator::{
+use crate::goal::Goal;
+use crate::histogram::{CurvePoint, rounded as rounded_percentile};
+use crate::report::{self, Report, Settings, Step};
+use crate::row::Row;
+use crate::subject::{Subject, Traffic};
+use crate::trial::{Purpose, Trial};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use lab::generator::{
     Check, Contacts, Cost, Data, Keepalive, Latency, NatPair, Outcome, Rate, SCHEMA, Validity,
 };
-use crate::histogram::{CurvePoint, rounded as rounded_percentile};
-use crate::reflector::Ready;
-use crate::relay::Counters;
-use crate::report::{self, Report, Settings, Step};
+use lab::reflector::Ready;
+use lab::relay::Counters;
 use std::collections::BTreeMap;
 
 /// A whole result with every kind of step.
@@ -184,5 +193,113 @@ fn environment() -> Environment {
             "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: BHI_DIS_S",
         )],
         versions: vec![fact("reflector", "0.1.0"), fact("Commit", "0123abc-dirty")],
+    }
+}
+
+/// One run of a search through a subject, with singles: a part of the datagrams lost, each costing the core so much.
+pub(crate) fn trial(subject: Subject, offered_per_s: u64, loss: f64, core_ns: f64) -> Trial {
+    let sent = offered_per_s;
+    let lost = rounded(float(sent) * loss);
+    Trial {
+        subject,
+        traffic: Traffic::Singles,
+        purpose: Purpose::Search,
+        round: 0,
+        offered_per_s,
+        sent_per_s: float(sent),
+        sent,
+        delivered: sent - lost,
+        lost,
+        duplicates: 0,
+        latency_ns: Some([20_000, 60_000, 90_000]),
+        hdr_v2_base64: String::new(),
+        lag_p99_ns: 3_000,
+        core_ns: Some([core_ns * 0.25, core_ns * 0.5, core_ns * 0.25]),
+        own_ns: Some(core_ns * 0.9),
+        frames: sent - lost,
+        span_ns: 1_000_000_000,
+        failed: Vec::new(),
+    }
+}
+
+/// A comparison's runs with singles: a search each, then round 0, which warms up, and three that count.
+pub(crate) fn trials() -> Vec<Trial> {
+    let subjects = [
+        (Subject::Coturn, 7_000.0, 300_000),
+        (Subject::Mio, 5_600.0, 250_000),
+        (Subject::Forwarder, 5_600.0, 240_000),
+        (Subject::Xdp, 250.0, 40_000),
+        (Subject::Swap, 150.0, 30_000),
+    ];
+    let mut trials = Vec::new();
+    for (subject, core_ns, p99_ns) in subjects {
+        let capacity = rounded(1e9 / core_ns);
+        trials.push(trial(subject, capacity * 9 / 10, 0.0, core_ns));
+        trials.push(trial(subject, capacity * 11 / 10, 0.1, core_ns));
+        for round in 0..=3_u8 {
+            for (purpose, rate) in [(Purpose::Half, capacity * 9 / 20), (Purpose::HalfOfMio, 80_000)] {
+                // Round 2 is slow for everyone, and round 0 for whom it warms up.
+                let slow = f64::from([3, 1, 2, 1][usize::from(round)]);
+                let mut trial = trial(subject, rate, 0.0, core_ns * slow);
+                trial.purpose = purpose;
+                trial.round = round.into();
+                let latencies = [p99_ns / 3, p99_ns, p99_ns * 2].map(|ns| rounded(float(ns) * slow));
+                trial.latency_ns = Some(latencies);
+                trial.hdr_v2_base64 = histogram(latencies);
+                trials.push(trial);
+            }
+        }
+    }
+    trials
+}
+
+/// A histogram whose 50th, 99th and 99.9th percentile are these.
+fn histogram([p50, p99, p99_9]: [u64; 3]) -> String {
+    let mut histogram = Histogram::<u64>::new(3).unwrap();
+    for (value, times) in [(p50, 9_800), (p99, 150), (p99_9, 50)] {
+        histogram.record_n(value, times).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
+    STANDARD.encode(bytes)
+}
+
+/// A whole comparison.
+pub(crate) fn comparison() -> Comparison {
+    let trials = trials();
+    let present = [Subject::Coturn, Subject::Mio, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+    let rows = present.iter().flat_map(|subject| Traffic::ALL.map(|traffic| (*subject, traffic)));
+    let peer = |subject: Subject| Peer {
+        subject,
+        version: if subject == Subject::Coturn { "4.6.1" } else { "0.1.0 (0123abc)" }.to_owned(),
+        absent: (!present.contains(&subject)).then(|| "this reflector has no --engine <uring>".to_owned()),
+    };
+    Comparison {
+        schema: comparison::SCHEMA,
+        started_unix_s: 1_760_000_000,
+        elapsed_s: 520,
+        settings: comparison::Settings {
+            endpoints: 1_000,
+            payload_bytes: 168,
+            moderation_us: 30,
+            rounds: 3,
+            duration_ns: 1_200_000_000,
+            warmup_ns: 200_000_000,
+            is_short: false,
+        },
+        cores: Cores { reflector: 1, generator: 0, sharing: Sharing::Apart },
+        peers: Subject::ALL.map(peer).to_vec(),
+        rows: rows.map(|(subject, traffic)| Row::of(subject, traffic, &trials).unwrap()).collect(),
+        goals: Goal::all(&trials),
+        caveats: vec!["veth, not a NIC".to_owned()],
+        environment: environment(),
+        cable: vec![fact("Relay's end", "generic-receive-offload: on")],
+        counted: vec![Counted {
+            subject: Subject::Mio,
+            counters: Counters { received: 10, relayed: 9, observed: 1, ..Counters::default() },
+            passed: 0,
+        }],
+        commands: vec!["taskset -c 1 turnserver -c turnserver.conf".to_owned()],
+        trials,
     }
 }

@@ -15,6 +15,8 @@ pub struct Search {
     pub factor: u64,
     /// Tries in all.
     pub most_tries: usize,
+    /// What part of a rate that passed is a small gap to one that failed: 8 is one eighth.
+    pub small_gap: u64,
 }
 
 /// One rate that was tried.
@@ -108,7 +110,7 @@ impl Search {
                     _ => failed.rate_per_s,
                 };
                 let gap = ceiling.saturating_sub(passed);
-                (gap > passed / SMALL_GAP).then(|| between(passed, ceiling))
+                (gap > passed / self.small_gap.max(1)).then(|| between(passed, ceiling))
             }
         }
     }
@@ -140,14 +142,12 @@ fn between(low: u64, high: u64) -> u64 {
 const MOST_DISTURBED: usize = 3;
 /// Lower rates say nothing about a reflector.
 const LOWEST_PER_S: u64 = 500;
-/// A gap of one eighth is small.
-const SMALL_GAP: u64 = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 9 };
+    const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 9, small_gap: 8 };
 
     /// Tries rates against a relay that passes up to a limit, with another verdict for the tries named.
     fn run(passes_up_to: u64, otherwise: Verdict, spoiled: &[usize], with: Verdict) -> Vec<Tried> {

@@ -6,9 +6,9 @@
 
 use crate::environment::Fact;
 use crate::figures::{count, float, microseconds, part, percent, time, whole};
-use crate::generator::{Check, NatPair};
 use crate::plot::escaped;
 use crate::report::{Report, Step};
+use lab::generator::{Check, NatPair};
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Table {
 
 /// A column's heading.
 #[derive(Clone, Copy, Debug)]
-enum Column {
+pub enum Column {
     /// Words.
     Words(&'static str),
     /// Numbers, and their unit.
@@ -30,6 +30,11 @@ enum Column {
 use Column::{Numbers, Words};
 
 impl Table {
+    /// A table of rows that fill every column.
+    pub fn new(caption: &'static str, head: Vec<Column>, rows: Vec<Vec<String>>) -> Table {
+        Table { caption, head, rows }
+    }
+
     /// As HTML.
     pub fn html(&self) -> String {
         let head: String = self.head.iter().map(|column| column.heading()).collect();

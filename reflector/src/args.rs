@@ -191,6 +191,11 @@ fn flag(setting: &'static Setting) -> Arg {
         true => arg.action(ArgAction::Append).value_delimiter(','),
         false => arg.action(ArgAction::Set),
     };
+    let arg = match setting.value_name {
+        // A switch: by itself it means on.
+        "on|off" => arg.num_args(0..=1).default_missing_value("on"),
+        _ => arg,
+    };
     let mut help = String::from(setting.help);
     if setting.many {
         help.push_str("; repeatable");

@@ -49,6 +49,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let cpus = affinity::allowed()?.len();
     Ok(Facts {
+        choice: config.engine.choose()?,
         granted: socket.granted(),
         cpus,
         workers: config.workers.unwrap_or(cpus),
@@ -83,10 +84,11 @@ fn report(config: &Config, ring: &KeyRing, facts: &Facts, findings: &[Finding]) 
     let granted = facts.granted;
     let _ = writeln!(
         text,
-        "{} workers on {} CPUs, engine {}, {} bytes of receive buffer a socket, GRO {}, GSO {}",
+        "{} workers on {} CPUs, engine {} ({}), {} bytes of receive buffer a socket, GRO {}, GSO {}",
         facts.workers,
         facts.cpus,
-        config.engine.as_str(),
+        facts.choice.kind.as_str(),
+        facts.choice.reason(config.engine),
         granted.receive_buffer,
         on_off(granted.gro),
         on_off(granted.gso)

@@ -4,6 +4,7 @@
 //! * A refusal names the flag, variable, or file and line, and says what would be right.
 
 use crate::acceleration::Acceleration;
+use crate::choice::Wanted;
 use crate::failure::Failure;
 use crate::layers::{Layers, Texts};
 use crate::log::Format;
@@ -27,7 +28,7 @@ pub struct Config {
     /// The ring file.
     pub keys: PathBuf,
     /// How datagrams are moved.
-    pub engine: Engine,
+    pub engine: Wanted,
     /// Worker threads; `None`: one per CPU.
     pub workers: Option<usize>,
     /// Which worker gets a datagram.
@@ -77,10 +78,7 @@ impl Config {
             advertise,
             listen,
             keys: texts.one("keys", "ring.toml (`reflector keygen > ring.toml` makes one)", path)?,
-            engine: texts.one("engine", "auto", |text| {
-                let known = matches!(text, "auto" | "mio");
-                known.then_some(Engine::Mio).ok_or_else(|| String::from("expected auto or mio"))
-            })?,
+            engine: engine(texts)?,
             workers: texts.one("workers", "auto", workers)?,
             steer: texts.one("steer", "cpu", steer)?,
             acceleration: Acceleration::check(texts)?,
@@ -113,22 +111,6 @@ impl Config {
         };
         let fixed = SETTINGS.iter().filter(|setting| !setting.reloads).map(|setting| setting.key);
         fixed.filter(|key| of(self, key) != of(other, key)).collect()
-    }
-}
-
-/// An engine that moves datagrams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// epoll, recvmmsg, sendmmsg.
-    Mio,
-}
-
-impl Engine {
-    /// The word of flags and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Engine::Mio => "mio",
-        }
     }
 }
 
@@ -275,6 +257,26 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err(String::from("expected the path of a file")) } else { Ok(PathBuf::from(text)) }
+}
+
+fn engine(texts: &Texts) -> Result<Wanted, Failure> {
+    let sqpoll = texts.one("uring-sqpoll", "off", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(String::from("expected on or off")),
+    })?;
+    let wanted = texts.one("engine", "auto", |text| match text {
+        "auto" => Ok(Wanted::Auto),
+        "mio" => Ok(Wanted::Mio),
+        "uring" => Ok(Wanted::Uring { sqpoll }),
+        _ => Err(String::from("expected auto, mio or uring")),
+    })?;
+    match wanted {
+        Wanted::Auto | Wanted::Mio if sqpoll => {
+            Err(texts.refuse("uring-sqpoll", "expected --engine uring beside it"))
+        }
+        _ => Ok(wanted),
+    }
 }
 
 fn workers(text: &str) -> Result<Option<usize>, String> {

@@ -50,6 +50,8 @@ pub struct Control {
     pub interfaces: Vec<Interface>,
     /// What every socket got.
     pub granted: Granted,
+    /// The name of the engine that runs.
+    pub engine: &'static str,
     /// The clock.
     pub clock: Clock,
     /// The programs in front of the sockets.
@@ -137,7 +139,7 @@ impl Control {
 
     fn admin(&self, config: &Arc<ArcSwap<Config>>) -> Admin {
         let metrics = Metrics {
-            engine: self.config.engine.as_str(),
+            engine: self.engine,
             shared: Arc::clone(&self.shared),
             status: Arc::clone(&self.status),
             gate: Arc::clone(&self.gate),
@@ -158,7 +160,7 @@ impl Control {
             listen = listen.join(","),
             admin = %admin,
             workers = self.views.len(),
-            engine = self.config.engine.as_str(),
+            engine = self.engine,
             steer = self.config.steer.as_str(),
             receive_buffer_bytes = self.granted.receive_buffer,
             gro = self.granted.gro,

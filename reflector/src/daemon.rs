@@ -25,8 +25,10 @@ use crate::stun_sockets::Sockets;
 use crate::worker::Worker;
 use crate::xdp_findings::XdpFacts;
 use engine::clock::{self, Clock};
-use engine::mio::{self, Mio, Stopper};
+use engine::kind::{Engine, Kind};
+use engine::mio;
 use engine::socket::{self, Granted, Socket};
+use engine::stop::Stopper;
 use engine::{affinity, interfaces, steer};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -81,6 +83,7 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
         listening: open.listening,
         interfaces: open.facts.interfaces,
         granted: open.facts.granted,
+        engine: open.facts.choice.kind.as_str(),
         clock: open.clock,
         config,
     };
@@ -105,12 +108,14 @@ struct Opened {
 impl Opened {
     fn open(config: &Config) -> Result<Opened, Failure> {
         let ring = read_ring(config)?;
+        let choice = config.engine.choose()?;
         let allowed = affinity::allowed()?;
         let workers = config.workers.unwrap_or(allowed.len()).clamp(1, MAX_WORKERS);
         let cpus: Vec<usize> = allowed.iter().copied().cycle().take(workers).collect();
         let groups = open_groups(config, workers, &cpus)?;
         let admin = open_admin(config.admin)?;
         let facts = Facts {
+            choice,
             granted: least_granted(&groups),
             cpus: allowed.len(),
             workers,
@@ -125,8 +130,9 @@ impl Opened {
         let shared = Arc::new(Shared::new(rules, clock.offset_ns()));
         let sockets = by_worker(groups, workers);
         let views = sockets.iter().map(|sockets| view(sockets, config.listen.len())).collect();
+        let options = engine_options(config.bounds.max_datagram, facts.granted);
+        let crew = Waiting::new(facts.choice.kind, options, sockets, cpus)?;
         let stun = Sockets::new(&listening, config.listen.len(), &config.advertise);
-        let crew = Waiting::new(config, sockets, cpus, facts.granted)?;
         let crew = Waiting { stun: Stun::new(config.stun.mode, stun), ..crew };
         Ok(Opened { crew, admin, shared, views, listening, clock, facts })
     }
@@ -134,21 +140,20 @@ impl Opened {
 
 /// Workers whose engines are open, not yet running.
 struct Waiting {
-    engines: Vec<(Mio, Stopper, usize)>,
+    engines: Vec<(Engine, Stopper, usize)>,
     stun: Option<Stun>,
 }
 
 impl Waiting {
     fn new(
-        config: &Config,
+        kind: Kind,
+        options: mio::Options,
         sockets: Vec<Vec<Socket>>,
         cpus: Vec<usize>,
-        granted: Granted,
     ) -> Result<Waiting, Failure> {
-        let options = engine_options(config.bounds.max_datagram, granted);
         let open = |(sockets, cpu)| {
-            let (mio, stopper) = Mio::open(sockets, options)?;
-            Ok((mio, stopper, cpu))
+            let (engine, stopper) = Engine::open(kind, sockets, options)?;
+            Ok((engine, stopper, cpu))
         };
         let engines = sockets.into_iter().zip(cpus).map(open).collect::<std::io::Result<_>>()?;
         Ok(Waiting { engines, stun: None })
@@ -162,7 +167,7 @@ impl Waiting {
     ) -> Result<Crew, Failure> {
         let mut crew = Crew { stoppers: Vec::new(), threads: Vec::new(), running: 0 };
         let (running, started) = std::sync::mpsc::channel();
-        for (id, (mio, stopper, cpu)) in self.engines.into_iter().enumerate() {
+        for (id, (engine, stopper, cpu)) in self.engines.into_iter().enumerate() {
             let Some(view) = views.get(id) else { continue };
             let worker = Worker::new(Arc::clone(shared), Arc::clone(&view.cells), hash_key()?);
             let worker = worker.with_stun(self.stun.clone());
@@ -173,7 +178,7 @@ impl Waiting {
                     // Whoever counts the workers that run waits until every thread has sent this or ended.
                     let _ = running.send(());
                     drop(running);
-                    serve(mio, worker)
+                    serve(engine, worker)
                 });
                 let outcome = std::panic::catch_unwind(run);
                 let outcome = outcome.unwrap_or_else(|_| Err(String::from("it panicked")));
@@ -231,9 +236,9 @@ fn settle(views: &[WorkerView], id: usize, cpu: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn serve(mio: Mio, mut worker: Worker) -> Result<(), String> {
+fn serve(engine: Engine, mut worker: Worker) -> Result<(), String> {
     // The sockets come back open and live until the process ends: closing one would renumber its group.
-    mio.run(&mut worker).map(std::mem::forget).map_err(|error| error.to_string())
+    engine.run(&mut worker).map(std::mem::forget).map_err(|error| error.to_string())
 }
 
 /// What the engine is opened with.
@@ -369,13 +374,14 @@ mod tests {
         let socket = Socket::open(loopback, &socket_options(loopback, 0)).unwrap();
         let granted = socket.granted();
         let views: Arc<[WorkerView]> = Arc::new([view(std::slice::from_ref(&socket), 1)]);
-        let (mio, stopper) = Mio::open(vec![socket], engine_options(1_472, granted)).unwrap();
+        let (engine, stopper) =
+            Engine::open(Kind::Mio, vec![socket], engine_options(1_472, granted)).unwrap();
         let ring = KeyRing::new(&[(1, [1; 16])]).unwrap();
         let rules = Rules { ring, policy: Policy::default(), limits: Limits::new(1) };
         let shared = Arc::new(Shared::new(rules, 0));
         let (ended, mut endings) = tokio::sync::mpsc::unbounded_channel();
         // No machine has a CPU of this number.
-        let waiting = Waiting { engines: vec![(mio, stopper, usize::MAX)], stun: None };
+        let waiting = Waiting { engines: vec![(engine, stopper, usize::MAX)], stun: None };
         let crew = waiting.start(&shared, &views, &ended).unwrap();
         assert_eq!(crew.running, 0);
         let failure = failure_of(endings.blocking_recv().unwrap());

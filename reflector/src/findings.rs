@@ -3,6 +3,7 @@
 //! * Pure: what was found out about host and files comes in as [`Facts`].
 //! * `check` prints findings, the daemon logs them at its start; both see the same list.
 
+use crate::choice::Choice;
 use crate::config::{Config, Steer};
 use crate::stun::Mode;
 use crate::xdp_findings::{self, XdpFacts};
@@ -14,6 +15,8 @@ use wire::{Block, Policy, TransportAddress};
 /// What host and files are like.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// The engine that runs.
+    pub choice: Choice,
     /// What the kernel grants a socket.
     pub granted: Granted,
     /// Processors that this process may use.
@@ -130,6 +133,10 @@ fn speed(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
                 format!("the kernel grants {got} of {wanted} bytes of {what} buffer; bursts will be lost");
             findings.push(Finding::new(text, format!("sysctl -w {limit}={wanted}")));
         }
+    }
+    if let Some(refusal) = facts.choice.refusal {
+        let text = format!("the engine is mio, as {refusal}; uring takes less time per datagram");
+        findings.push(Finding::new(text, format!("{}, or --engine mio", refusal.mend())));
     }
     if !granted.gro || !granted.gso {
         let text = "this kernel cannot take or send trains of datagrams in one piece (UDP GRO and GSO)";

@@ -17,6 +17,7 @@ pub mod accelerator;
 pub mod admin;
 pub mod args;
 pub mod check;
+pub mod choice;
 pub mod config;
 pub mod control;
 pub mod counters;

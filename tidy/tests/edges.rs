@@ -139,13 +139,13 @@ const FLOORS: [(&str, u8, &[&str]); 12] = [
     ("fuzz", 0, &["wire"]),
     ("tidy", 0, &[]),
     ("engine", 1, &[]),
+    ("lab", 2, &["wire", "nat", "engine"]),
     ("reflector", 2, &["wire", "engine"]),
     ("access", 2, &["wire", "nat", "engine"]),
     ("endpoint", 2, &["wire", "nat"]),
     ("loadgen", 3, &["wire", "nat", "engine"]),
-    ("perf", 3, &["wire", "nat", "engine"]),
+    ("perf", 3, &["wire", "nat", "engine", "lab"]),
     ("benches", 3, &["wire", "nat", "engine", "reflector", "access", "endpoint"]),
-    ("lab", 3, &["wire", "nat", "engine", "reflector", "access", "endpoint"]),
 ];
 
 /// Crates that know each other through the network alone, in tests as well.

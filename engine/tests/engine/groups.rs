@@ -10,15 +10,13 @@ use std::net::SocketAddr;
 const OPTIONS: Options =
     Options { reuse_port: true, packet_info: false, gro: true, receive_buffer: 1 << 20, send_buffer: 0 };
 
-#[test]
-fn a_group_shares_one_port() {
+pub(crate) fn a_group_shares_one_port() {
     let group = open_group("127.0.0.1:0".parse().unwrap(), 4, &OPTIONS).unwrap();
     assert_eq!(group.len(), 4);
     assert!(group.iter().all(|socket| socket.local() == group[0].local() && socket.local().port() != 0));
 }
 
-#[test]
-fn t12_a_port_in_use_is_refused_even_to_the_same_user() {
+pub(crate) fn t12_a_port_in_use_is_refused_even_to_the_same_user() {
     let first = open_group("127.0.0.1:0".parse().unwrap(), 2, &OPTIONS).unwrap();
     let error = open_group(first[0].local(), 2, &OPTIONS).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
@@ -26,15 +24,13 @@ fn t12_a_port_in_use_is_refused_even_to_the_same_user() {
     assert!(error.to_string().contains("in use") && error.to_string().contains(&port), "{error}");
 }
 
-#[test]
-fn an_address_that_no_interface_has_is_refused_with_its_name() {
+pub(crate) fn an_address_that_no_interface_has_is_refused_with_its_name() {
     let error = Socket::open("192.0.2.77:4000".parse().unwrap(), &OPTIONS).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     assert!(error.to_string().contains("192.0.2.77:4000"), "{error}");
 }
 
-#[test]
-fn ipv6_sockets_take_ipv6_only() {
+pub(crate) fn ipv6_sockets_take_ipv6_only() {
     let six = Socket::open("[::]:0".parse().unwrap(), &OPTIONS).unwrap();
     let client = client("127.0.0.1:0");
     client.send_to(b"x", SocketAddr::from(([127, 0, 0, 1], six.local().port()))).unwrap();
@@ -42,8 +38,7 @@ fn ipv6_sockets_take_ipv6_only() {
     assert_eq!(Inbound::new(1, 2_048).receive(&six).unwrap(), 0);
 }
 
-#[test]
-fn steering_by_cpu_serves_a_datagram_where_it_arrived() {
+pub(crate) fn steering_by_cpu_serves_a_datagram_where_it_arrived() {
     let cpus = affinity::allowed().unwrap();
     let group = open_group("127.0.0.1:0".parse().unwrap(), cpus.len(), &OPTIONS).unwrap();
     steer::by_cpu(&group, &cpus).unwrap();

@@ -3,8 +3,10 @@
 //! A datagram's first byte says what is to be done: `d` drop, `b` back to its source, `t` to the address that stands in
 //! text behind it up to `;`, `s` a longer answer from the scratch.
 
-use engine::mio::{Mio, Options, Stopper};
+use engine::kind::{Engine, Kind};
+use engine::mio::Options;
 use engine::socket::{self, Socket};
+use engine::stop::Stopper;
 use engine::{Action, Arrival, Batch, Condition, Handler, Sent};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
@@ -79,11 +81,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(listen: &[&str], gro: bool) -> Running {
-        Running::with_buffer(listen, gro, 4 << 20)
+    pub(crate) fn start(kind: Kind, listen: &[&str], gro: bool) -> Running {
+        Running::with(kind, listen, gro, 4 << 20, 64)
     }
 
-    pub(crate) fn with_buffer(listen: &[&str], gro: bool, receive_buffer: usize) -> Running {
+    pub(crate) fn with_buffer(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize) -> Running {
+        Running::with(kind, listen, gro, receive_buffer, 64)
+    }
+
+    pub(crate) fn with_slots(kind: Kind, listen: &[&str], slots: usize) -> Running {
+        Running::with(kind, listen, true, 4 << 20, slots)
+    }
+
+    fn with(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize, slots: usize) -> Running {
         let open = |address: &&str| {
             let address: SocketAddr = address.parse().unwrap();
             let packet_info = address.ip().is_unspecified();
@@ -94,10 +104,10 @@ impl Running {
         let sockets: Vec<Socket> = listen.iter().map(open).collect();
         let addresses = sockets.iter().map(Socket::local).collect();
         let slot_len = if gro { 65_536 } else { 2_048 };
-        let (mio, stopper) = Mio::open(sockets, Options { slots: 64, slot_len, gso: true }).unwrap();
+        let (engine, stopper) = Engine::open(kind, sockets, Options { slots, slot_len, gso: true }).unwrap();
         let thread = std::thread::spawn(move || {
             let mut seen = Seen::default();
-            let sockets = mio.run(&mut seen).unwrap();
+            let sockets = engine.run(&mut seen).unwrap();
             (seen, sockets)
         });
         Running { addresses, stopper, thread }

@@ -1,12 +1,12 @@
 //! Datagrams in and out: every family, wildcard listeners, sizes, conditions, errors.
 
 use crate::rig::{Running, client, nothing_for, receive};
+use engine::kind::Kind;
 use std::net::SocketAddr;
 
-#[test]
-fn a_datagram_comes_back_from_the_address_that_was_called() {
+pub(crate) fn a_datagram_comes_back_from_the_address_that_was_called(kind: Kind) {
     for (listen, local) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
-        let worker = Running::start(&[listen], true);
+        let worker = Running::start(kind, &[listen], true);
         let client = client(local);
         client.send_to(b"back", worker.addresses[0]).unwrap();
         assert_eq!(receive(&client), (b"back".to_vec(), worker.addresses[0]));
@@ -15,9 +15,8 @@ fn a_datagram_comes_back_from_the_address_that_was_called() {
     }
 }
 
-#[test]
-fn a_wildcard_listener_answers_from_the_address_that_was_called() {
-    let worker = Running::start(&["0.0.0.0:0"], true);
+pub(crate) fn a_wildcard_listener_answers_from_the_address_that_was_called(kind: Kind) {
+    let worker = Running::start(kind, &["0.0.0.0:0"], true);
     let port = worker.addresses[0].port();
     let client = client("127.0.0.1:0");
     for host in [[127, 0, 0, 1], [127, 1, 2, 3], [127, 200, 0, 9]] {
@@ -29,9 +28,8 @@ fn a_wildcard_listener_answers_from_the_address_that_was_called() {
     assert!(seen.locals.iter().all(Option::is_some));
 }
 
-#[test]
-fn a_datagram_crosses_families_through_the_partner_socket() {
-    let worker = Running::start(&["127.0.0.1:0", "[::1]:0"], true);
+pub(crate) fn a_datagram_crosses_families_through_the_partner_socket(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0", "[::1]:0"], true);
     let (four, six) = (client("127.0.0.1:0"), client("[::1]:0"));
     four.send_to(format!("t{};", six.local_addr().unwrap()).as_bytes(), worker.addresses[0]).unwrap();
     assert_eq!(receive(&six).1, worker.addresses[1]);
@@ -40,9 +38,8 @@ fn a_datagram_crosses_families_through_the_partner_socket() {
     worker.finish();
 }
 
-#[test]
-fn without_a_partner_a_datagram_to_the_other_family_is_an_error_and_no_more() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn without_a_partner_a_datagram_to_the_other_family_is_an_error_and_no_more(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let client = client("127.0.0.1:0");
     client.send_to(b"t[::1]:4000;", worker.addresses[0]).unwrap();
     client.send_to(b"back", worker.addresses[0]).unwrap();
@@ -51,9 +48,8 @@ fn without_a_partner_a_datagram_to_the_other_family_is_an_error_and_no_more() {
     assert_eq!((seen.handled, seen.sent, seen.failed.len()), (2, 1, 1));
 }
 
-#[test]
-fn a_longer_answer_leaves_from_the_scratch() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn a_longer_answer_leaves_from_the_scratch(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let client = client("127.0.0.1:0");
     for byte in [b'x', b'y', b'z'] {
         client.send_to(&[b's', byte], worker.addresses[0]).unwrap();
@@ -64,9 +60,8 @@ fn a_longer_answer_leaves_from_the_scratch() {
     worker.finish();
 }
 
-#[test]
-fn t15_every_length_comes_back_whole() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn t15_every_length_comes_back_whole(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let client = client("127.0.0.1:0");
     let lengths = (1..300u32).chain((300..65_507).step_by(997)).chain(65_500..=65_507);
     for len in lengths {
@@ -77,9 +72,8 @@ fn t15_every_length_comes_back_whole() {
     worker.finish();
 }
 
-#[test]
-fn t15_what_the_buffer_cuts_says_so() {
-    let worker = Running::start(&["127.0.0.1:0"], false);
+pub(crate) fn t15_what_the_buffer_cuts_says_so(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], false);
     let client = client("127.0.0.1:0");
     for len in [2_047, 2_048, 2_049, 65_507] {
         client.send_to(&vec![b'd'; len], worker.addresses[0]).unwrap();
@@ -90,10 +84,9 @@ fn t15_what_the_buffer_cuts_says_so() {
     assert_eq!((seen.handled, seen.cut, seen.control_cut), (5, 2, 0));
 }
 
-#[test]
-fn t15_a_million_empty_datagrams_are_a_million_datagrams() {
+pub(crate) fn t15_a_million_empty_datagrams_are_a_million_datagrams(kind: Kind) {
     const EMPTY: u64 = 1_000_000;
-    let worker = Running::start(&["127.0.0.1:0"], true);
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let client = client("127.0.0.1:0");
     for index in 1..=EMPTY {
         client.send_to(b"", worker.addresses[0]).unwrap();
@@ -107,9 +100,8 @@ fn t15_a_million_empty_datagrams_are_a_million_datagrams() {
     assert_eq!(seen.datagrams, seen.handled);
 }
 
-#[test]
-fn t13_dead_ports_cost_nothing_but_themselves() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn t13_dead_ports_cost_nothing_but_themselves(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let alive = client("127.0.0.1:0");
     let dead: Vec<SocketAddr> = (0..8).map(|_| client("127.0.0.1:0").local_addr().unwrap()).collect();
     for round in 0..2_000 {
@@ -122,9 +114,8 @@ fn t13_dead_ports_cost_nothing_but_themselves() {
     assert_eq!(seen.sent + seen.failed.len() as u64, 4_000);
 }
 
-#[test]
-fn the_kernel_says_what_a_full_queue_cost() {
-    let worker = Running::with_buffer(&["127.0.0.1:0"], false, 8_192);
+pub(crate) fn the_kernel_says_what_a_full_queue_cost(kind: Kind) {
+    let worker = Running::with_buffer(kind, &["127.0.0.1:0"], false, 8_192);
     let client = client("127.0.0.1:0");
     let mut sent = 0;
     // The worker may keep up for a while; a burst beyond its queue is bound to come within these.
@@ -143,9 +134,8 @@ fn the_kernel_says_what_a_full_queue_cost() {
     assert_eq!(seen.handled - 1 + seen.overflows, sent);
 }
 
-#[test]
-fn a_stopped_worker_gives_its_sockets_back_with_what_they_queued() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn a_stopped_worker_gives_its_sockets_back_with_what_they_queued(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let address = worker.addresses[0];
     let (_, sockets) = worker.finish();
     assert_eq!(sockets.len(), 1);
@@ -157,10 +147,9 @@ fn a_stopped_worker_gives_its_sockets_back_with_what_they_queued() {
     nothing_for(&client);
 }
 
-#[test]
-fn a_stopper_that_is_dropped_at_once_has_stopped_its_worker() {
+pub(crate) fn a_stopper_that_is_dropped_at_once_has_stopped_its_worker(kind: Kind) {
     for _ in 0..200 {
         // `finish` drops the stopper before it joins the worker.
-        Running::start(&["127.0.0.1:0"], false).finish();
+        Running::start(kind, &["127.0.0.1:0"], false).finish();
     }
 }

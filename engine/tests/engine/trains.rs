@@ -3,19 +3,20 @@
 use crate::rig::{Running, client, receive};
 use engine::SocketId;
 use engine::inbound::{Inbound, Message};
+use engine::kind::Kind;
 use engine::outbound::{Datagram, Outbound};
 use engine::socket::{Options, Socket};
 use engine::{Condition, Sent};
 use std::net::SocketAddr;
 
 /// A sender of trains: what it is given goes out in one GSO message per destination.
-struct Trains {
+pub(crate) struct Trains {
     socket: [Socket; 1],
     outbound: Outbound,
 }
 
 impl Trains {
-    fn open() -> Trains {
+    pub(crate) fn open() -> Trains {
         let options = Options {
             reuse_port: false,
             packet_info: false,
@@ -29,7 +30,7 @@ impl Trains {
     }
 
     /// Sends the segments as one train; how many sends it took.
-    fn send(&mut self, to: SocketAddr, segments: &[Vec<u8>]) -> usize {
+    pub(crate) fn send(&mut self, to: SocketAddr, segments: &[Vec<u8>]) -> usize {
         let arena: Vec<u8> = segments.concat();
         let mut offset = 0;
         for segment in segments {
@@ -47,11 +48,19 @@ impl Trains {
         assert_eq!(datagrams, segments.len());
         sends
     }
+
+    /// Takes what has come back, datagram by datagram.
+    pub(crate) fn receive(&self, inbound: &mut Inbound, received: &mut Vec<Vec<u8>>) {
+        let count = inbound.receive(&self.socket[0]).unwrap();
+        for message in 0..count {
+            let places = inbound.message(message).unwrap().datagrams();
+            received.extend(places.map(|place| inbound.arena()[place].to_vec()));
+        }
+    }
 }
 
-#[test]
-fn t16_every_mask_of_a_train_is_decided_datagram_by_datagram() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn t16_every_mask_of_a_train_is_decided_datagram_by_datagram(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let sink = client("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
     let mut trains = Trains::open();
@@ -76,9 +85,8 @@ fn t16_every_mask_of_a_train_is_decided_datagram_by_datagram() {
     assert!(seen.batches < seen.handled, "no train arrived in one piece");
 }
 
-#[test]
-fn trains_of_mixed_destinations_are_sorted_out_in_order() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn trains_of_mixed_destinations_are_sorted_out_in_order(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let sinks: Vec<_> = (0..3).map(|_| client("127.0.0.1:0")).collect();
     let mut trains = Trains::open();
     let segments: Vec<Vec<u8>> = (0..60)
@@ -97,9 +105,8 @@ fn trains_of_mixed_destinations_are_sorted_out_in_order() {
     assert_eq!(seen.sent, 60);
 }
 
-#[test]
-fn a_train_that_is_relayed_arrives_as_a_train() {
-    let worker = Running::start(&["127.0.0.1:0"], true);
+pub(crate) fn a_train_that_is_relayed_arrives_as_a_train(kind: Kind) {
+    let worker = Running::start(kind, &["127.0.0.1:0"], true);
     let mut trains = Trains::open();
     let mut sink = Trains::open();
     let to = sink.socket[0].local();
@@ -133,8 +140,7 @@ fn a_train_that_is_relayed_arrives_as_a_train() {
     worker.finish();
 }
 
-#[test]
-fn t16_any_split_of_a_million_equals_one_by_one() {
+pub(crate) fn t16_any_split_of_a_million_equals_one_by_one() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut below = |bound: usize| {
         // xorshift64: any spread of lengths will do, and the same one each time.

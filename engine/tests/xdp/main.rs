@@ -8,6 +8,10 @@
 mod attach;
 mod budgets;
 mod frame;
+mod load;
+mod load_arrivals;
+mod load_frames;
+mod load_runs;
 mod object;
 mod passes;
 mod policy;
@@ -34,7 +38,7 @@ fn needs_root(name: &str) -> bool {
     !name.starts_with("object")
 }
 
-const TESTS: [(&str, Test); 19] = [
+const TESTS: [(&str, Test); 39] = [
     ("object_is_made_of_its_sources", object::is_made_of_its_sources),
     ("vectors", vectors::all),
     ("wrong_checksums_stay_wrong", vectors::wrong_checksums_stay_wrong),
@@ -54,4 +58,24 @@ const TESTS: [(&str, Test); 19] = [
     ("attached_and_detached", attach::and_detach),
     ("pinned_outlives_and_is_readopted", attach::pinned),
     ("refusals_say_what_is_right", attach::refusals),
+    ("load_frames_are_exact", load_frames::exact),
+    ("load_even_gaps_never_drift", load_frames::even_gaps),
+    ("load_bursts", load_frames::bursts),
+    ("load_poisson", load_frames::poisson),
+    ("load_faults", load_frames::faults),
+    ("load_heads_in_force", load_frames::heads_in_force),
+    ("load_phases_of_sending", load_frames::phases),
+    ("load_refusals", load_frames::refusals),
+    ("load_a_million_flows", load_frames::a_million_flows),
+    ("load_arrivals_expected_and_foreign", load_arrivals::expected_and_foreign),
+    ("load_sequences", load_arrivals::sequences),
+    ("load_latencies_as_a_histogram", load_arrivals::latencies),
+    ("load_lags_as_a_histogram", load_arrivals::lags),
+    ("load_phases_of_arriving", load_arrivals::phases),
+    ("load_contacts_of_another_family", load_arrivals::contacts_of_another_family),
+    ("load_runs_end_to_end", load_runs::end_to_end),
+    ("load_runs_of_two_workers", load_runs::two_workers),
+    ("load_runs_are_cut", load_runs::cut),
+    ("load_heads_are_never_torn", load_runs::heads_are_never_torn),
+    ("load_runs_give_up", load_runs::give_up),
 ];

@@ -3,11 +3,11 @@
 //! * Nothing is opened to it: the policy in force is the fixed one.
 //! * Its counters are read inside its namespace; they must account for every datagram whenever a test looks.
 
+use lab::metrics::Metrics;
+use lab::program::{Program, Signal, Start};
+use lab::programs::Programs;
+use lab::relay::Counters;
 use lab::{Host, Lab};
-use perf::metrics::Metrics;
-use perf::program::{Program, Signal, Start};
-use perf::programs::Programs;
-use perf::relay::Counters;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

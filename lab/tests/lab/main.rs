@@ -13,6 +13,7 @@ mod cables;
 mod conversation;
 mod daemon;
 mod endpoint;
+mod generator;
 mod leftovers;
 mod loops;
 mod nat_behaviour;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(4);
     let of_the_lab = [nat_behaviour::tests(), cables::tests(), leftovers::tests()].into_iter().flatten();
     let mut trials: Vec<Trial> = of_the_lab.map(|test| trial(test, &[lacks_for_a_lab])).collect();
-    let of_a_path = [conversation::tests, strangers::tests, loops::tests, operation::tests];
+    let of_a_path = [conversation::tests, strangers::tests, loops::tests, operation::tests, generator::tests];
     let over = |path: Path| of_a_path.into_iter().flat_map(move |tests| tests(path));
     trials.extend(over(Path::Socket).map(|test| trial(test, &[lacks_for_a_lab])));
     trials.extend(over(Path::Xdp).map(|test| trial(test, &[lacks_for_a_lab, daemon::lacks_xdp])));

@@ -8,7 +8,7 @@ use crate::daemon::{Daemon, PINS, Path, eventually};
 use crate::endpoint::{Endpoint, answer, capability, on_wire};
 use crate::{OnPath, Test, test};
 use lab::Lab;
-use perf::program::Signal;
+use lab::program::Signal;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,7 +1,7 @@
 //! Malformed flags and files: one line that names what is wrong and what would be right, and the exit code.
 
-use crate::echo::{Echo, Mischief};
-use crate::runs::{generator, scratch};
+use crate::echo::Mischief;
+use crate::runs::{echo, generator, scratch};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -75,12 +75,26 @@ fn every_malformed_flag_is_one_line_with_exit_2() {
         (&["--threshold", "p99<2"], "10s"),
         (&["--log-format", "xml"], "text, json"),
         (&["--no-such-flag"], "--no-such-flag"),
+        (&["--xdp", "eth0", "--keepalive", "5s"], "leave it out"),
+        (&["--xdp", "eth0", "--mapping-timeout", "60s"], "leave it out"),
+        (&["--xdp", "eth0", "--invalid", "oversize=1%"], "without --xdp"),
+        (&["--xdp", "eth0", "--invalid", "tag=1%", "--duration", "10m"], "for 5m"),
+        (&["--xdp", "eth0", "--endpoints", "2M"], "room for 1048576"),
+        (&["--xdp", "eth0", "--endpoints", "1M", "--pairs", "star"], "1999998 pairs"),
+        (&["--xdp", "eth0", "--flows", "/no/such"], "cannot be used with '--flows"),
+        (&["--arriving", "bare"], "--flows"),
     ];
     for (flags, right) in cases {
         let (code, line) = refused(flags);
         assert_eq!(code, 2, "{flags:?}: {line}");
         assert!(line.contains(right), "{flags:?}: {line}");
     }
+    let needs_xdp = told(&["run", "--reflector", "192.0.2.1:9999", "--flows", "/no/such"]);
+    assert!(needs_xdp.0 == 2 && needs_xdp.1.contains("--xdp"), "{needs_xdp:?}");
+    let either =
+        ["run", "--reflector", "192.0.2.1:9999", "--xdp", "eth0", "--flows", "/no/such", "--endpoints", "9"];
+    let excluded = told(&either);
+    assert!(excluded.0 == 2 && excluded.1.contains("--endpoints") && excluded.1.contains("cannot be used"));
     assert_eq!(told(&["run"]).0, 2);
     assert_eq!(told(&[]).0, 2);
 }
@@ -117,10 +131,39 @@ fn what_the_flags_name_is_checked_with_exit_78() {
 }
 
 #[test]
+fn interfaces_and_flows_that_will_not_do_are_named_with_exit_78() {
+    for (interface, right) in
+        [("lo", "an interface that frames leave by; lo is none"), ("none0", "no such interface")]
+    {
+        let (code, line) = refused(&["--xdp", interface]);
+        assert!(code == 78 && line.contains(right), "{code} {line}");
+    }
+    let flows = scratch("flows").with_extension("txt");
+    let path = flows.to_str().unwrap();
+    let of = |text: &str, more: &[&str]| {
+        std::fs::write(&flows, text).unwrap();
+        let reflector = ["run", "--quiet", "--reflector", "192.0.2.1:9", "--xdp", "none0", "--flows", path];
+        told(&[&reflector[..], more].concat())
+    };
+    let line = "198.51.100.1:5 198.51.100.2:6 192.0.2.1:7 40000010\n";
+    let (code, told) = of(&format!("{line}# more\n198.51.100.1:5"), &[]);
+    assert!(code == 78 && told.contains(&format!("--flows {path}: line 3: 1 words")), "{code} {told}");
+    let (code, told) = of(line, &["--workers", "2", "--cpus", "0-1"]);
+    assert!(
+        [2, 78].contains(&code) && told.contains("--workers 2") | told.contains("--cpus 1"),
+        "{code} {told}"
+    );
+    let (code, told) = of(line, &["--payload", "1470"]);
+    assert!(code == 2 && told.contains("24 (what the generator's own stamp takes) to 1468"), "{code} {told}");
+    let (code, told) = of(line, &[]);
+    assert!(code == 78 && told.contains("--xdp none0: no such interface"), "{code} {told}");
+}
+
+#[test]
 fn nobody_there_and_the_wrong_ring_are_told_apart() {
     let (code, line) = refused(&["--reflector", "127.0.0.1:9", "--endpoints", "10", "--workers", "1"]);
     assert!(code == 1 && line.contains("nothing answers at 127.0.0.1:9"), "{code} {line}");
-    let echo = Echo::start("wrong-ring", Mischief::None);
+    let echo = echo("wrong-ring", Mischief::None);
     let address = echo.address.to_string();
     let (code, line) = refused(&["--reflector", &address, "--endpoints", "10", "--workers", "1"]);
     assert!(code == 78 && line.contains("is --keys the ring of the reflector?"), "{code} {line}");

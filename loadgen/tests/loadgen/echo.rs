@@ -47,18 +47,16 @@ struct Counts {
 }
 
 impl Echo {
-    pub(crate) fn start(name: &str, mischief: Mischief) -> Echo {
+    /// Serves `socket` until dropped, to destinations in `block`; its ring is written to `keys`.
+    pub(crate) fn start(socket: UdpSocket, keys: PathBuf, block: Block, mischief: Mischief) -> Echo {
         let secret: [u8; 16] = *b"a test's secret!";
-        let keys = crate::runs::scratch(name).with_extension("toml");
         std::fs::write(&keys, wire::ring_file::render(5, &secret)).unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let address = socket.local_addr().unwrap();
         let counts = Arc::new(Counts::default());
-        let loopback: Block = "127.0.0.0/8".parse().unwrap();
         let policy = Policy {
             own: vec![TransportAddress::from_socket(address).unwrap()],
-            allow_destination: BlockSet::new(&[loopback]),
+            allow_destination: BlockSet::new(&[block]),
             ..Policy::default()
         };
         let ring = KeyRing::new(&[(5, secret)]).unwrap();

@@ -5,6 +5,7 @@
 use crate::echo::{Echo, Mischief};
 use hdrhistogram::Histogram;
 use loadgen::report::{Report, SCHEMA};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,12 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 
 pub(crate) fn scratch(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("loadgen-{}-{name}", std::process::id()))
+}
+
+/// An echo on loopback.
+pub(crate) fn echo(name: &str, mischief: Mischief) -> Echo {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    Echo::start(socket, scratch(name).with_extension("toml"), "127.0.0.0/8".parse().unwrap(), mischief)
 }
 
 pub(crate) fn generator(flags: &[&str]) -> Output {
@@ -58,7 +65,7 @@ fn is_consistent(report: &Report, echo: &Echo) {
 
 #[test]
 fn a_faithful_reflector_loses_nothing() {
-    let echo = Echo::start("faithful", Mischief::None);
+    let echo = echo("faithful", Mischief::None);
     let flags = "--endpoints 300 --rate 2k --duration 1s --keepalive 300ms --seed 4 --threshold loss<100% --threshold p50<1h";
     let (code, report) = run("faithful", &echo, flags);
     assert!([0, 98].contains(&code), "{code}");
@@ -75,7 +82,7 @@ fn a_faithful_reflector_loses_nothing() {
 #[test]
 fn the_histogram_reads_back_with_the_percentiles_reported() {
     use base64::Engine;
-    let echo = Echo::start("histogram", Mischief::None);
+    let echo = echo("histogram", Mischief::None);
     let (_, report) =
         run("histogram", &echo, "--endpoints 20 --rate 1k --duration 500ms --arrivals poisson --pairs star");
     is_consistent(&report, &echo);
@@ -89,7 +96,7 @@ fn the_histogram_reads_back_with_the_percentiles_reported() {
 
 #[test]
 fn every_lost_datagram_is_found() {
-    let echo = Echo::start("drops", Mischief::DropEveryTenth);
+    let echo = echo("drops", Mischief::DropEveryTenth);
     let (code, report) = run("drops", &echo, "--endpoints 50 --rate 2k --duration 1s --threshold loss<1%");
     assert!([99, 98].contains(&code), "{code}");
     is_consistent(&report, &echo);
@@ -100,7 +107,7 @@ fn every_lost_datagram_is_found() {
 
 #[test]
 fn every_repeated_datagram_is_found() {
-    let echo = Echo::start("repeats", Mischief::RepeatEveryTenth);
+    let echo = echo("repeats", Mischief::RepeatEveryTenth);
     let (_, report) = run("repeats", &echo, "--endpoints 50 --rate 2k --duration 1s --pairs ring");
     is_consistent(&report, &echo);
     assert!(echo.meddled() >= 100);
@@ -110,7 +117,7 @@ fn every_repeated_datagram_is_found() {
 
 #[test]
 fn every_reordered_datagram_is_found() {
-    let echo = Echo::start("holds", Mischief::HoldEveryTenth);
+    let echo = echo("holds", Mischief::HoldEveryTenth);
     let (_, report) = run("holds", &echo, "--endpoints 2 --rate 1k --duration 1s --pairs ring");
     is_consistent(&report, &echo);
     assert!(echo.meddled() >= 50);
@@ -123,7 +130,7 @@ fn every_reordered_datagram_is_found() {
 
 #[test]
 fn a_stall_is_found_in_the_latency_of_all_that_waited() {
-    let echo = Echo::start("stall", Mischief::Stall(300));
+    let echo = echo("stall", Mischief::Stall(300));
     let (_, report) = run("stall", &echo, "--endpoints 20 --rate 500 --duration 2s");
     is_consistent(&report, &echo);
     // A closed loop would have sent one datagram into the stall; 150 were meant to leave meanwhile, of 1,000.
@@ -135,7 +142,7 @@ fn a_stall_is_found_in_the_latency_of_all_that_waited() {
 
 #[test]
 fn invalid_datagrams_are_counted_apart() {
-    let echo = Echo::start("invalid", Mischief::None);
+    let echo = echo("invalid", Mischief::None);
     let all = "tag=10%,kind=5%,key=5%,expired=5%,lifetime=5%,destination=5%,short=5%,oversize=5%";
     let (code, report) =
         run("invalid", &echo, &format!("--endpoints 50 --rate 2k --duration 1s --invalid {all}"));
@@ -151,7 +158,7 @@ fn invalid_datagrams_are_counted_apart() {
 
 #[test]
 fn a_reflector_that_relays_anything_is_found_out() {
-    let echo = Echo::start("anything", Mischief::RelayAnything);
+    let echo = echo("anything", Mischief::RelayAnything);
     let (code, report) =
         run("anything", &echo, "--endpoints 20 --rate 1k --duration 500ms --invalid tag=30%");
     assert!([99, 98].contains(&code), "{code}");
@@ -161,7 +168,7 @@ fn a_reflector_that_relays_anything_is_found_out() {
 
 #[test]
 fn data_that_name_another_sender_prove_nothing() {
-    let echo = Echo::start("another", Mischief::NameAnotherSender);
+    let echo = echo("another", Mischief::NameAnotherSender);
     let (_, report) = run("another", &echo, "--endpoints 20 --rate 500 --duration 500ms");
     assert_eq!((report.data.delivered, report.latency.count), (0, 0));
     assert_eq!(report.data.lost, report.data.sent);
@@ -170,7 +177,7 @@ fn data_that_name_another_sender_prove_nothing() {
 
 #[test]
 fn a_reflector_that_relays_nothing_is_lost_entirely() {
-    let echo = Echo::start("nothing", Mischief::RelayNothing);
+    let echo = echo("nothing", Mischief::RelayNothing);
     let (code, report) =
         run("nothing", &echo, "--endpoints 20 --rate 500 --duration 300ms --threshold p99<1h");
     assert!([99, 98].contains(&code), "{code}");
@@ -181,7 +188,7 @@ fn a_reflector_that_relays_nothing_is_lost_entirely() {
 
 #[test]
 fn forgotten_mappings_refuse_what_the_reflector_delivers() {
-    let echo = Echo::start("forgotten", Mischief::None);
+    let echo = echo("forgotten", Mischief::None);
     // An endpoint sends once a second, so its mapping is gone nearly always; the answer to its PROBE, though, has 20 ms to
     // come back, and five tries.
     let flags = "--endpoints 100 --nat open=50%,eim/eif=50% --rate 100 --duration 4s --keepalive 0 --mapping-timeout 20ms";
@@ -196,7 +203,7 @@ fn forgotten_mappings_refuse_what_the_reflector_delivers() {
 
 #[test]
 fn bursts_and_trains_arrive_singly() {
-    let echo = Echo::start("bursts", Mischief::None);
+    let echo = echo("bursts", Mischief::None);
     let (_, report) =
         run("bursts", &echo, "--endpoints 10 --rate 2k --duration 500ms --arrivals burst:20 --payload 24");
     is_consistent(&report, &echo);
@@ -207,7 +214,7 @@ fn bursts_and_trains_arrive_singly() {
 
 #[test]
 fn a_signal_keeps_the_partial_result() {
-    let echo = Echo::start("signal", Mischief::None);
+    let echo = echo("signal", Mischief::None);
     let _turn = turn();
     let json = scratch("signal").with_extension("json");
     let mut child = Command::new(env!("CARGO_BIN_EXE_reflector-loadgen"))

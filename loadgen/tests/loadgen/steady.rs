@@ -1,7 +1,8 @@
 //! A worker that runs allocates nothing, however long it runs.
 
 use crate::echo::{Echo, Mischief};
-use loadgen::config::Config;
+use crate::runs::echo;
+use loadgen::config::{Config, Engine};
 use loadgen::contacts::{Asking, Nonces, PROBE_LEN, obtain};
 use loadgen::endpoint::population;
 use loadgen::fault::OVERSIZE;
@@ -12,30 +13,35 @@ use loadgen::schedule::Arrivals;
 use loadgen::slices::Slices;
 use loadgen::stamp::RunId;
 use loadgen::station::{Sockets, Station, now_ns};
+use loadgen::traffic::Traffic;
 use loadgen::worker::{Live, Shared, Worker};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 fn config(echo: &Echo, duration_ns: u64) -> Config {
     let ring = wire::ring_file::parse(&std::fs::read_to_string(&echo.keys).unwrap()).unwrap();
-    Config {
-        reflector: echo.address,
-        ring,
-        endpoints: 50,
-        mix: "open=50%,symmetric=50%".parse().unwrap(),
+    let traffic = Traffic {
+        relay: echo.address,
         rate_per_s: 2_000,
         payload: 100,
         duration_ns,
         warmup_ns: 50_000_000,
         arrivals: Arrivals::Burst(3),
-        faults: "tag=5%,oversize=5%".parse().unwrap(),
-        pattern: Pattern::Random,
         cpus: vec![0],
         single_cpu: false,
+        seed: 1,
+        thresholds: Vec::new(),
+    };
+    Config {
+        traffic,
+        engine: Engine::Mio,
+        ring,
+        endpoints: 50,
+        mix: "open=50%,symmetric=50%".parse().unwrap(),
+        faults: "tag=5%,oversize=5%".parse().unwrap(),
+        pattern: Pattern::Random,
         external: "127.64.0.0/16".parse().unwrap(),
         keepalive_ns: 100_000_000,
         mapping_timeout_ns: 10_000_000_000,
-        seed: 1,
-        thresholds: Vec::new(),
     }
 }
 
@@ -44,12 +50,12 @@ fn allocations(echo: &Echo, duration_ns: u64) -> (u64, u64) {
     let config = config(echo, duration_ns);
     config.check().unwrap();
     config.check_addresses().unwrap();
-    let plan = Plan::new(config.endpoints, &config.mix, config.pattern, config.seed);
+    let plan = Plan::new(config.endpoints, &config.mix, config.pattern, config.traffic.seed);
     let (run, nonces) = (RunId::new(77), Nonces::new(5));
     let sockets = Sockets::open(true).unwrap();
     let mut endpoints = population(&config, &plan, 0, &sockets.ports()).unwrap();
     let asking = Asking {
-        reflector: config.reflector,
+        reflector: config.traffic.relay,
         ring: &config.ring,
         run,
         nonces,
@@ -61,7 +67,7 @@ fn allocations(echo: &Echo, duration_ns: u64) -> (u64, u64) {
     let contacts = obtain(&mut station, &mut endpoints, &asking).unwrap().contacts;
     let pairs = split(&plan, &contacts, 1).remove(0);
     let station = Station::open(station.into_sockets(), OVERSIZE).unwrap();
-    let phase = Phase::new(now_ns() + 10_000_000, config.warmup_ns, duration_ns);
+    let phase = Phase::new(now_ns() + 10_000_000, config.traffic.warmup_ns, duration_ns);
     let shared = Shared { config: &config, phase: &phase, run, contacts: &contacts, pair_count: 50 };
     let worker = Worker::new(&shared, (0, nonces), station, endpoints, pairs).unwrap();
     let (slices, live) = (Slices::new(duration_ns), Live::default());
@@ -73,7 +79,7 @@ fn allocations(echo: &Echo, duration_ns: u64) -> (u64, u64) {
 #[test]
 fn a_longer_run_allocates_no_more_than_a_short_one() {
     let _turn = crate::runs::turn();
-    let echo = Echo::start("steady", Mischief::None);
+    let echo = echo("steady", Mischief::None);
     let (short, few) = allocations(&echo, 50_000_000);
     let (long, many) = allocations(&echo, 1_000_000_000);
     assert!(many > few + 1_000, "{few} and {many} delivered");

@@ -3,9 +3,9 @@
 //! * Whether the machine was quiet enough for figures is not judged: 98 is as good an end as 0.
 
 use crate::Stage;
+use lab::scratch::Scratch;
 use perf::page;
 use perf::report::{Report, SCHEMA};
-use perf::scratch::Scratch;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;

@@ -3,10 +3,10 @@
 //! * Without warm-up the generator's result holds everything that it sent, so both books must agree to the datagram.
 
 use crate::{Stage, load};
+use lab::generator::Outcome;
+use lab::relay::Counters;
 use perf::cores::Cores;
-use perf::generator::Outcome;
 use perf::histogram;
-use perf::relay::Counters;
 use perf::report::Step;
 use perf::rig::{DISTURBANCES, Rig};
 
@@ -18,7 +18,7 @@ fn both_books_agree_to_the_datagram() {
         [3_000, 6_000].map(|rate| rig.measure(&load(300, rate, 1_000), &stage.interrupt).unwrap()).to_vec();
     for Step { outcome, relay, checks, curve, .. } in &steps {
         let failed =
-            |check: &&perf::generator::Check| !check.holds && !DISTURBANCES.contains(&check.name.as_str());
+            |check: &&lab::generator::Check| !check.holds && !DISTURBANCES.contains(&check.name.as_str());
         assert_eq!(checks.iter().find(failed), None);
         books_agree(outcome, relay);
         assert!(curve.windows(2).all(|pair| pair[0].latency_ns <= pair[1].latency_ns) && !curve.is_empty());

@@ -3,11 +3,11 @@
 //! * A failure of one program ends the run; none is taken for a result.
 
 use crate::{Stage, load};
-use perf::generator::Generator;
-use perf::interrupt::Interrupted;
-use perf::program::{Program, Signal, Start};
-use perf::reflector::{Options, Reflector};
-use perf::scratch::Scratch;
+use lab::generator::Generator;
+use lab::interrupt::Interrupted;
+use lab::program::{Program, Signal, Start};
+use lab::reflector::{Options, Reflector};
+use lab::scratch::Scratch;
 use std::thread::sleep;
 use std::time::Duration;
 

@@ -12,10 +12,10 @@ mod conservation;
 mod failures;
 mod stall;
 
-use perf::generator::Load;
-use perf::interrupt::Interrupt;
-use perf::programs::Programs;
-use perf::reflector::{Options, Reflector};
+use lab::generator::Load;
+use lab::interrupt::Interrupt;
+use lab::programs::Programs;
+use lab::reflector::{Options, Reflector};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -4,10 +4,10 @@
 //! * What a datagram of 200 bytes takes of that buffer depends on the kernel; bounds on both sides are used.
 
 use crate::{Stage, load};
-use perf::generator::{Generator, Outcome};
-use perf::program::Signal;
-use perf::reflector::Reflector;
-use perf::relay::Counters;
+use lab::generator::{Generator, Outcome};
+use lab::program::Signal;
+use lab::reflector::Reflector;
+use lab::relay::Counters;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

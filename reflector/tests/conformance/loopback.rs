@@ -1,4 +1,4 @@
-//! The whole socket path: the daemon's worker on the socket engine, datagrams through loopback sockets.
+//! The whole socket path: the daemon's worker on a socket engine, datagrams through loopback sockets.
 //!
 //! * Sources are what loopback has: 127/8 and ::1, each endpoint with a socket of its own.
 //! * Nothing is judged by time. A run whose second passed before it ended is thrown away and done again.
@@ -7,8 +7,10 @@
 use crate::setup::Setup;
 use crate::worker::offset_ns;
 use engine::clock;
-use engine::mio::{Mio, Options, Stopper};
+use engine::kind::{Engine, Kind};
+use engine::mio::Options;
 use engine::socket::{self, Socket};
+use engine::stop::Stopper;
 use reflector::counters::{Cells, Counts, Event};
 use reflector::shared::Shared;
 use reflector::worker::Worker;
@@ -34,7 +36,7 @@ pub(crate) type Delivery = (SocketAddr, SocketAddr, Vec<u8>);
 
 impl Loopback {
     /// A reflector at 127.0.0.1 and ::1, and endpoints at these addresses, port 0 being any.
-    pub(crate) fn new(setup: &Setup, endpoints: &[&str]) -> Loopback {
+    pub(crate) fn new(kind: Kind, setup: &Setup, endpoints: &[&str]) -> Loopback {
         let options = socket::Options {
             reuse_port: false,
             packet_info: false,
@@ -48,7 +50,7 @@ impl Loopback {
         let shared = Arc::new(Shared::new(setup.rules(), 0));
         let cells = Arc::new(Cells::new());
         let (engine, stopper) =
-            Mio::open(sockets, Options { slots: 32, slot_len: 65_536, gso: true }).unwrap();
+            Engine::open(kind, sockets, Options { slots: 32, slot_len: 65_536, gso: true }).unwrap();
         let key = SipKey::new(setup.hash_key);
         let (for_worker, counted) = (Arc::clone(&shared), Arc::clone(&cells));
         let thread = std::thread::spawn(move || {

@@ -3,7 +3,7 @@
 //! ```text
 //!   docs/vectors ──┐                       ┌─ reference   wire::decide and budgets
 //!                  ├─ datagrams, frames ──►├─ worker      the daemon's handler, called directly
-//!   random scenes ─┘                       ├─ loopback    the handler on the socket engine
+//!   random scenes ─┘                       ├─ loopback    the handler on every socket engine
 //!                                          └─ kernel      the XDP program, BPF_PROG_TEST_RUN
 //! ```
 //!
@@ -36,6 +36,9 @@ mod vicinity;
 mod walk;
 mod worker;
 
+use engine::kind::Kind;
+use engine::uring::Mode;
+use engine::uring_probe::probe;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::process::ExitCode;
 
@@ -47,6 +50,22 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
+    let on_engine = |name: &str, kind: Kind, test: fn(Kind)| {
+        Trial::ignorable_test(format!("{name}_{}", kind.as_str()), move || {
+            let refusal = match kind {
+                Kind::Mio => None,
+                Kind::Uring(mode) => probe(mode).err(),
+            };
+            match refusal {
+                Some(refusal) => Ok(Completion::ignored_with(refusal.to_string())),
+                None => {
+                    test(kind);
+                    Ok(Completion::Completed)
+                }
+            }
+        })
+    };
+    let uring = Kind::Uring(Mode::Best);
     let in_kernel = |name: &str, test: fn() -> Result<(), String>| {
         Trial::ignorable_test(name, move || match kernel::missing() {
             Some(missing) => Ok(Completion::ignored_with(missing)),
@@ -57,9 +76,11 @@ fn main() -> ExitCode {
         plain("checksums_have_their_known_answers", checksum::known_answers),
         plain("vectors_on_the_reference", vectors::on_the_reference),
         plain("vectors_on_the_worker", vectors::on_the_worker),
-        plain("vectors_over_sockets", sockets::vectors),
+        on_engine("vectors_over_sockets_by", Kind::Mio, sockets::vectors),
+        on_engine("vectors_over_sockets_by", uring, sockets::vectors),
         plain("random_datagrams_on_the_worker", sockets::random_on_the_worker),
-        plain("random_datagrams_over_sockets", sockets::random),
+        on_engine("random_datagrams_over_sockets_by", Kind::Mio, sockets::random),
+        on_engine("random_datagrams_over_sockets_by", uring, sockets::random),
         in_kernel("vectors_on_the_xdp_program", vectors::on_the_program),
         in_kernel("xdp_frames", differential::run),
         in_kernel("xdp_frames_one_step_from_good", vicinity::run),

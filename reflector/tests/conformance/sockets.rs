@@ -13,14 +13,15 @@ use crate::scene::Scene;
 use crate::setup::Setup;
 use crate::vectors;
 use crate::worker::{Direct, assert_conserved};
+use engine::kind::Kind;
 use reflector::counters::{Counts, Event};
 use std::net::SocketAddr;
 use wire::Reason;
 
 /// Every vector's bytes, ring and moment, from endpoints on loopback.
-pub(crate) fn vectors() {
+pub(crate) fn vectors(kind: Kind) {
     let vectors = vectors::read();
-    let loopback = Loopback::new(&vectors[0].setup, ENDPOINTS);
+    let loopback = Loopback::new(kind, &vectors[0].setup, ENDPOINTS);
     let mut seen = Seen::default();
     for (number, vector) in vectors.iter().enumerate() {
         let place = number % ENDPOINTS.len();
@@ -37,12 +38,12 @@ pub(crate) fn vectors() {
 }
 
 /// Random datagrams between endpoints on loopback.
-pub(crate) fn random() {
+pub(crate) fn random(kind: Kind) {
     let mut random = Random::new(0x10_0b_ac);
     let mut seen = Seen::default();
     for number in 0..SOCKET_SCENES {
         let mut scene = Scene::draw(&mut random, [0; 6]);
-        let loopback = Loopback::new(&scene.setup, ENDPOINTS);
+        let loopback = Loopback::new(kind, &scene.setup, ENDPOINTS);
         scene.setup = here(&scene.setup, &loopback);
         scene.peers = loopback.addresses();
         scene.doors = loopback.listening().to_vec();

@@ -7,7 +7,7 @@ use crate::protocol::{Key, now_s, probe};
 use crate::stun_message::request;
 use crate::traffic::Endpoint;
 use engine::clock::{boot_ns, realtime_ns};
-use engine::mio::Mio;
+use engine::kind::{Engine, Kind};
 use engine::outbound::{Datagram, Outbound};
 use engine::socket::Socket;
 use engine::{Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, SocketId};
@@ -77,8 +77,7 @@ fn samples() -> Vec<(Vec<u8>, SocketAddr, Condition)> {
     ]
 }
 
-#[test]
-fn t19_ten_million_decisions_allocate_nothing() {
+pub(crate) fn t19_ten_million_decisions_allocate_nothing() {
     let (mut worker, cells) = worker();
     let mut scratch = vec![0; SCRATCH_LEN];
     let (mut decided, mut accepted, mut allocated) = (0_u64, 0_u64, 0);
@@ -118,8 +117,7 @@ fn t19_ten_million_decisions_allocate_nothing() {
     assert!(accepted >= decided / 16 * 3);
 }
 
-#[test]
-fn t19_a_million_stun_requests_allocate_nothing() {
+pub(crate) fn t19_a_million_stun_requests_allocate_nothing() {
     let corners = ["127.0.0.1:4000", "127.0.0.2:4001", "127.0.0.1:4001", "127.0.0.2:4000"];
     let corners = corners.map(|corner| corner.parse().unwrap());
     let (worker, cells) = worker();
@@ -153,24 +151,23 @@ fn t19_a_million_stun_requests_allocate_nothing() {
     }
 }
 
-#[test]
-fn t19_a_million_datagrams_through_a_socket_allocate_nothing() {
+pub(crate) fn t19_a_million_datagrams_through_a_socket_allocate_nothing(kind: Kind) {
     // A run of a thousand allocates what a start allocates; a run of a million must allocate exactly as much.
-    let start = run(1_000);
+    let start = run(kind, 1_000);
     assert!(start > 0, "a start allocates, and the count sees it");
-    assert_eq!(run(1_000_000), start);
+    assert_eq!(run(kind, 1_000_000), start);
 }
 
 /// The allocations of a worker's thread that serves this many datagrams, from its start to its end.
-fn run(datagrams: u64) -> u64 {
+fn run(kind: Kind, datagrams: u64) -> u64 {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = socket_options(loopback, 4 << 20);
     let socket = Socket::open(loopback, &options).unwrap();
     let (reflector, granted) = (socket.local(), socket.granted());
-    let (mio, stopper) = Mio::open(vec![socket], engine_options(1_472, granted)).unwrap();
+    let (engine, stopper) = Engine::open(kind, vec![socket], engine_options(1_472, granted)).unwrap();
     let (mut worker, cells) = worker();
     let thread =
-        std::thread::spawn(move || allocation_counter::measure(|| drop(mio.run(&mut worker))).count_total);
+        std::thread::spawn(move || allocation_counter::measure(|| drop(engine.run(&mut worker))).count_total);
     feed(reflector, datagrams, &cells);
     stopper.stop().unwrap();
     let allocations = thread.join().unwrap();
@@ -220,9 +217,8 @@ fn await_received(cells: &Cells, datagrams: u64) {
     }
 }
 
-#[test]
-fn t19_descriptors_and_memory_are_those_of_the_start() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t19_descriptors_and_memory_are_those_of_the_start(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let figures = || {
         // Equal scrapes before each look, so that what they hold is equal too.

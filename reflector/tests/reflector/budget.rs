@@ -3,11 +3,11 @@
 use crate::daemon::{Folder, Reflector};
 use crate::protocol::{now_s, probe};
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 use std::time::Instant;
 
-#[test]
-fn a_prefix_gets_its_budget_of_answers_and_no_more() {
-    let reflector = Reflector::start(&["--probe-budget", "50"]);
+pub(crate) fn a_prefix_gets_its_budget_of_answers_and_no_more(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--probe-budget", "50"]);
     let (a, neighbour) =
         (Endpoint::new("127.20.0.1:0", &reflector), Endpoint::new("127.20.0.2:0", &reflector));
     let other = Endpoint::new("127.20.1.1:0", &reflector);
@@ -23,8 +23,7 @@ fn a_prefix_gets_its_budget_of_answers_and_no_more() {
     other.fence();
 }
 
-#[test]
-fn a_class_gets_its_rate_per_source_and_an_answer_spends_the_askers_class() {
+pub(crate) fn a_class_gets_its_rate_per_source_and_an_answer_spends_the_askers_class(kind: Kind) {
     let folder = Folder::new();
     folder.write("config.toml", "[class.2]\nrate = \"80kbps\"\n");
     let reflector = Reflector::start_in(
@@ -38,6 +37,8 @@ fn a_class_gets_its_rate_per_source_and_an_answer_spends_the_askers_class() {
             "1",
             "--allow-destination",
             "127.0.0.0/8",
+            "--engine",
+            kind.as_str(),
         ],
     );
     let (alice, bob) = (Endpoint::new("127.30.0.1:0", &reflector), Endpoint::new("127.30.0.2:0", &reflector));

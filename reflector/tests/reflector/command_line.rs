@@ -23,8 +23,7 @@ fn run_with(folder: &Folder, arguments: &[&str]) -> Command {
     command
 }
 
-#[test]
-fn a_malformed_flag_is_named_with_what_would_be_right() {
+pub(crate) fn a_malformed_flag_is_named_with_what_would_be_right() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     let cases: &[(&[&str], &[&str])] = &[
@@ -35,7 +34,9 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
         (&["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"], &["--listen", "at most one IPv4"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "0.0.0.0:1"], &["--advertise", "the world sends to"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "[2a00::1]:1"], &["--advertise", "same family"]),
-        (&["--listen", "127.0.0.1:0", "--engine", "uring"], &["--engine uring", "auto or mio"]),
+        (&["--listen", "127.0.0.1:0", "--engine", "epoll"], &["--engine epoll", "auto, mio or uring"]),
+        (&["--listen", "127.0.0.1:0", "--uring-sqpoll", "yes"], &["--uring-sqpoll yes", "on or off"]),
+        (&["--listen", "127.0.0.1:0", "--uring-sqpoll"], &["--uring-sqpoll on", "--engine uring beside it"]),
         (&["--listen", "127.0.0.1:0", "--workers", "0"], &["--workers 0", "1 to 256"]),
         (&["--listen", "127.0.0.1:0", "--workers", "4KiB"], &["--workers 4KiB", "auto"]),
         (&["--listen", "127.0.0.1:0", "--steer", "round"], &["--steer round", "cpu or hash"]),
@@ -79,8 +80,7 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
     assert_refused(&output.unwrap(), 2, &["--admin"]);
 }
 
-#[test]
-fn a_malformed_variable_is_named() {
+pub(crate) fn a_malformed_variable_is_named() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     let cases = [
@@ -96,8 +96,7 @@ fn a_malformed_variable_is_named() {
     }
 }
 
-#[test]
-fn a_malformed_file_is_named_with_its_line() {
+pub(crate) fn a_malformed_file_is_named_with_its_line() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     let cases = [
@@ -126,8 +125,7 @@ fn a_malformed_file_is_named_with_its_line() {
     }
 }
 
-#[test]
-fn a_malformed_ring_is_named_with_its_line_and_never_shown() {
+pub(crate) fn a_malformed_ring_is_named_with_its_line_and_never_shown() {
     let folder = Folder::new();
     let secret = "0102030405060708090a0b0c0d0e0f10";
     let key = |id: &str, secret: &str| format!("[[key]]\nid = {id}\nsecret = \"{secret}\"\n");
@@ -160,8 +158,7 @@ fn a_malformed_ring_is_named_with_its_line_and_never_shown() {
     assert_refused(&output, 78, &["listen is not set", "--listen 0.0.0.0:3478"]);
 }
 
-#[test]
-fn an_address_that_cannot_be_had_is_named() {
+pub(crate) fn an_address_that_cannot_be_had_is_named() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -182,8 +179,7 @@ fn an_address_that_cannot_be_had_is_named() {
     refused("127.0.0.1:0", &reflector.admin.to_string(), &["--admin", "in use"]);
 }
 
-#[test]
-fn a_ring_that_may_not_be_read_is_named() {
+pub(crate) fn a_ring_that_may_not_be_read_is_named() {
     let folder = Folder::new();
     let ring = folder.write("ring.toml", RING);
     std::fs::set_permissions(&ring, PermissionsExt::from_mode(0o000)).unwrap();
@@ -204,8 +200,7 @@ fn a_ring_that_may_not_be_read_is_named() {
     assert_refused(&output, 78, &["ring.toml", "Permission denied"]);
 }
 
-#[test]
-fn flags_win_over_variables_over_the_file_over_defaults() {
+pub(crate) fn flags_win_over_variables_over_the_file_over_defaults() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     folder.write(
@@ -235,8 +230,7 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
     }
 }
 
-#[test]
-fn check_names_what_to_mend_and_the_command() {
+pub(crate) fn check_names_what_to_mend_and_the_command() {
     let folder = Folder::new();
     folder.write("ring.toml", RING);
     std::fs::set_permissions(folder.path.join("ring.toml"), PermissionsExt::from_mode(0o644)).unwrap();
@@ -281,8 +275,7 @@ fn check_names_what_to_mend_and_the_command() {
     assert!(!text.contains("chmod"), "{text}");
 }
 
-#[test]
-fn keygen_prints_rings_that_run_accepts_and_no_two_alike() {
+pub(crate) fn keygen_prints_rings_that_run_accepts_and_no_two_alike() {
     let ring = |id: &str| {
         let output = program().args(["keygen", "--id", id]).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty());
@@ -294,8 +287,7 @@ fn keygen_prints_rings_that_run_accepts_and_no_two_alike() {
     assert_refused(&program().args(["keygen", "--id", "16"]).output().unwrap(), 2, &["16", "--id"]);
 }
 
-#[test]
-fn probe_measures_and_says_why_nothing_answers() {
+pub(crate) fn probe_measures_and_says_why_nothing_answers() {
     let probe = |arguments: &[&str]| program().arg("probe").args(arguments).output().unwrap();
     let reflector = Reflector::start(&[]);
     let address = reflector.address().to_string();
@@ -317,8 +309,7 @@ fn probe_measures_and_says_why_nothing_answers() {
     assert_refused(&probe(&["127.0.0.1:1", "--count", "0"]), 2, &["0", "--count"]);
 }
 
-#[test]
-fn help_and_version_are_data() {
+pub(crate) fn help_and_version_are_data() {
     for (arguments, words) in [
         (&["--version"][..], "reflector 0."),
         (&["--help"], "Exit codes"),

@@ -4,6 +4,7 @@ use crate::daemon::{Folder, Reflector};
 use crate::page::Page;
 use crate::protocol::{Key, now_s, probe};
 use crate::traffic::Endpoint;
+use engine::kind::Kind;
 use std::net::SocketAddr;
 
 /// Every reason that can be brought about from outside, with datagrams that are refused for it.
@@ -47,7 +48,7 @@ fn refusals(alice: &Endpoint, six: &Endpoint, key: &Key) -> Vec<(&'static str, V
 }
 
 /// A reflector of two workers and both families that closes a network, limits a class, and can fail to send.
-fn start() -> Reflector {
+fn start(kind: Kind) -> Reflector {
     let folder = Folder::new();
     folder.write("config.toml", "[class.5]\nrate = \"8bps\"\n");
     let flags = [
@@ -63,6 +64,8 @@ fn start() -> Reflector {
         "127.0.0.0/8,::1/128,198.51.100.0/24",
         "--deny-source",
         "127.66.0.0/16",
+        "--engine",
+        kind.as_str(),
     ];
     Reflector::start_in(folder, &flags)
 }
@@ -91,14 +94,14 @@ impl Tally {
     }
 }
 
-#[test]
-fn received_is_relayed_observed_dropped_or_unsent() {
-    let mut reflector = start();
+pub(crate) fn received_is_relayed_observed_dropped_or_unsent(kind: Kind) {
+    let mut reflector = start(kind);
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let six = Endpoint::new("[::1]:0", &reflector);
-    let (denied, service) =
-        (Endpoint::new("127.66.0.1:0", &reflector), Endpoint::new("127.9.9.9:11211", &reflector));
+    // An address for each engine, since the port is given.
+    let service = if kind == Kind::Mio { "127.9.9.9:11211" } else { "127.9.9.10:11211" };
+    let (denied, service) = (Endpoint::new("127.66.0.1:0", &reflector), Endpoint::new(service, &reflector));
     let mut tally = Tally::default();
     let refusals = refusals(&alice, &six, &key);
     refusals.iter().flat_map(|(_, datagrams)| datagrams).for_each(|it| tally.send(&alice, it));
@@ -152,8 +155,7 @@ fn assert_stopped(reflector: &mut Reflector, sent: u64) {
     assert_eq!(sent, count("relayed") + count("observed") + count("dropped") + count("send_errors"));
 }
 
-#[test]
-fn every_sample_is_there_from_the_start() {
+pub(crate) fn every_sample_is_there_from_the_start() {
     let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "3"]);
     let page = reflector.metrics();
     let number = |name: &str| page.labels(name).len();
@@ -174,7 +176,7 @@ fn every_sample_is_there_from_the_start() {
     }
     assert_eq!(page.received(), 0);
     assert!(page.sum("reflector_socket_receive_buffer_bytes", &[("worker", "0"), ("family", "ipv4")]) > 0);
-    assert_eq!(page.labels("reflector_build_info")[0]["engine"], "mio");
+    assert_eq!(page.labels("reflector_build_info")[0]["engine"], reflector.ready["engine"].as_str().unwrap());
     assert_eq!(page.labels("reflector_ring_info")[0]["minting_key"], "7");
     assert_eq!(
         page.labels("reflector_ring_info")[0]["fingerprint"],

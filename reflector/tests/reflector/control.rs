@@ -3,14 +3,14 @@
 use crate::daemon::{Folder, PATIENCE, Reflector, program};
 use crate::protocol::probe;
 use crate::traffic::Endpoint;
+use engine::kind::Kind;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-#[test]
-fn a_drain_goes_on_serving_until_traffic_has_gone() {
-    let mut reflector = Reflector::start(&["--drain-below", "50"]);
+pub(crate) fn a_drain_goes_on_serving_until_traffic_has_gone(kind: Kind) {
+    let mut reflector = Reflector::start_on(kind, &["--drain-below", "50"]);
     let endpoint = Endpoint::new("127.0.0.1:0", &reflector);
     assert_eq!((reflector.get("/readyz").0, reflector.get("/livez").0), (200, 200));
     reflector.signal("TERM");
@@ -26,8 +26,7 @@ fn a_drain_goes_on_serving_until_traffic_has_gone() {
     assert_eq!(reflector.wait_for_line("stopped")["observed"], 900);
 }
 
-#[test]
-fn a_drain_ends_when_its_time_is_up_or_at_the_second_signal() {
+pub(crate) fn a_drain_ends_when_its_time_is_up_or_at_the_second_signal() {
     for (flags, signals) in [
         (&["--drain-timeout", "1s"][..], 1),
         (&["--drain-timeout", "1h"], 2),
@@ -62,8 +61,7 @@ fn a_drain_ends_when_its_time_is_up_or_at_the_second_signal() {
     }
 }
 
-#[test]
-fn systemd_is_told_of_every_state() {
+pub(crate) fn systemd_is_told_of_every_state() {
     let folder = Folder::new();
     let path = folder.path.join("notify");
     let listener = UnixDatagram::bind(&path).unwrap();
@@ -85,15 +83,13 @@ fn systemd_is_told_of_every_state() {
     assert!(told().contains("STOPPING=1"));
 }
 
-#[test]
-fn an_interrupt_ends_with_130() {
+pub(crate) fn an_interrupt_ends_with_130() {
     let mut reflector = Reflector::start(&[]);
     reflector.signal("INT");
     assert_eq!(reflector.exit_code(), Some(130));
 }
 
-#[test]
-fn config_shows_settings_and_their_origin_and_no_secret() {
+pub(crate) fn config_shows_settings_and_their_origin_and_no_secret() {
     let reflector = Reflector::start(&["--deny-source", "10.0.0.0/8"]);
     let (status, body) = reflector.get("/config");
     assert_eq!(status, 200);
@@ -114,12 +110,12 @@ fn config_shows_settings_and_their_origin_and_no_secret() {
     assert_eq!(reflector.get("/secrets").0, 404);
 }
 
-#[test]
-fn the_ready_line_says_what_runs() {
-    let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "2", "--steer", "hash"]);
+pub(crate) fn the_ready_line_says_what_runs(kind: Kind) {
+    let reflector =
+        Reflector::start_bare_on(kind, &["--listen", "127.0.0.1:0", "--workers", "2", "--steer", "hash"]);
     let ready = &reflector.ready;
     assert_eq!((ready["workers"].as_u64(), ready["steer"].as_str()), (Some(2), Some("hash")));
-    assert_eq!((ready["engine"].as_str(), ready["minting_key"].as_u64()), (Some("mio"), Some(7)));
+    assert_eq!((ready["engine"].as_str(), ready["minting_key"].as_u64()), (Some(kind.as_str()), Some(7)));
     assert!(ready["receive_buffer_bytes"].as_u64().unwrap() > 0);
     assert!(ready["gro"].is_boolean() && ready["gso"].is_boolean());
     assert_eq!(ready["ring"].as_str().unwrap().len(), 16);

@@ -4,6 +4,7 @@
 
 use crate::page::Page;
 use crate::protocol::Key;
+use engine::kind::Kind;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,16 @@ impl Reflector {
         let common =
             ["--listen", "127.0.0.1:0", "--workers", "1", "--allow-destination", "127.0.0.0/8,::1/128"];
         Reflector::start_bare(&[&common, flags].concat())
+    }
+
+    /// As [`Reflector::start`], on this engine.
+    pub(crate) fn start_on(kind: Kind, flags: &[&str]) -> Reflector {
+        Reflector::start(&[flags, &["--engine", kind.as_str()]].concat())
+    }
+
+    /// As [`Reflector::start_bare`], on this engine.
+    pub(crate) fn start_bare_on(kind: Kind, flags: &[&str]) -> Reflector {
+        Reflector::start_bare(&[flags, &["--engine", kind.as_str()]].concat())
     }
 
     /// One with these flags and nothing besides keys, admin port and log form.

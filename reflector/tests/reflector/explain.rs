@@ -18,8 +18,7 @@ fn socket(case: &Value, field: &str) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-#[test]
-fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
+pub(crate) fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
     let vectors = vectors();
     let folder = Folder::new();
     let ring: String = vectors["ring"]
@@ -66,8 +65,7 @@ fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
     assert!(seen.len() > 8, "the vectors have a case of nearly every verdict: {seen:?}");
 }
 
-#[test]
-fn a_malformed_question_is_one_line() {
+pub(crate) fn a_malformed_question_is_one_line() {
     let folder = Folder::new();
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     for (arguments, words) in [
@@ -87,8 +85,7 @@ fn a_malformed_question_is_one_line() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("dropped: denied"));
 }
 
-#[test]
-fn stun_is_explained_where_it_is_on() {
+pub(crate) fn stun_is_explained_where_it_is_on() {
     let folder = Folder::new();
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     let bare = "000100002112a442000102030405060708090a0b";

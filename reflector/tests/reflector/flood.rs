@@ -3,12 +3,12 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, peer};
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-#[test]
-fn t13_sends_to_dead_ports_lose_no_good_datagram() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t13_sends_to_dead_ports_lose_no_good_datagram(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let good = reflector.key.send(alice.address, bob.address, b"good");
     // Nobody has a socket at this address, so each of these brings an ICMP error back to the reflector.
@@ -31,9 +31,8 @@ fn t13_sends_to_dead_ports_lose_no_good_datagram() {
     alice.fence();
 }
 
-#[test]
-fn t15_every_length_and_empty_datagrams() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t15_every_length_and_empty_datagrams(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let (mut short, mut relayed, mut oversize) = (0, 0, 0);
     let edges = (0..=200).chain(1_380..=1_560).chain((1_600..65_300).step_by(997)).chain(65_380..=65_507);
@@ -66,9 +65,8 @@ fn t15_every_length_and_empty_datagrams() {
     bob.assert_silence();
 }
 
-#[test]
-fn t10_ten_times_as_much_junk_costs_no_good_datagram() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t10_ten_times_as_much_junk_costs_no_good_datagram(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let mallory = Endpoint::new("127.0.0.9:0", &reflector);
     let junk = reflector.key.send(alice.address, bob.address, &[0; 100]);
@@ -89,9 +87,8 @@ fn t10_ten_times_as_much_junk_costs_no_good_datagram() {
     mallory.assert_silence();
 }
 
-#[test]
-fn t20_a_flood_of_junk_writes_nothing_to_the_log() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t20_a_flood_of_junk_writes_nothing_to_the_log(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let mallory = Endpoint::new("127.0.0.1:0", &reflector);
     let before = reflector.log().len();
     let deadline = Instant::now() + Duration::from_secs(6);

@@ -3,10 +3,10 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 
-#[test]
-fn an_independent_client_probes_mints_relays_and_answers() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn an_independent_client_probes_mints_relays_and_answers(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
 
@@ -51,9 +51,8 @@ fn an_independent_client_probes_mints_relays_and_answers() {
     assert_eq!(renewed[24..32], key.capability(0x30 | key.id, until, alice.address, bob.address));
 }
 
-#[test]
-fn what_proves_nothing_is_answered_with_nothing() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn what_proves_nothing_is_answered_with_nothing(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let stranger = Endpoint::new("127.0.0.3:0", &reflector);

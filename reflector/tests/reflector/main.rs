@@ -3,6 +3,8 @@
 //! * Every reflector is a real process with ports of its own, on loopback only, ended by its id.
 //! * Senders wait for what they sent, so that a loss is the reflector's and not a full buffer's.
 //! * Nothing here judges a time.
+//! * What an engine does, every engine does: the same tests, by parameter. Where io_uring may not be used, those of
+//!   it report `ignored` with the reason.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,6 +15,7 @@ mod command_line;
 mod conservation;
 mod control;
 mod daemon;
+mod engines;
 mod explain;
 mod flood;
 mod independent;
@@ -25,3 +28,106 @@ mod runbook;
 mod stun;
 mod stun_message;
 mod traffic;
+
+use engine::kind::Kind;
+use engine::uring::Mode;
+use engine::uring_probe::probe;
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials: Vec<Trial> = ONCE.iter().map(|(name, test)| trial(name, None, *test)).collect();
+    trials.extend(ON_IO_URING.iter().map(|(name, test)| trial(name, Some(Mode::Best), *test)));
+    for (name, test) in ON_ENGINES {
+        for (prefix, kind) in [("mio", Kind::Mio), ("uring", Kind::Uring(Mode::Best))] {
+            let needs = matches!(kind, Kind::Uring(_)).then_some(Mode::Best);
+            trials.push(trial(&format!("{prefix}::{name}"), needs, move || test(kind)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, needs: Option<Mode>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || match needs.and_then(|mode| probe(mode).err()) {
+        Some(refusal) => Ok(Completion::ignored_with(refusal.to_string())),
+        None => {
+            test();
+            Ok(Completion::Completed)
+        }
+    })
+}
+
+/// Names and functions of tests, so that neither can be given without the other.
+macro_rules! named {
+    ($($module:ident::$test:ident,)*) => {
+        &[$((concat!(stringify!($module), "::", stringify!($test)), $module::$test)),*]
+    };
+}
+
+type Named<T> = &'static [(&'static str, T)];
+
+const ONCE: Named<fn()> = named![
+    allocation::t19_ten_million_decisions_allocate_nothing,
+    allocation::t19_a_million_stun_requests_allocate_nothing,
+    command_line::a_malformed_flag_is_named_with_what_would_be_right,
+    command_line::a_malformed_variable_is_named,
+    command_line::a_malformed_file_is_named_with_its_line,
+    command_line::a_malformed_ring_is_named_with_its_line_and_never_shown,
+    command_line::an_address_that_cannot_be_had_is_named,
+    command_line::a_ring_that_may_not_be_read_is_named,
+    command_line::flags_win_over_variables_over_the_file_over_defaults,
+    command_line::check_names_what_to_mend_and_the_command,
+    command_line::keygen_prints_rings_that_run_accepts_and_no_two_alike,
+    command_line::probe_measures_and_says_why_nothing_answers,
+    command_line::help_and_version_are_data,
+    conservation::every_sample_is_there_from_the_start,
+    control::a_drain_ends_when_its_time_is_up_or_at_the_second_signal,
+    control::systemd_is_told_of_every_state,
+    control::an_interrupt_ends_with_130,
+    control::config_shows_settings_and_their_origin_and_no_secret,
+    engines::where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line,
+    engines::where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78,
+    engines::check_says_which_engine_would_run_and_why,
+    explain::the_first_check_that_fails_is_the_one_that_the_vectors_name,
+    explain::a_malformed_question_is_one_line,
+    explain::stun_is_explained_where_it_is_on,
+    reload::deny_lists_follow_a_reload,
+    reload::a_refused_reload_changes_nothing_and_says_why,
+    reload::what_needs_a_restart_is_named_and_stays,
+    runbook::every_metric_reason_and_error_has_its_row,
+    stun::an_alternate_that_cannot_be_one_is_refused,
+];
+
+const ON_IO_URING: Named<fn()> =
+    named![engines::auto_takes_what_measured_best, engines::a_thread_of_the_kernel_serves_as_well,];
+
+const ON_ENGINES: Named<fn(Kind)> = named![
+    allocation::t19_a_million_datagrams_through_a_socket_allocate_nothing,
+    allocation::t19_descriptors_and_memory_are_those_of_the_start,
+    budget::a_prefix_gets_its_budget_of_answers_and_no_more,
+    budget::a_class_gets_its_rate_per_source_and_an_answer_spends_the_askers_class,
+    conservation::received_is_relayed_observed_dropped_or_unsent,
+    control::a_drain_goes_on_serving_until_traffic_has_gone,
+    control::the_ready_line_says_what_runs,
+    flood::t13_sends_to_dead_ports_lose_no_good_datagram,
+    flood::t15_every_length_and_empty_datagrams,
+    flood::t10_ten_times_as_much_junk_costs_no_good_datagram,
+    flood::t20_a_flood_of_junk_writes_nothing_to_the_log,
+    independent::an_independent_client_probes_mints_relays_and_answers,
+    independent::what_proves_nothing_is_answered_with_nothing,
+    reach::ipv4_and_ipv6_endpoints_reach_each_other,
+    reach::without_a_socket_of_its_family_a_destination_is_refused,
+    reach::a_wildcard_listener_answers_from_the_address_that_was_called,
+    reach::t5_the_reflector_does_not_send_to_itself,
+    reach::t22_the_admin_server_cannot_be_reached_through_the_relay,
+    rotation::t8_rotations_under_load_refuse_nothing_valid_and_accept_nothing_retired,
+    stun::binding_says_what_is_seen_and_nothing_more,
+    stun::each_corner_answers_for_every_other,
+    stun::without_a_second_address_a_change_is_rejected,
+    stun::nothing_but_requests_is_answered,
+    stun::t5_what_is_answered_is_taken_from_nobody,
+    stun::a_crowd_is_answered_each_its_own,
+    stun::a_prefix_gets_its_budget_apart_from_probes,
+    stun::off_it_is_junk_like_any_other,
+];

@@ -3,11 +3,11 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, OBSERVED, SEND, peer, probe};
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 
-#[test]
-fn ipv4_and_ipv6_endpoints_reach_each_other() {
-    let reflector = Reflector::start(&["--listen", "[::1]:0"]);
+pub(crate) fn ipv4_and_ipv6_endpoints_reach_each_other(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--listen", "[::1]:0"]);
     let (four, six) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("[::1]:0", &reflector));
     four.send(&reflector.key.send(four.address, six.address, b"from IPv4"));
     let mut data = six.receive();
@@ -18,20 +18,18 @@ fn ipv4_and_ipv6_endpoints_reach_each_other() {
     assert_eq!((back[0], peer(&back), &back[32..]), (DATA, six.address, &b"from IPv4"[..]));
 }
 
-#[test]
-fn without_a_socket_of_its_family_a_destination_is_refused() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn without_a_socket_of_its_family_a_destination_is_refused(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let four = Endpoint::new("127.0.0.1:0", &reflector);
     four.send(&reflector.key.send(four.address, "[::1]:4000".parse().unwrap(), b"x"));
     four.fence();
     assert_eq!(settled(&reflector, &[&four]).dropped("destination"), 1);
 }
 
-#[test]
-fn a_wildcard_listener_answers_from_the_address_that_was_called() {
+pub(crate) fn a_wildcard_listener_answers_from_the_address_that_was_called(kind: Kind) {
     let flags =
         ["--listen", "0.0.0.0:0,[::]:0", "--workers", "1", "--allow-destination", "127.0.0.0/8,::1/128"];
-    let reflector = Reflector::start_bare(&flags);
+    let reflector = Reflector::start_bare_on(kind, &flags);
     let at = |ip: &str, port: u16| SocketAddr::new(ip.parse().unwrap(), port);
     let (four, six) = (reflector.listen[0].port(), reflector.listen[1].port());
     for (local, called) in [
@@ -64,9 +62,8 @@ fn a_wildcard_listener_answers_from_the_address_that_was_called() {
     reflector.metrics_when(|page| page.missing() == 0 && page.dropped("destination") == 1);
 }
 
-#[test]
-fn t5_the_reflector_does_not_send_to_itself() {
-    let reflector = Reflector::start(&["--listen", "[::1]:0", "--advertise", "127.4.4.4:4444"]);
+pub(crate) fn t5_the_reflector_does_not_send_to_itself(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--listen", "[::1]:0", "--advertise", "127.4.4.4:4444"]);
     let (four, six) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("[::1]:0", &reflector));
     let own: Vec<SocketAddr> =
         reflector.listen.iter().copied().chain(["127.4.4.4:4444".parse().unwrap()]).collect();
@@ -78,9 +75,8 @@ fn t5_the_reflector_does_not_send_to_itself() {
     assert_eq!((page.dropped("destination"), page.relayed()), (6, 0));
 }
 
-#[test]
-fn t22_the_admin_server_cannot_be_reached_through_the_relay() {
-    let closed = Reflector::start_bare(&["--listen", "127.0.0.1:0,[::1]:0", "--workers", "1"]);
+pub(crate) fn t22_the_admin_server_cannot_be_reached_through_the_relay(kind: Kind) {
+    let closed = Reflector::start_bare_on(kind, &["--listen", "127.0.0.1:0,[::1]:0", "--workers", "1"]);
     let four = Endpoint::new("127.0.0.1:0", &closed);
     let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     let port = closed.admin.port();
@@ -101,7 +97,7 @@ fn t22_the_admin_server_cannot_be_reached_through_the_relay() {
     assert_eq!(page.dropped("destination"), spellings.len() as u64, "loopback is not opened");
 
     // With loopback opened the datagram leaves, but the server does not speak UDP.
-    let open = Reflector::start(&[]);
+    let open = Reflector::start_on(kind, &[]);
     let four = Endpoint::new("127.0.0.1:0", &open);
     for _ in 0..100 {
         four.send(&open.key.send(four.address, open.admin, request));

@@ -14,8 +14,7 @@ fn start(config: &str) -> Reflector {
 
 const OPEN: &str = "allow-destination = \"127.0.0.0/8\"\n";
 
-#[test]
-fn deny_lists_follow_a_reload() {
+pub(crate) fn deny_lists_follow_a_reload() {
     let reflector = start(OPEN);
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.40.0.1:0", &reflector), Endpoint::new("127.41.0.1:0", &reflector));
@@ -42,8 +41,7 @@ fn deny_lists_follow_a_reload() {
     assert_eq!(reflector.metrics().sum("reflector_reloads_total", &[("outcome", "success")]), 4);
 }
 
-#[test]
-fn a_refused_reload_changes_nothing_and_says_why() {
+pub(crate) fn a_refused_reload_changes_nothing_and_says_why() {
     let mut reflector = start(OPEN);
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
@@ -73,8 +71,7 @@ fn a_refused_reload_changes_nothing_and_says_why() {
     assert_eq!(reflector.metrics().sum("reflector_reloads_total", &[("outcome", "success")]), 0);
 }
 
-#[test]
-fn what_needs_a_restart_is_named_and_stays() {
+pub(crate) fn what_needs_a_restart_is_named_and_stays() {
     let mut reflector = start(OPEN);
     let before = now_s();
     reflector

@@ -3,13 +3,13 @@
 use crate::daemon::Reflector;
 use crate::protocol::Key;
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-#[test]
-fn t8_rotations_under_load_refuse_nothing_valid_and_accept_nothing_retired() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn t8_rotations_under_load_refuse_nothing_valid_and_accept_nothing_retired(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let (carol, dave) = (Endpoint::new("127.0.0.3:0", &reflector), Endpoint::new("127.0.0.4:0", &reflector));
     let begun = Instant::now();

@@ -3,8 +3,7 @@
 use crate::daemon::Reflector;
 use std::collections::BTreeSet;
 
-#[test]
-fn every_metric_reason_and_error_has_its_row() {
+pub(crate) fn every_metric_reason_and_error_has_its_row() {
     let reflector = Reflector::start(&[]);
     let page = reflector.get("/metrics").1;
     let runbook =

@@ -8,6 +8,7 @@ use crate::daemon::{Folder, PATIENCE, Reflector, program};
 use crate::protocol::probe;
 use crate::stun_message::{Answer, Attribute, message, request};
 use crate::traffic::{Endpoint, settled};
+use engine::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 use stun_codec::MessageClass;
@@ -64,21 +65,21 @@ impl Client {
 }
 
 /// All four corners, on addresses that no other test has.
-fn corners(net: u8, flags: &[&str]) -> (Reflector, [SocketAddr; 4]) {
+fn corners(kind: Kind, net: u8, flags: &[&str]) -> (Reflector, [SocketAddr; 4]) {
     let at = |host: u8, port: u16| SocketAddr::from(([127, 88, net, host], port));
-    // Other runs of these tests on the same machine have other ports.
-    let port = 20_000 + 2 * u16::try_from(std::process::id() % 5_000).unwrap();
+    // The other engine, and other runs of these tests on the same machine, have other ports.
+    let first = if kind == Kind::Mio { 20_000 } else { 25_000 };
+    let port = first + 2 * u16::try_from(std::process::id() % 2_500).unwrap();
     let corners = [at(1, port), at(1, port + 1), at(2, port), at(2, port + 1)];
     let (listen, alternate) = (corners[0].to_string(), corners[3].to_string());
     let common = ["--listen", &listen, "--stun", "behaviour", "--stun-alternate", &alternate];
     let open = ["--workers", "1", "--allow-destination", "127.0.0.0/8"];
-    (Reflector::start_bare(&[&common, &open[..], flags].concat()), corners)
+    (Reflector::start_bare_on(kind, &[&common, &open[..], flags].concat()), corners)
 }
 
-#[test]
-fn binding_says_what_is_seen_and_nothing_more() {
+pub(crate) fn binding_says_what_is_seen_and_nothing_more(kind: Kind) {
     let flags = ["--listen", "[::1]:0", "--stun", "binding"];
-    let reflector = Reflector::start(&flags);
+    let reflector = Reflector::start_on(kind, &flags);
     let mut heaviest = 0.0_f64;
     for (address, to) in [("127.0.0.1:0", reflector.listen[0]), ("[::1]:0", reflector.listen[1])] {
         let mut client = Client::new(address);
@@ -113,9 +114,8 @@ fn binding_says_what_is_seen_and_nothing_more() {
     assert_eq!(page.sum("reflector_stun_answered_datagrams_total", &[("answer", "error")]), 4);
 }
 
-#[test]
-fn each_corner_answers_for_every_other() {
-    let (reflector, corners) = corners(1, &[]);
+pub(crate) fn each_corner_answers_for_every_other(kind: Kind) {
+    let (reflector, corners) = corners(kind, 1, &[]);
     let mut client = Client::new("127.88.1.9:0");
     for (place, to) in corners.into_iter().enumerate() {
         for (ip, port) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -142,9 +142,8 @@ fn each_corner_answers_for_every_other() {
     assert_eq!(reflector.listen, corners[..1], "only what relays is called a listening address");
 }
 
-#[test]
-fn without_a_second_address_a_change_is_rejected() {
-    let reflector = Reflector::start(&["--stun", "behaviour"]);
+pub(crate) fn without_a_second_address_a_change_is_rejected(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--stun", "behaviour"]);
     let mut client = Client::new("127.0.0.1:0");
     let to = reflector.address();
     let (answer, from) = client.ask(to, vec![], false, BEHAVIOUR_FACTOR);
@@ -153,22 +152,17 @@ fn without_a_second_address_a_change_is_rejected() {
     let (answer, _) = client.ask(to, vec![change(false, false)], false, 2.0);
     assert_eq!(answer.error, Some((420, vec![3])));
     // A wildcard socket names the address that was called.
-    let wildcard = Reflector::start_bare(&[
-        "--listen",
-        "0.0.0.0:0",
-        "--stun",
-        "behaviour",
-        "--allow-destination",
-        "127.0.0.0/8",
-    ]);
+    let wildcard = Reflector::start_bare_on(
+        kind,
+        &["--listen", "0.0.0.0:0", "--stun", "behaviour", "--allow-destination", "127.0.0.0/8"],
+    );
     let called = SocketAddr::from(([127, 88, 2, 7], wildcard.address().port()));
     let (answer, from) = client.ask(called, vec![], false, BEHAVIOUR_FACTOR);
     assert_eq!((from, answer.origin), (called, Some(called)));
 }
 
-#[test]
-fn nothing_but_requests_is_answered() {
-    let (reflector, corners) = corners(3, &["--deny-source", "127.88.66.0/24"]);
+pub(crate) fn nothing_but_requests_is_answered(kind: Kind) {
+    let (reflector, corners) = corners(kind, 3, &["--deny-source", "127.88.66.0/24"]);
     let bare = request([1; 12], vec![], false);
     let signed = request([1; 12], vec![], true);
     let altered = |at: usize, bits: u8| {
@@ -194,7 +188,8 @@ fn nothing_but_requests_is_answered() {
     ];
     let client = Client::new("127.88.3.9:0");
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    let others = [Client::new(&format!("127.89.{high}.{low}:11211")), Client::new("127.88.66.1:0")];
+    let net = if kind == Kind::Mio { 89 } else { 90 };
+    let others = [Client::new(&format!("127.{net}.{high}.{low}:11211")), Client::new("127.88.66.1:0")];
     for to in corners {
         cases.iter().for_each(|(_, datagram)| client.send(datagram, to));
         others.iter().for_each(|other| other.send(&bare, to));
@@ -222,9 +217,8 @@ fn nothing_but_requests_is_answered() {
     assert_eq!(client.receive().0[32..], *b"still");
 }
 
-#[test]
-fn t5_what_is_answered_is_taken_from_nobody() {
-    let (reflector, corners) = corners(4, &[]);
+pub(crate) fn t5_what_is_answered_is_taken_from_nobody(kind: Kind) {
+    let (reflector, corners) = corners(kind, 4, &[]);
     let client = Client::new("127.88.4.9:0");
     let requests = [
         request([1; 12], vec![], false),
@@ -252,9 +246,8 @@ fn t5_what_is_answered_is_taken_from_nobody() {
     assert!(corners.iter().all(|corner| own.contains(&corner.to_string().as_str())), "{own:?}");
 }
 
-#[test]
-fn a_crowd_is_answered_each_its_own() {
-    let (reflector, corners) = corners(5, &[]);
+pub(crate) fn a_crowd_is_answered_each_its_own(kind: Kind) {
+    let (reflector, corners) = corners(kind, 5, &[]);
     let client = Client::new("127.88.5.9:0");
     let (mut waiting, rounds, window) = (Vec::new(), 40_u8, 25_u8);
     for round in 0..rounds {
@@ -282,9 +275,8 @@ fn a_crowd_is_answered_each_its_own() {
     assert_eq!(page.received(), asked);
 }
 
-#[test]
-fn a_prefix_gets_its_budget_apart_from_probes() {
-    let reflector = Reflector::start(&["--stun", "binding", "--probe-budget", "20"]);
+pub(crate) fn a_prefix_gets_its_budget_apart_from_probes(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--stun", "binding", "--probe-budget", "20"]);
     let (a, neighbour) =
         (Endpoint::new("127.21.0.1:0", &reflector), Endpoint::new("127.21.0.2:0", &reflector));
     let begun = Instant::now();
@@ -305,9 +297,8 @@ fn a_prefix_gets_its_budget_apart_from_probes() {
     fresh.fence();
 }
 
-#[test]
-fn off_it_is_junk_like_any_other() {
-    let reflector = Reflector::start(&[]);
+pub(crate) fn off_it_is_junk_like_any_other(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &[]);
     let alice = Endpoint::new("127.0.0.1:0", &reflector);
     alice.send(&request([1; 12], vec![], false));
     alice.send(&request([1; 12], vec![Software::new("a client".to_owned()).unwrap().into()], true));
@@ -317,8 +308,7 @@ fn off_it_is_junk_like_any_other() {
     alice.assert_silence();
 }
 
-#[test]
-fn an_alternate_that_cannot_be_one_is_refused() {
+pub(crate) fn an_alternate_that_cannot_be_one_is_refused() {
     let folder = Folder::new();
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     let refused = |flags: &[&str], words: &str| {

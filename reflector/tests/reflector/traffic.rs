@@ -36,7 +36,13 @@ impl Endpoint {
     /// The next datagram, which must come from the reflector.
     pub(crate) fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
-        let (length, from) = self.socket.recv_from(&mut buffer).expect("nothing came");
+        let (length, from) = loop {
+            match self.socket.recv_from(&mut buffer) {
+                // A wait with a time limit is not taken up again after a stop or a freeze of the process (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => break outcome.expect("nothing came"),
+            }
+        };
         assert_eq!(from, self.reflector, "it came from somewhere else");
         buffer.truncate(length);
         buffer

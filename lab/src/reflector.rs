@@ -159,7 +159,7 @@ impl Reflector {
 }
 
 /// `Some` for the line of readiness, `Some(None)` if it does not have the form expected.
-fn ready(line: &str) -> Option<Option<Ready>> {
+pub fn ready(line: &str) -> Option<Option<Ready>> {
     let value: serde_json::Value = serde_json::from_str(line).ok()?;
     (value.get("message")?.as_str()? == "ready").then(|| serde_json::from_value(value).ok())
 }

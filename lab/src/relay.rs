@@ -3,7 +3,6 @@
 //! * Once drained: `received = relayed + observed + dropped + send errors`. Anything else is a fault of its counting.
 //! * What the kernel dropped before the reflector saw it stands apart: it was never received.
 
-use crate::figures::{float, rounded};
 use crate::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,7 +78,7 @@ impl Counters {
 
     /// CPU time of the workers per datagram relayed, ns; `None` without any.
     pub fn busy_ns_per_datagram(&self) -> Option<f64> {
-        (self.relayed > 0).then(|| float(self.busy_ns) / float(self.relayed))
+        (self.relayed > 0).then(|| self.busy_ns as f64 / self.relayed as f64)
     }
 }
 
@@ -89,6 +88,12 @@ fn by(metrics: &Metrics, name: &str, label: &str) -> anyhow::Result<BTreeMap<Str
     let sums = values.map(|value| Ok((value.to_owned(), rounded(metrics.sum(name, &[(label, value)])?))));
     let sums: anyhow::Result<Vec<_>> = sums.collect();
     Ok(sums?.into_iter().filter(|(_, sum)| *sum > 0).collect())
+}
+
+/// Counters are whole, and far below 2^53.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn rounded(value: f64) -> u64 {
+    value.round() as u64
 }
 
 fn difference(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {

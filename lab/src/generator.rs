@@ -4,9 +4,9 @@
 //! * Its JSON is refused in any schema but [`SCHEMA`]; fields that are not needed here are passed over.
 //! * An invalid run (exit 98) or a failed threshold (99) is a result; any other failure is an error with its last words.
 
-use crate::cores::process_ns;
 use crate::interrupt::Interrupt;
-use crate::program::{Program, Start};
+use crate::process_time::process_ns;
+use crate::program::{Program, Start, ending};
 use crate::reflector::Reflector;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,6 @@ impl Generator {
     /// A program that cannot be started.
     pub fn start(binary: &Path, reflector: &Reflector, load: &Load) -> anyhow::Result<Generator> {
         let json = reflector.scratch().join("run.json");
-        let _ = fs::remove_file(&json); // The result of a run before must not pass for this one's.
         let mut start = Start::new(binary);
         start
             .arg("run")
@@ -230,8 +229,16 @@ impl Generator {
         start.option("--warmup", format!("{}ms", load.warmup.as_millis()));
         start.option("--workers", 1).option("--json", json.display()).arg("--quiet");
         start.on(&load.cpus);
-        let command = start.shown();
-        Ok(Generator { program: Program::start(&start)?, json, command })
+        Generator::launch(&start, json)
+    }
+
+    /// Starts a run whose command line writes its result to `json`.
+    ///
+    /// # Errors
+    /// A program that cannot be started.
+    pub fn launch(start: &Start, json: PathBuf) -> anyhow::Result<Generator> {
+        let _ = fs::remove_file(&json); // The result of a run before must not pass for this one's.
+        Ok(Generator { program: Program::start(start)?, json, command: start.shown() })
     }
 
     /// The command line, as a person would type it.
@@ -250,25 +257,28 @@ impl Generator {
     /// The generator or the reflector failed, the run was interrupted, or its JSON cannot be read; with last words.
     pub fn finish(mut self, reflector: &mut Reflector, interrupt: &Interrupt) -> anyhow::Result<Finished> {
         let mut spent_ns = 0;
-        let status = loop {
+        loop {
             // Read while it runs: nothing is left of it afterwards.
             spent_ns = process_ns(self.program.id()).unwrap_or(spent_ns);
-            if let Some(status) = self.program.ended()? {
-                break status;
-            }
+            let outcome = self.poll();
             reflector.ensure_alive()?;
             interrupt.check()?;
+            if let Some(outcome) = outcome? {
+                return Ok(Finished { outcome, process_ns: spent_ns });
+            }
             interrupt.sleep(Duration::from_millis(20));
-        };
-        reflector.ensure_alive()?;
-        interrupt.check()?;
+        }
+    }
+
+    /// What the run gave, once it has ended.
+    ///
+    /// # Errors
+    /// The generator failed, or its JSON cannot be read; with last words.
+    pub fn poll(&mut self) -> anyhow::Result<Option<Outcome>> {
+        let Some(status) = self.program.ended()? else { return Ok(None) };
         match status.code() {
-            Some(0 | INVALID | THRESHOLD) => Ok(Finished { outcome: self.outcome()?, process_ns: spent_ns }),
-            _ => bail!(
-                "the generator failed ({}){}",
-                crate::program::ending(status),
-                self.program.last_words()
-            ),
+            Some(0 | INVALID | THRESHOLD) => self.outcome().map(Some),
+            _ => bail!("the generator failed ({}){}", ending(status), self.program.last_words()),
         }
     }
 

@@ -22,7 +22,7 @@ impl Scratch {
     /// The folder cannot be made.
     pub fn new() -> anyhow::Result<Scratch> {
         let name: String = random::<8>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-        let folder = std::env::temp_dir().join(format!("reflector-perf-{name}"));
+        let folder = std::env::temp_dir().join(format!("reflector-run-{name}"));
         let made = DirBuilder::new().mode(0o700).create(&folder);
         made.with_context(|| {
             format!("cannot make the folder {}; set TMPDIR to a writable one", folder.display())
@@ -41,12 +41,20 @@ impl Scratch {
     /// The kernel has no randomness, or the file exists already.
     pub fn fresh_ring(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.folder.join(name);
-        let text = wire::ring_file::render(1, &random()?);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-        written.with_context(|| format!("cannot write the ring {}", path.display()))?;
+        fresh_ring(&path)?;
         Ok(path)
     }
+}
+
+/// Writes a ring of one fresh key that nobody else can read.
+///
+/// # Errors
+/// The kernel has no randomness, or the file exists already.
+pub fn fresh_ring(path: &Path) -> anyhow::Result<()> {
+    let text = wire::ring_file::render(1, &random()?);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("cannot write the ring {}", path.display()))
 }
 
 impl Drop for Scratch {

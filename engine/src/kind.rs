@@ -1,0 +1,66 @@
+//! The socket engines behind one face: which there are, and whichever was chosen.
+//!
+//! * Chosen once, at the start; from `run` on everything is that engine's own code, compiled with its handler.
+
+use crate::Handler;
+use crate::mio::{self, Mio};
+use crate::socket::Socket;
+use crate::stop::Stopper;
+use crate::uring::{self, Mode, Uring};
+use std::io;
+
+/// A worker's engine, of either kind.
+#[derive(Debug)]
+pub enum Engine {
+    /// epoll, recvmmsg, sendmmsg.
+    Mio(Mio),
+    /// io_uring.
+    Uring(Uring),
+}
+
+impl Engine {
+    /// Opens an engine for the sockets, at most one of a family; each is called by its place in the list.
+    ///
+    /// # Errors
+    /// As [`Mio::open`] and [`Uring::open`].
+    pub fn open(kind: Kind, sockets: Vec<Socket>, options: mio::Options) -> io::Result<(Engine, Stopper)> {
+        match kind {
+            Kind::Mio => Mio::open(sockets, options).map(|(mio, stopper)| (Engine::Mio(mio), stopper)),
+            Kind::Uring(mode) => {
+                let mio::Options { slots, slot_len, gso } = options;
+                let opened = Uring::open(sockets, uring::Options { slots, slot_len, gso, mode });
+                opened.map(|(uring, stopper)| (Engine::Uring(uring), stopper))
+            }
+        }
+    }
+
+    /// Serves until stopped, then gives the sockets back.
+    ///
+    /// # Errors
+    /// As [`Mio::run`] and [`Uring::run`].
+    pub fn run<H: Handler>(self, handler: &mut H) -> io::Result<Vec<Socket>> {
+        match self {
+            Engine::Mio(mio) => mio.run(handler),
+            Engine::Uring(uring) => uring.run(handler),
+        }
+    }
+}
+
+/// A way to move datagrams through sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// epoll, recvmmsg, sendmmsg.
+    Mio,
+    /// io_uring, in this mode.
+    Uring(Mode),
+}
+
+impl Kind {
+    /// The word of flags and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Mio => "mio",
+            Kind::Uring(_) => "uring",
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Load from below the sockets: a program that sends what is due, and one that counts what comes back.
+//!
+//! ```text
+//!   flows, heads --> transmit (BPF_PROG_TEST_RUN, live frames, paced inside) --XDP_TX--> interface
+//!   Counts <-------- receive  (native, on the same interface) <------------------------- interface
+//! ```
+//!
+//! * One call of the kernel lasts the whole run of a worker; nothing here is called per datagram.
+//! * What is none of the run's own datagrams passes up to the stack: address resolution, answers, everything else.
+//! * Latencies and lags are counted in the very buckets that an HdrHistogram of the same range has.
+//! * Memory is taken when it is opened: 160 bytes a flow, 140 KiB a worker, and for each processor 220 KiB and 8 KiB a slice.
+
+use crate::nic;
+use crate::xdp::{self, Mode, Run};
+use crate::xdp_error::XdpError;
+use crate::xdp_link::{Link, Place};
+use crate::xdp_load_counts::{Counted, RECEIVED_WORDS, SLICE_WORDS};
+use crate::xdp_load_layout::{
+    CONTROL_END, CONTROL_FIXED, CONTROL_GENERATION, CONTROL_WORDS, Layout, MAX_CPUS, RECEIVER_WORDS,
+    SAMPLE_WORDS, SENDER_HEADS, SENDER_WORDS, head_words,
+};
+use crate::xdp_load_memory::Memory;
+use crate::xdp_load_pace::{SENDS, TURNS, WORKER_WORDS, worker_words};
+use crate::xdp_load_transmit::Station;
+use crate::xdp_run;
+use aya::{Ebpf, EbpfLoader};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Relaxed},
+};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use crate::xdp_load_transmit::Transmitter;
+
+/// What is decided before anything is loaded.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The relay that everything is sent to.
+    pub relay: SocketAddr,
+    /// The Ethernet address of the next hop towards it.
+    pub next_hop: [u8; 6],
+    /// The mark of the run, its low 56 bits.
+    pub run: u64,
+    /// How many flows there are, at most [`MAX_FLOWS`].
+    pub flows: u32,
+    /// Bytes between the UDP header and the stamp: of every head, a multiple of 4, at most [`MAX_HEAD_LEN`].
+    pub head_len: usize,
+    /// Bytes behind the head, stamp included: 24 or more, and a frame that the interface takes whole.
+    pub payload_len: usize,
+    /// What stands before the stamp in what arrives.
+    pub arriving: Arriving,
+    /// When it is sent.
+    pub times: Times,
+    /// The workers, each with its flows and its pace.
+    pub workers: Vec<Pace>,
+    /// Datagrams that are wrong on purpose.
+    pub faults: Vec<Faults>,
+}
+
+/// What stands before the stamp of a datagram that arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arriving {
+    /// The 32 bytes of a DATA header that names the sender's contact.
+    Data,
+    /// Nothing: the relay took the head off.
+    Bare,
+    /// The head as it was sent: the relay did not touch it.
+    Untouched,
+}
+
+/// The times of a run, boot time in ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The first intended time.
+    pub start_ns: u64,
+    /// The start of the measured phase; its end is `end_ns`.
+    pub measured_ns: u64,
+    /// No datagram is intended from here on.
+    pub end_ns: u64,
+    /// The length of a slice of the measured phase, at most [`MAX_SLICES`] of them.
+    pub slice_ns: u64,
+}
+
+/// How one worker sends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Its first flow.
+    pub first_flow: u32,
+    /// How many flows it has.
+    pub flows: u32,
+    /// Its first intended time less [`Times::start_ns`], ns.
+    pub phase_ns: u64,
+    /// The mean time between two intended times, ns.
+    pub gap_ns: f64,
+    /// Exponential gaps and flows drawn at random, or even gaps and flows in turn.
+    pub poisson: bool,
+    /// Datagrams of one flow at one intended time.
+    pub burst: u32,
+    /// Of the random numbers.
+    pub seed: u64,
+}
+
+/// One kind of fault: how often, and the datagrams that show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Faults {
+    /// The fraction of all datagrams, 0 to 1.
+    pub share: f64,
+    /// Some, drawn from at random: the flow whose sender sends it, its head, and its UDP payload length.
+    pub samples: Vec<(u32, Vec<u8>, usize)>,
+}
+
+/// A flow: who sends, who receives, and from where the receiver sees it come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The sender.
+    pub from: SocketAddr,
+    /// The receiver.
+    pub to: SocketAddr,
+    /// The transport address that the receiver gets it from: the relay's, or one that the relay keeps for the sender,
+    /// of the same IP address.
+    pub via: SocketAddr,
+    /// The sender as a DATA header names it.
+    pub contact: SocketAddr,
+    /// The row that it is counted in, below [`CELLS`].
+    pub cell: u8,
+}
+
+/// What both programs have counted; datagrams of the measured phase unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Intended, invalid ones included.
+    pub due: u64,
+    /// Valid ones handed to the interface.
+    pub sent: u64,
+    /// Invalid ones handed to the interface, by place in [`Plan::faults`].
+    pub invalid_sent: Vec<u64>,
+    /// Invalid ones that arrived, at any time.
+    pub invalid_arrived: u64,
+    /// Valid ones that arrived, each once.
+    pub arrived: u64,
+    /// Arrived again.
+    pub duplicates: u64,
+    /// Arrived behind one of the same flow that was sent later.
+    pub reordered: u64,
+    /// So far behind their flow that new and again cannot be told apart.
+    pub stale: u64,
+    /// Arrived after the end of the measured phase.
+    pub late: u64,
+    /// Of this run, but not as the relay has to send them: source, destination, length, header; at any time.
+    pub foreign: u64,
+    /// Everything of this run that was sent or received in the measured phase, for the cost of one.
+    pub handled: u64,
+    /// Frames that the interface did not take, where its driver says so, since the programs were loaded. A veth takes
+    /// none when its peer's ring is full: the other end does not keep up, and they are lost as on any network.
+    pub transmit_errors: u64,
+    /// Sent and arrived, by [`Flow::cell`].
+    pub cells: Vec<(u64, u64)>,
+    /// By slice of the measured phase, by intended time.
+    pub slices: Vec<Slice>,
+    /// Latency from the intended time: pairs of a value in ns, as an HdrHistogram of 3 digits puts it, and its count.
+    pub latency: Vec<(u64, u64)>,
+    /// Lag of sending behind the intended time, in the quarters of the measured phase, to 2 digits. What was sent leaves
+    /// with the kernel's batch, up to a microsecond later, which the latency has in it.
+    pub lag: [Vec<(u64, u64)>; 4],
+    /// Time that the workers spent waiting for the next intended time, ns; a lower bound, to the turn.
+    pub spin_ns: u64,
+}
+
+/// One slice of the measured phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Valid ones sent.
+    pub sent: u64,
+    /// Valid ones arrived.
+    pub arrived: u64,
+    /// Their latency: a value in ns to 1 %, and its count.
+    pub latency: Vec<(u64, u64)>,
+}
+
+/// Both programs, loaded for an interface.
+pub struct Load {
+    place: Place,
+    link: Option<Link>,
+    programs: Ebpf,
+    layout: Layout,
+    plan: Plan,
+    senders: Memory,
+    receivers: Memory,
+    samples: Memory,
+    shared: Arc<Shared>,
+    /// What the interface had dropped before.
+    dropped_before: u64,
+}
+
+impl Load {
+    /// Loads both programs for an interface of the calling thread's network namespace, and takes all memory.
+    ///
+    /// # Errors
+    /// No such interface, no permission, a plan that does not fit, a kernel that refuses the programs.
+    pub fn open(interface: &str, plan: &Plan) -> Result<Load, XdpError> {
+        let place = Place::find(interface)?;
+        let layout = Layout::new(plan, place.mac, place.mtu)?;
+        let cpus = aya::util::online_cpus();
+        let cpus = cpus.map_err(|(_, error)| XdpError::kernel("count the processors", error))?;
+        let cpus = cpus.last().and_then(|last| usize::try_from(*last).ok()).map_or(1, |last| last + 1);
+        let samples = plan.faults.iter().map(|faults| faults.samples.len()).sum::<usize>();
+        let flows = usize::try_from(layout.flows).unwrap_or_default();
+        let slices = cpus.min(MAX_CPUS) * layout.slices;
+        let sizes = [
+            ("controls", 1, CONTROL_WORDS),
+            ("workers", plan.workers.len(), WORKER_WORDS),
+            ("senders", flows, SENDER_WORDS),
+            ("receivers", flows, RECEIVER_WORDS),
+            ("samples", samples, SAMPLE_WORDS),
+            ("receipts", cpus.min(MAX_CPUS), RECEIVED_WORDS),
+            ("slices", slices, SLICE_WORDS),
+            ("filler", 1, FILLER_WORDS),
+        ];
+        let mut programs = load(&layout.plan_words(), &sizes)?;
+        let mut maps = sizes.into_iter().map(|size| map(&mut programs, size));
+        let mut next = || maps.next().unwrap_or(Err(LACKING));
+        let (controls, workers) = (next()?, next()?);
+        let (senders, receivers, samples) = (next()?, next()?, next()?);
+        let (receipts, slices, filler) = (next()?, next()?, next()?);
+        controls.set(0, CONTROL_END, &[plan.times.end_ns]);
+        filler.set(0, 0, &[0xa5a5_a5a5_a5a5_a5a5; FILLER_WORDS]);
+        for (worker, pace) in plan.workers.iter().enumerate() {
+            workers.set(worker, 0, &worker_words(pace, &plan.times)?);
+        }
+        let (slice_count, faults) = (layout.slices, plan.faults.len());
+        let counted = Counted { workers, receipts, slices, slice_count, faults };
+        let running = plan.workers.iter().map(|_| AtomicBool::new(false)).collect();
+        let shared = Arc::new(Shared { controls, counted, running });
+        let dropped_before = nic::redirect_drops(interface);
+        let plan = plan.clone();
+        let link = None;
+        Ok(Load { place, link, programs, layout, plan, senders, receivers, samples, shared, dropped_before })
+    }
+
+    /// Attaches the receiving program; it goes when this value goes.
+    ///
+    /// # Errors
+    /// A driver without native XDP, another program that is attached already.
+    pub fn attach(&mut self) -> Result<(), XdpError> {
+        let program = xdp::program(&self.programs, RECEIVE)?.fd().map_err(xdp::refused)?;
+        self.link = Some(Link::attach(program.as_fd(), &self.place, Mode::Native, None)?);
+        Ok(())
+    }
+
+    /// Writes a flow; before the run only.
+    ///
+    /// # Errors
+    /// No such flow, addresses of another family than the relay's, or another IP address to come from than the relay's.
+    pub fn set_flow(&mut self, index: u32, flow: &Flow) -> Result<(), XdpError> {
+        let place = self.place_of(index)?;
+        let (sender, receiver) = self.layout.flow_words(flow)?;
+        self.senders.set(place, 0, &sender);
+        self.receivers.set(place, 0, &receiver);
+        Ok(())
+    }
+
+    /// Writes the head of a flow into the table that is not in force.
+    ///
+    /// # Errors
+    /// No such flow, or a head of another length than the plan's.
+    pub fn set_head(&mut self, index: u32, head: &[u8]) -> Result<(), XdpError> {
+        let place = self.place_of(index)?;
+        if head.len() != self.layout.head_len {
+            return Err(XdpError::Value("the heads of flows are as long as the plan says"));
+        }
+        let words = head_words(head);
+        let other = if self.generation() == 0 { words.len() } else { 0 };
+        self.senders.set(place, SENDER_HEADS + other, &words);
+        Ok(())
+    }
+
+    /// Puts the heads that were written since the last time in force, all of them with the next datagram.
+    ///
+    /// Returns when no worker is still at a datagram with a head of before, so that those can be written.
+    pub fn adopt_heads(&mut self) {
+        let turns = || (0..self.plan.workers.len()).map(|it| self.shared.counted.workers.get(it, TURNS));
+        self.shared.controls.set(0, CONTROL_GENERATION, &[1 - self.generation()]);
+        let before: Vec<u64> = turns().collect();
+        let started = Instant::now();
+        let at_it = |shared: &Shared| {
+            let mut workers = shared.running.iter().zip(turns().zip(&before));
+            workers.any(|(running, (now, before))| running.load(Acquire) && now == *before)
+        };
+        while at_it(&self.shared) && started.elapsed() < LONGEST_TURN {
+            thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// The sender of one worker, to be run on a thread of its own.
+    ///
+    /// # Errors
+    /// No such worker, or no memory.
+    pub fn transmitter(&self, worker: usize) -> Result<Transmitter, XdpError> {
+        if worker >= self.plan.workers.len() {
+            return Err(XdpError::Value("the plan has no such worker"));
+        }
+        self.write_samples();
+        let program = xdp::program(&self.programs, TRANSMIT)?.fd().map_err(xdp::refused)?;
+        let program = program.as_fd().try_clone_to_owned();
+        Ok(Transmitter {
+            program: program.map_err(|error| XdpError::kernel("share the program", error))?,
+            shared: Arc::clone(&self.shared),
+            worker,
+            interface: self.place.index,
+            template: self.layout.template(),
+        })
+    }
+
+    /// Moves the end of the run to an earlier time.
+    pub fn cut(&self, end_ns: u64) {
+        if let Some(end) = self.shared.controls.value(0).get(CONTROL_END) {
+            end.fetch_min(end_ns, Relaxed);
+        }
+    }
+
+    /// Sent and arrived so far, cheaply: for progress.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn glance(&self) -> Result<(u64, u64), XdpError> {
+        Ok(self.shared.counted.glance())
+    }
+
+    /// Everything counted so far.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn counts(&self) -> Result<Counts, XdpError> {
+        let dropped = nic::redirect_drops(&self.place.name);
+        Ok(self.shared.counted.read(dropped.saturating_sub(self.dropped_before)))
+    }
+
+    /// Stops the programs' clock at a boot time, for tests, ns; 0 lets it run.
+    pub fn fix_time(&self, boot_ns: u64) {
+        self.shared.controls.set(0, CONTROL_FIXED, &[boot_ns]);
+    }
+
+    /// One turn of a worker's program on a frame that leads nowhere, by a new reading of the clock; for tests.
+    ///
+    /// # Errors
+    /// No such worker, the kernel's refusal.
+    pub fn run_transmit(&self, worker: usize) -> Result<Run, XdpError> {
+        self.write_samples();
+        let _station = Station::take(&self.shared, worker)?;
+        self.shared.counted.workers.set(worker, SENDS, &[u64::from(u32::MAX)]);
+        xdp_run::run(xdp::program(&self.programs, TRANSMIT)?, &self.layout.template(), 1)
+    }
+
+    /// The receiving program on a frame that no wire brought, for tests.
+    ///
+    /// # Errors
+    /// A frame that is too short or too long, the kernel's refusal.
+    pub fn run_receive(&self, frame: &[u8], repeat: u32) -> Result<Run, XdpError> {
+        xdp_run::run(xdp::program(&self.programs, RECEIVE)?, frame, repeat)
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.controls.get(0, CONTROL_GENERATION)
+    }
+
+    fn place_of(&self, index: u32) -> Result<usize, XdpError> {
+        let place = usize::try_from(index).ok().filter(|_| index < self.layout.flows);
+        place.ok_or(XdpError::Value("the plan has no such flow"))
+    }
+
+    /// Completes the samples of faults, which need the addresses of their flows.
+    fn write_samples(&self) {
+        let samples = self.plan.faults.iter().flat_map(|faults| &faults.samples);
+        for (place, (flow, head, len)) in samples.enumerate() {
+            let index = usize::try_from(*flow).unwrap_or_default();
+            let word = |place| self.senders.get(index, place);
+            let sender = [word(0), word(1), word(2), word(3)];
+            self.samples.set(place, 0, &self.layout.sample_words(sender, *flow, head, *len));
+        }
+    }
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Load").field("place", &self.place).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// What the thread that controls a run and those that send have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) controls: Memory,
+    pub(crate) counted: Counted,
+    /// Whether each worker is sending.
+    pub(crate) running: Vec<AtomicBool>,
+}
+
+/// Loads both programs, made for a plan, with arrays of these sizes.
+fn load(plan: &[u64], sizes: &[(&str, usize, usize)]) -> Result<Ebpf, XdpError> {
+    let mut loader = EbpfLoader::new();
+    loader.override_global("plan", plan, true);
+    for (name, entries, _) in sizes {
+        let entries = u32::try_from(*entries).map_err(|_| LACKING)?;
+        loader.map_max_entries(name, entries.max(1));
+    }
+    let mut programs = loader.load(OBJECT).map_err(xdp::not_loaded)?;
+    for name in [TRANSMIT, RECEIVE] {
+        xdp::program_mut(&mut programs, name)?.load().map_err(xdp::refused)?;
+    }
+    Ok(programs)
+}
+
+/// The memory of an array, which must be as large as this process believes.
+fn map(programs: &mut Ebpf, (name, entries, words): (&str, usize, usize)) -> Result<Memory, XdpError> {
+    let map = xdp::take(programs, name)?;
+    let info = map.info().map_err(xdp::not_mapped)?;
+    if usize::try_from(info.value_size()).ok() != Some(words * size_of::<u64>()) {
+        return Err(LACKING);
+    }
+    Memory::map(map.fd().as_fd(), entries.max(1), words)
+}
+
+/// Flows of one run.
+pub const MAX_FLOWS: u32 = 1 << 20;
+/// Bytes of the longest head.
+pub const MAX_HEAD_LEN: usize = 32;
+/// Slices of a measured phase.
+pub const MAX_SLICES: u64 = 300;
+/// Rows that flows are counted in.
+pub const CELLS: usize = 128;
+/// The programs as compiled: see `bpf/build`.
+const OBJECT: &[u8] = aya::include_bytes_aligned!("../bpf/generator.bpf.o");
+const TRANSMIT: &str = "transmit";
+const RECEIVE: &str = "receive";
+const LACKING: XdpError =
+    XdpError::Value("the object lacks a map, or one is of another size; rebuild it: engine/bpf/build");
+const FILLER_WORDS: usize = 512;
+/// A turn of a program takes microseconds; a worker that has not had one after this has stopped.
+const LONGEST_TURN: Duration = Duration::from_secs(1);

@@ -1,0 +1,105 @@
+//! `reflector-perf peers` as a program.
+//!
+//! * Its files are read back: what it shows is what it found.
+
+use lab::scratch::Scratch;
+use perf::comparison::Comparison;
+use perf::subject::{Subject, Traffic};
+use perf::trial::{Purpose, Trial};
+use perf::{peers_page, peers_report};
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub(crate) fn a_short_comparison_counts_everything() {
+    let scratch = Scratch::new().unwrap();
+    let folder = scratch.path().join("out");
+    let output = peers()
+        .args(["--short", "--flows", "64", "--moderation", "50", "--out"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(matches!(output.status.code(), Some(0 | 98)), "{}\n{stderr}", output.status);
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let comparison: Comparison = serde_json::from_str(&read("peers.json")).unwrap();
+    assert_eq!(read("README.md"), peers_report::readme(&comparison));
+    assert_eq!(read("peers.html"), peers_page::render(&comparison).unwrap());
+    assert!(read("peers.svg").contains("coturn") && stdout.contains(&comparison.headline()), "{stdout}");
+    assert_eq!((comparison.settings.endpoints, comparison.settings.moderation_us), (64, 50));
+    assert!(comparison.cable.iter().any(|fact| fact.value == "50 µs"), "{:?}", comparison.cable);
+    let present: Vec<Subject> = comparison.present().map(|peer| peer.subject).collect();
+    let wanted = [Subject::Coturn, Subject::Mio, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+    assert!(wanted.iter().all(|subject| present.contains(subject)), "{present:?}\n{stderr}");
+    for subject in present {
+        for traffic in Traffic::ALL {
+            everything_is_counted(&comparison, subject, traffic);
+        }
+    }
+    let reflectors = comparison.present().filter(|peer| peer.subject.is_reflector()).count();
+    assert_eq!(comparison.counted.len(), reflectors);
+    for counted in &comparison.counted {
+        let own = comparison.trials.iter().filter(|trial| trial.subject == counted.subject);
+        let delivered: u64 = own.map(|trial| trial.delivered).sum();
+        assert!(counted.is_conserved(), "{counted:?}");
+        assert!(counted.counters.relayed >= delivered && counted.counters.dropped.is_empty(), "{counted:?}");
+    }
+}
+
+/// Sent is delivered or lost, in every run; and the subject relayed at all.
+fn everything_is_counted(comparison: &Comparison, subject: Subject, traffic: Traffic) {
+    let own = |trial: &&Trial| (trial.subject, trial.traffic) == (subject, traffic);
+    let trials: Vec<&Trial> = comparison.trials.iter().filter(own).collect();
+    let rounds = trials.iter().filter(|trial| trial.purpose == Purpose::Half).count();
+    assert!(rounds >= 2, "{subject}, {traffic}: {rounds} rounds");
+    for trial in &trials {
+        assert_eq!(trial.sent, trial.delivered + trial.lost, "{trial:?}");
+        assert_eq!(trial.duplicates, 0, "{trial:?}");
+    }
+    let delivered: u64 = trials.iter().map(|trial| trial.delivered).sum();
+    assert!(delivered > 0, "{subject}, {traffic}: nothing came back");
+}
+
+pub(crate) fn an_interrupt_leaves_nothing_behind() {
+    let mut child = peers().arg("--short").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let own = format!("lab-{}-", child.id());
+    wait_until(&mut child, || namespaces(&own).len() >= 4);
+    let status = Command::new("sh").args(["-c", &format!("kill -s INT {}", child.id())]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(namespaces(&own), Vec::<String>::new());
+}
+
+pub(crate) fn what_is_missing_is_named() {
+    let output = peers().env("PATH", "/nonexistent").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.contains("apt-get install coturn") && output.stdout.is_empty(), "{stderr}");
+}
+
+/// The namespaces of a process.
+fn namespaces(prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+fn wait_until(command: &mut Child, holds: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(120);
+    while !holds() {
+        let has_ended = command.try_wait().unwrap().is_some();
+        if has_ended || Instant::now() > until {
+            let _ = command.kill();
+            panic!("the command ended, or did not come so far in time");
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn peers() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-perf"));
+    command.arg("peers").stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,90 @@
+//! Which engine runs, and what is said where io_uring may not: the daemon under a seccomp filter, as in a container.
+
+use crate::daemon::{Folder, Reflector, program};
+use crate::protocol::Key;
+use crate::traffic::Endpoint;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use std::process::Output;
+
+/// Runs `act` on a thread that may not set up io_uring; neither may the processes that it starts.
+fn without_io_uring<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    let rules = [(SYS_IO_URING_SETUP, Vec::new())].into();
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM), arch).unwrap();
+    let program: BpfProgram = filter.try_into().unwrap();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            apply_filter(&program).unwrap();
+            act()
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// What a command says with a good ring and these arguments.
+fn output(command: &str, arguments: &[&str]) -> Output {
+    let folder = Folder::new();
+    folder.write("ring.toml", &Key::new(1, 1).toml());
+    let mut program = program();
+    program.current_dir(&folder.path).args([command, "--keys", "ring.toml", "--listen", "127.0.0.1:0"]);
+    program.args(arguments).output().unwrap()
+}
+
+pub(crate) fn where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line() {
+    let reflector = without_io_uring(|| Reflector::start(&[]));
+    assert_eq!(reflector.ready["engine"], "mio");
+    assert_eq!(reflector.metrics().labels("reflector_build_info")[0]["engine"], "mio");
+    let log = reflector.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("io_uring")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    assert!(said[0].contains("WARN") && said[0].contains("seccomp"), "{}", said[0]);
+    Endpoint::new("127.0.0.1:0", &reflector).fence();
+}
+
+pub(crate) fn where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78() {
+    for flags in [&["--engine", "uring"][..], &["--engine", "uring", "--uring-sqpoll", "on"]] {
+        for command in ["run", "check"] {
+            let output = without_io_uring(|| output(command, flags));
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), said.lines().count()), (Some(78), 1), "{said}");
+            let words = ["--engine uring", "seccomp profile that allows io_uring_setup", "--engine auto"];
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+    }
+}
+
+pub(crate) fn check_says_which_engine_would_run_and_why() {
+    let says = |output: Output, words: &[&str]| {
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(words.iter().all(|word| text.contains(word)), "{words:?} are not in:\n{text}");
+    };
+    says(output("check", &["--engine", "mio"]), &["engine mio (as asked for)"]);
+    let forbidden =
+        ["engine mio (io_uring is forbidden here", "to mend: the engine is mio", "or --engine mio"];
+    says(without_io_uring(|| output("check", &[])), &forbidden);
+}
+
+pub(crate) fn auto_takes_what_measured_best() {
+    let output = output("check", &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("engine uring (it measured best and may run here)"), "{text}");
+    assert!(!text.contains("to mend: the engine"), "{text}");
+    assert_eq!(Reflector::start(&[]).ready["engine"], "uring");
+}
+
+pub(crate) fn a_thread_of_the_kernel_serves_as_well() {
+    let mut reflector = Reflector::start(&["--engine", "uring", "--uring-sqpoll", "on"]);
+    assert_eq!(reflector.ready["engine"], "uring");
+    let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
+    alice.exchange(&bob, &reflector.key, 20, 32);
+    // What became of a send may be known a little after it has arrived.
+    let page = reflector.metrics_when(|page| page.relayed() == 640 && page.missing() == 0);
+    assert_eq!(page.received(), 640);
+    reflector.signal("TERM");
+    assert_eq!(reflector.exit_code(), Some(0));
+    assert_eq!(reflector.wait_for_line("stopped")["relayed"], 640);
+}
+
+const SYS_IO_URING_SETUP: i64 = nix::libc::SYS_io_uring_setup;
+const EPERM: u32 = nix::libc::EPERM.cast_unsigned();
