@@ -87,8 +87,10 @@ impl Contacts {
     }
 
     /// Seconds between keepalives, from the access server.
-    pub(crate) fn set_keepalive(&mut self, keepalive_s: u32) {
+    pub(crate) fn set_keepalive(&mut self, keepalive_s: u32, now_us: u64) {
         self.keepalive_us = u64::from(keepalive_s.clamp(1, 120)) * 1_000_000;
+        let latest_us = now_us + self.keepalive_us;
+        self.held.iter_mut().for_each(|contact| contact.next_us = contact.next_us.min(latest_us));
     }
 
     /// Holds a contact at this reflector too, because a peer can be reached nowhere else.
@@ -254,6 +256,8 @@ impl Contacts {
             return;
         }
         let address = contact.address;
+        // Headers that lead through others are with the access server.
+        own.wants_refresh |= !contact.dead;
         (contact.dead, contact.tries) = (true, 1);
         contact.next_us = now_us + keepalive_us.min(FAILED_PAUSE_US);
         self.failed.retain(|(failed, until_us)| *failed != address && *until_us > now_us);

@@ -191,11 +191,11 @@ impl Core {
         if std::mem::take(&mut own.wants_probe) {
             contacts.probe_all(now_us);
         }
-        if std::mem::take(&mut own.wants_refresh) {
-            self.lease.hurry(now_us);
-        }
         if contacts.due_us().is_some_and(|due_us| due_us <= now_us) {
             contacts.handle_timeout(own, now_us);
+        }
+        if std::mem::take(&mut own.wants_refresh) {
+            self.lease.hurry(now_us);
         }
         self.ask(now_us);
     }

@@ -72,7 +72,6 @@ impl DirectPaths {
         let new = self.heard.replace(source) != Some(source);
         if self.chosen.is_none() {
             self.add(source, Origin::Heard, now_us);
-            self.chosen = Some(source);
         } else if new {
             self.doubt(now_us);
         }

@@ -41,6 +41,8 @@ pub struct Findings {
     pub behaviour: Behaviour,
     /// The reflexive transport address; nothing if the server did not answer.
     pub mapped: Option<SocketAddr>,
+    /// Whether the mapping was found out, not only taken for the worst.
+    pub saw_mapping: bool,
     /// Whether the server has the second address that all this needs.
     pub whole: bool,
 }
@@ -115,7 +117,8 @@ impl Discovery {
         };
         let open = self.mapped.is_some_and(is_own) && self.heard == Filtering::Eif;
         let behaviour = if open { Behaviour::Open } else { Behaviour::nat(mapping, self.heard) };
-        Some(Findings { behaviour, mapped: self.mapped, whole: self.other.is_some() })
+        let saw_mapping = self.second.is_some() || self.mapped.is_some_and(is_own);
+        Some(Findings { behaviour, mapped: self.mapped, saw_mapping, whole: self.other.is_some() })
     }
 
     /// Takes a datagram that came to the port.
@@ -280,7 +283,7 @@ mod tests {
     fn every_behaviour_is_found_in_time_for_a_login_within_a_second() {
         for behaviour in Behaviour::ALL {
             let (findings, took_us) = run(behaviour, true, |_| false);
-            assert_eq!((findings.behaviour, findings.whole), (behaviour, true));
+            assert_eq!((findings.behaviour, findings.whole, findings.saw_mapping), (behaviour, true, true));
             assert!(took_us < 700_000, "{behaviour} took {took_us} us");
             let (findings, _) = run(behaviour, true, |number| number % 3 == 1);
             assert_eq!(findings.behaviour, behaviour, "with loss");
@@ -292,8 +295,8 @@ mod tests {
         let worst = Behaviour::nat(Mapping::Apdm, Filtering::Apdf);
         let (alone, _) = run(Behaviour::nat(Mapping::Eim, Filtering::Eif), false, |_| false);
         assert_eq!((alone.behaviour, alone.whole), (worst, false));
-        assert!(alone.mapped.is_some());
+        assert!(alone.mapped.is_some() && !alone.saw_mapping);
         let (silent, _) = run(Behaviour::nat(Mapping::Eim, Filtering::Eif), true, |_| true);
-        assert_eq!(silent, Findings { behaviour: worst, mapped: None, whole: false });
+        assert_eq!(silent, Findings { behaviour: worst, mapped: None, saw_mapping: false, whole: false });
     }
 }

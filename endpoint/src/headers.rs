@@ -58,7 +58,9 @@ impl Headers {
         if good(profile) != good(received) {
             return Some(if good(received) { *received } else { *profile });
         }
-        let same_key = key_of(received) == key_of(profile) || !good(profile);
+        // Reflectors have keys of their own: only at one and the same does another key tell of a rotation.
+        let newest = self.profile.iter().find(|ready| ready.via == received.via);
+        let same_key = newest.is_none_or(|newest| key_of(newest) == key_of(received)) || !good(profile);
         let heard = now_us.saturating_sub(*at_us) < SILENCE_US || !good(profile);
         Some(if same_key && heard { *received } else { *profile })
     }
@@ -74,8 +76,8 @@ impl Headers {
     }
 }
 
-fn key_of(ready: &Ready) -> (SocketAddr, u8) {
-    (ready.via, ready.header.class_key & 0x0f)
+fn key_of(ready: &Ready) -> u8 {
+    ready.header.class_key & 0x0f
 }
 
 /// So long without hearing, the received header may lead to where the peer no longer is.
@@ -125,6 +127,15 @@ mod tests {
             ready(3, 300).header,
             "after silence the profile's"
         );
+    }
+
+    #[test]
+    fn what_came_through_another_reflector_shows_the_way_back() {
+        let mut headers = with(ready(3, 100), 3, 200);
+        let other = "198.51.100.2:3478".parse().unwrap();
+        headers.receive(other, header(5, 150, "192.0.2.1:4000"), NOW_US);
+        assert_eq!(headers.choose(NOW_US, |_| true, |_| false).unwrap().via, other);
+        assert_ne!(headers.choose(NOW_US + SILENCE_US, |_| true, |_| false).unwrap().via, other);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `nat`: what NAT this host is behind, in RFC 4787's words, and what that means.
 //!
 //! * RFC 5780 where a server offers it; else the mapping alone, from the OBSERVED of two reflectors.
+//! * What was not found out is said to be a guess.
 
 use crate::args::Nat;
 use crate::behaviour::{discover, discover_at};
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::socket::{Buffers, Sockets};
 use nat::{Behaviour, Filtering, Mapping};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use wire::login::{OfferedReflector, Stun};
@@ -80,15 +82,16 @@ async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Failure>
             () = tokio::time::sleep_until(end) => break,
         }
     }
-    let mapped = core.contacts().iter().find_map(|contact| contact.observed);
-    if mapped.is_none() {
+    let observed: Vec<SocketAddr> = core.contacts().iter().filter_map(|contact| contact.observed).collect();
+    let Some(mapped) = observed.first().copied() else {
         return Err(Error::NoContact { addresses: addresses.join(", ") }.into());
-    }
-    Ok(Findings { behaviour: core.guess_behaviour(), mapped, whole: false })
+    };
+    let saw_mapping = observed.len() > 1 || sockets.hosts().contains(&mapped);
+    Ok(Findings { behaviour: core.guess_behaviour(), mapped: Some(mapped), saw_mapping, whole: false })
 }
 
 fn print(findings: Findings, out: &mut impl Write) -> Result<(), Failure> {
-    let Findings { behaviour, mapped, whole } = findings;
+    let Findings { behaviour, mapped, saw_mapping, whole } = findings;
     match behaviour {
         Behaviour::Open => writeln!(out, "mapping    none: this host is not behind a NAT\nfiltering  none")?,
         Behaviour::Nat { mapping, filtering } => {
@@ -102,11 +105,9 @@ fn print(findings: Findings, out: &mut impl Write) -> Result<(), Failure> {
                 Filtering::Adf => "address-dependent: lets in the addresses that were called",
                 Filtering::Apdf => "address and port-dependent: lets in who was called",
             };
-            let taken = if whole { "" } else { " (not found out: taken for what needs most help)" };
-            writeln!(
-                out,
-                "mapping    {mapping}, {mapping_words}\nfiltering  {filtering}, {filtering_words}{taken}"
-            )?;
+            let taken = |seen| if seen { "" } else { " (not found out: taken for what needs most help)" };
+            writeln!(out, "mapping    {mapping}, {mapping_words}{}", taken(saw_mapping))?;
+            writeln!(out, "filtering  {filtering}, {filtering_words}{}", taken(whole))?;
         }
     }
     if let Some(mapped) = mapped {

@@ -332,8 +332,9 @@ impl Peer {
             self.challenge(own, way, None, now_us);
         }
         let silent_us = now_us - since_us.max(self.heard_us.unwrap_or(0));
+        // A reflector that died must be noticed in time to be replaced within three seconds.
+        own.wants_probe |= silent_us >= SILENCE_US || self.direct.chosen().is_none();
         if silent_us >= SILENCE_US {
-            own.wants_probe = true;
             self.direct.retry(now_us);
         }
         if silent_us >= LONG_SILENCE_US && self.checks <= CHECKS {
@@ -402,8 +403,13 @@ impl Peer {
         if now_us < self.consent_us {
             return;
         }
-        self.consent_us = now_us + CONSENT_PAUSE_US - own.jitter_us(CONSENT_PAUSE_US / 10);
-        if let Some(ready) = self.ready(own, now_us) {
+        let ready = self.ready(own, now_us);
+        // Where headers live shorter than usual, a minute would be too long to keep them alive.
+        let left_us = ready
+            .map_or(u64::MAX, |ready| (u64::from(ready.header.expires) * 1_000_000).saturating_sub(now_us));
+        let pause_us = (left_us / 2).clamp(SHORTEST_CONSENT_PAUSE_US, CONSENT_PAUSE_US);
+        self.consent_us = now_us + pause_us - own.jitter_us(pause_us / 10);
+        if let Some(ready) = ready {
             self.say(own, Way::Reflected(ready), &[Frame::Consent]);
         }
     }
@@ -422,6 +428,7 @@ impl Peer {
 const CONVERSATION_US: u64 = 600_000_000;
 /// Each side's message through the reflector, that renews the other's header.
 const CONSENT_PAUSE_US: u64 = 60_000_000;
+const SHORTEST_CONSENT_PAUSE_US: u64 = 2_000_000;
 const FIRST_CONSENT_US: u64 = 1_000_000;
 const CHECK_US: u64 = 1_000_000;
 const CHECK_RARELY_US: u64 = 15_000_000;

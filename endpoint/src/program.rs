@@ -32,7 +32,7 @@ async fn run(line: Line) -> Result<(), Failure> {
         Task::Nat(question) => nat_command::run(question, &file, out).await,
         Task::Up => up::run(&file, out).await,
         Task::Status { name, json } => questions::status(&file, name.as_ref(), json, out).await,
-        Task::Send { name, text } => questions::send(&file, name, text).await,
+        Task::Send { name, text } => questions::send(&file, name, text, &mut std::io::stderr()).await,
         Task::Watch => questions::watch(&file, out).await,
         Task::Tunnel(tunnel) => tunnel::run(tunnel, &file, &mut std::io::stderr()).await,
     }

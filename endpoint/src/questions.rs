@@ -50,14 +50,14 @@ pub async fn status(
     Ok(())
 }
 
-/// Sends a text and waits until it has arrived.
+/// Sends a text, waits until it has arrived, and says so.
 ///
 /// # Errors
 /// It did not arrive.
-pub async fn send(file: &Path, to: AccountName, text: String) -> Result<(), Failure> {
+pub async fn send(file: &Path, to: AccountName, text: String, err: &mut impl Write) -> Result<(), Failure> {
     let question = Question::Send { to: to.clone(), text: text.clone() };
     match control::ask(file, &question).await? {
-        Some(Answer::Arrived) => return Ok(()),
+        Some(Answer::Arrived) => return Ok(writeln!(err, "{to} has it")?),
         Some(Answer::Failed(reason)) => return Err(Failure::Runtime(reason)),
         Some(Answer::Status(_)) => return Err(unexpected()),
         None => {}
@@ -67,7 +67,7 @@ pub async fn send(file: &Path, to: AccountName, text: String) -> Result<(), Fail
     let arrived = tokio::time::timeout(SEND_PATIENCE, arrival(&endpoint, sent)).await;
     endpoint.leave().await;
     match arrived {
-        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(true)) => Ok(writeln!(err, "{to} has it")?),
         Ok(Err(failure)) => Err(failure),
         Ok(Ok(false)) | Err(_) => Err(Failure::Runtime(format!("{to} did not answer; is it online?"))),
     }

@@ -25,7 +25,7 @@ impl Core {
         let asked_us = self.lease.asked_us().unwrap_or(now_us);
         self.own.set_incarnation(answer.incarnation);
         self.own.events.push_back(Event::LoggedIn);
-        self.contacts.set_keepalive(answer.keepalive_s);
+        self.contacts.set_keepalive(answer.keepalive_s, now_us);
         self.contacts.set_reflectors(answer.reflectors, &mut self.own, now_us);
         let lifetime_us = self.lifetime_us(&answer.profile, answer.lease_s, now_us);
         self.apply_profile(answer.profile, asked_us, now_us);

@@ -149,12 +149,12 @@ impl BuddyLine {
     fn fill(&mut self, report: &PeerReport) {
         self.online = report.online;
         self.heard_ago_s = report.heard_ago_us.map(|ago_us| ago_us / 1_000_000);
-        self.rtt_us = report.rtt_us;
-        let lost = report.counts.challenged.saturating_sub(report.counts.answered);
-        self.loss_percent = (lost * 100).checked_div(report.counts.challenged);
         if !report.online {
             return;
         }
+        self.rtt_us = report.rtt_us;
+        let lost = report.counts.challenged.saturating_sub(report.counts.answered);
+        self.loss_percent = (lost * 100).checked_div(report.counts.challenged);
         self.nat = Some(NatJson(report.behaviour));
         (self.path, self.to) = match report.path {
             Path::Direct(address) => (Some(PathWord::Direct), Some(address)),

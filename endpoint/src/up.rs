@@ -11,6 +11,7 @@ use crate::event::{Event, Path as Way, PeerId};
 use crate::failure::Failure;
 use crate::snapshot::plain;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Running {
     device: Device,
     file: std::path::PathBuf,
     failure: Option<String>,
+    /// The own address that was told last: several reflectors may see the same.
+    seen: Option<SocketAddr>,
 }
 
 impl Running {
@@ -38,7 +41,7 @@ impl Running {
         }
         let endpoint = Endpoint::start(device.clone())?;
         let control = Control::open(endpoint.clone(), file).await?;
-        Ok(Self { endpoint, control, device, file: file.to_owned(), failure: None })
+        Ok(Self { endpoint, control, device, file: file.to_owned(), failure: None, seen: None })
     }
 
     /// Waits for an event, and does what every running endpoint does with it.
@@ -72,7 +75,10 @@ impl Running {
                 Way::Reflected(via) => format!("{} is reached through {via}: {why}", name(*peer)),
                 Way::Unknown => format!("{} cannot be reached: {why}", name(*peer)),
             }),
-            Event::Contact { address } => Some(format!("this host is seen at {address}")),
+            Event::Contact { address } => {
+                let is_new = self.seen.replace(*address) != Some(*address);
+                is_new.then(|| format!("this host is seen at {address}"))
+            }
             Event::LoggedIn => {
                 let first = self.failure.replace(String::new()).as_deref() != Some("");
                 first.then(|| {

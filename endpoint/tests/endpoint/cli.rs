@@ -1,92 +1,10 @@
 //! The program as people run it: enrol, up, status, send, tunnel; its output and its exit codes.
 
+use crate::folder::{Folder, Running, text};
 use crate::site::Site;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-
-/// A folder with device files, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("endpoint-cli-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, host: usize) -> PathBuf {
-        self.0.join(format!("host{host}.toml"))
-    }
-
-    /// The program with a device's file.
-    fn program(&self, host: usize, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-endpoint"));
-        command.env_clear().arg("--config").arg(self.file(host)).args(words);
-        command.env("REFLECTOR_ENDPOINT_PASSWORD", "right");
-        command
-    }
-
-    fn run(&self, host: usize, words: &[&str]) -> Output {
-        self.program(host, words).stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn enrol(&self, host: usize, site: &Site) -> Output {
-        let account = format!("host{host}");
-        self.run(host, &["enrol", "--access", &site.url, "--account", &account, "--nat", "symmetric"])
-    }
-
-    /// Starts a program that stays, its talk going into a file.
-    fn start(&self, host: usize, words: &[&str]) -> Running {
-        let log = self.0.join(format!("host{host}.log"));
-        let file = std::fs::File::create(&log).unwrap();
-        let (out, err) = (file.try_clone().unwrap(), file);
-        let child = self.program(host, words).stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
-        Running { child, log }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-/// A program that stays until it is dropped.
-struct Running {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Running {
-    fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn wait_for(&self, words: &str) {
-        wait(|| self.said().contains(words), || format!("no `{words}` in:\n{}", self.said()));
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn wait(done: impl Fn() -> bool, complaint: impl Fn() -> String) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < end, "{}", complaint());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use std::path::Path;
+use std::time::Duration;
 
 /// A site with two enrolled devices; it lives as long as the runtime.
 fn enrolled(name: &str) -> (tokio::runtime::Runtime, Site, Folder) {
@@ -94,7 +12,7 @@ fn enrolled(name: &str) -> (tokio::runtime::Runtime, Site, Folder) {
     let site = runtime.block_on(Site::start());
     let folder = Folder::new(name);
     for host in 0..2 {
-        let output = folder.enrol(host, &site);
+        let output = folder.enrol(host, &site.url);
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(text(&output.stdout).contains("is a device of host"));
     }
@@ -111,7 +29,7 @@ fn enrol_writes_a_private_file_once() {
         assert_eq!(mode(&folder.file(0)), 0o600);
     }
     let before = std::fs::read(folder.file(0)).unwrap();
-    let again = folder.enrol(0, &site);
+    let again = folder.enrol(0, &site.url);
     assert_eq!(again.status.code(), Some(78));
     assert!(text(&again.stderr).contains("exists already"));
     assert_eq!(std::fs::read(folder.file(0)).unwrap(), before);
@@ -157,7 +75,7 @@ fn up_answers_status_and_send_and_says_who_comes_and_goes() {
     assert_eq!(json["buddies"][0]["account"], "host1");
     assert_eq!(json["buddies"][0]["online"], true);
 
-    interrupt(&bob);
+    bob.signal("INT");
     alice.wait_for("host1 is offline");
     // Without `up`, a command is an endpoint of its own for as long as it takes.
     let mut bob = bob;
@@ -165,12 +83,6 @@ fn up_answers_status_and_send_and_says_who_comes_and_goes() {
     let sent = folder.run(1, &["send", "host0", "back for a moment"]);
     assert!(sent.status.success(), "{}", text(&sent.stderr));
     alice.wait_for("host1 says: back for a moment");
-}
-
-/// SIGINT, as a terminal sends it.
-fn interrupt(running: &Running) {
-    let sent = Command::new("kill").args(["-INT", &running.child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
 }
 
 #[test]

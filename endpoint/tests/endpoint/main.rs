@@ -1,10 +1,17 @@
 //! Cores wired to each other through simulated NATs, reflectors and an access server, in simulated time.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 mod cli;
 mod contacts;
+mod folder;
 mod grid;
 mod loopback;
 mod many;
@@ -13,4 +20,5 @@ mod paths;
 mod presence;
 mod server;
 mod site;
+mod strangers;
 mod world;

@@ -167,7 +167,7 @@ fn handle(path: &str, body: &[u8], state: &mut State) -> (u16, String) {
             let request: DeviceRequest = serde_json::from_slice(body).unwrap();
             // Accounts are host0, host1, ...; their password is one for all.
             let host: usize = request.account.as_str().trim_start_matches("host").parse().unwrap();
-            if request.password.0 != "right" {
+            if request.password.0 != crate::folder::PASSWORD {
                 return refused(ProblemKind::Credentials);
             }
             server.enrol(host, request.noise_key.0.0);

@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) relays: Vec<Relay>,
     pub(crate) server: Server,
     pub(crate) trace: Vec<Hop>,
+    /// The same of hosts on which no core runs.
+    pub(crate) unheard: Vec<Hop>,
     /// Pairs of hosts between which nothing passes directly.
     pub(crate) cut: Vec<(usize, usize)>,
     /// What would have passed there: sender, its source, receiver, bytes.
@@ -116,6 +118,7 @@ impl World {
             relays: (0..reflectors).map(relay).collect(),
             server: Server::new(usize::from(reflectors)),
             trace: Vec::new(),
+            unheard: Vec::new(),
             cut: Vec::new(),
             stolen: Vec::new(),
             loses: |_| false,
@@ -383,8 +386,9 @@ impl World {
             Some(0x0b) => bytes.get(HEADER_LEN..),
             _ => None,
         };
-        if let (Some(bytes), true, false) = (peer_bytes, self.hosts[to].core.is_some(), self.light) {
-            self.trace.push(Hop { at_us: self.now_us, from, to, via, bytes: bytes.to_vec() });
+        if let (Some(bytes), false) = (peer_bytes, self.light) {
+            let hops = if self.hosts[to].core.is_some() { &mut self.trace } else { &mut self.unheard };
+            hops.push(Hop { at_us: self.now_us, from, to, via, bytes: bytes.to_vec() });
         }
         let now_us = self.now_us;
         self.with(to, |core| core.handle_datagram(source, bytes, now_us));

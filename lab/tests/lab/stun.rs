@@ -4,11 +4,11 @@
 //! * A program is believed when it names what the lab made: the external address, and the NAT's behaviour in its words.
 //! * Every STUN datagram is accounted for, on both paths of the reflector.
 
-use crate::daemon::{Daemon, PORT, Path, eventually};
+use crate::daemon::{Daemon, PORT, Path, discovery_flags, eventually};
 use crate::{Test, test};
 use lab::{Host, Lab, NatBox};
 use nat::{Filtering, Mapping};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -64,16 +64,8 @@ fn python() -> PathBuf {
 /// A reflector with a second address of each family.
 fn reflector(lab: &mut Lab, path: Path) -> Daemon {
     let host = lab.host("reflector").unwrap();
-    let [a, b, c, _] = host.ipv4().octets();
-    let second_v4 = IpAddr::from([a, b, c, SECOND]);
-    let mut segments = host.ipv6().unwrap().segments();
-    segments[7] = u16::from(SECOND);
-    let second_v6 = IpAddr::from(segments);
-    let near = host.link().near.interface().to_owned();
-    let add = format!("addr add {second_v4}/24 dev {near}\naddr add {second_v6}/64 dev {near} nodad");
-    host.namespace().ip(&add).unwrap();
-    let [v4, v6] = [second_v4, second_v6].map(|ip| SocketAddr::new(ip, PORT + 1).to_string());
-    let flags = ["--stun", "behaviour", "--stun-alternate", &v4, "--stun-alternate", &v6];
+    let flags = discovery_flags(&host);
+    let flags = flags.each_ref().map(String::as_str);
     Daemon::start_on(host, path, &flags)
 }
 
@@ -191,8 +183,6 @@ const STUNCLIENT: &str = "turnutils_stunclient";
 const NATDISCOVERY: &str = "turnutils_natdiscovery";
 /// What a program may take on a machine that builds something else meanwhile, in seconds.
 const LONGEST_S: &str = "60";
-/// The last byte of a reflector's second address.
-const SECOND: u8 = 3;
 /// Prints an ICE agent's candidates towards a STUN server: type and address.
 const GATHER: &str = "
 import asyncio, sys, aioice
