@@ -65,7 +65,7 @@ pub(crate) async fn discover_at(server: SocketAddr) -> Option<Findings> {
 /// What two reflectors show, once they have answered.
 async fn guess(driver: &Arc<Driver>) -> Behaviour {
     for _ in 0..GUESS_TRIES {
-        if driver.with(|core, _| core.is_settled()) {
+        if driver.with(|core, now_us| core.is_settled(now_us)) {
             break;
         }
         tokio::time::sleep(GUESS_PAUSE).await;

@@ -145,10 +145,11 @@ impl Contacts {
         self.held.iter().filter(|contact| !contact.dead).filter_map(proof).collect()
     }
 
-    /// Whether a login makes sense: somebody answered, and nobody else is about to.
-    pub(crate) fn are_settled(&self) -> bool {
-        let any = self.held.iter().any(|contact| contact.observed.is_some());
-        any && self.held.iter().all(|contact| contact.observed.is_some() || contact.tries > 1)
+    /// When a login makes sense: all have answered, or one has and the others had the time to.
+    pub(crate) fn settled_us(&self) -> Option<u64> {
+        let first_us = self.held.iter().filter_map(|contact| contact.answered_us).min()?;
+        let all = self.held.iter().all(|contact| contact.observed.is_some());
+        Some(if all { first_us } else { first_us + SETTLE_US })
     }
 
     /// PROBEs every reflector now; at most once a second.
@@ -354,6 +355,8 @@ const KEEPALIVE_US: u64 = 15_000_000;
 const TRIES: u32 = 3;
 /// Between PROBEs that are not answered: twice three of them leave time within three seconds.
 const TRY_US: u64 = 400_000;
+/// So long after the first answer the others are waited for: they were asked at the same time.
+const SETTLE_US: u64 = 100_000;
 /// Between PROBEs to a reflector that relays but does not observe.
 const DATA_PAUSE_US: u64 = 5_000_000;
 /// Between PROBEs to a reflector that does not answer, when there is no other.

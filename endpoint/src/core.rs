@@ -37,6 +37,8 @@ pub struct Core {
     next_peer: u32,
     /// First messages of handshakes that may still be opened in this second.
     handshakes: (u64, u32),
+    /// When somebody who is not in the profile last made us look whether it is out of date.
+    looked_us: Option<u64>,
     /// Whether the access server is asked at all.
     pub(crate) has_account: bool,
 }
@@ -82,6 +84,7 @@ impl Core {
             profile: None,
             next_peer: 0,
             handshakes: (0, 0),
+            looked_us: None,
             has_account: settings.has_account,
         };
         core.handle_timeout(now_us);
@@ -173,7 +176,7 @@ impl Core {
     #[must_use]
     pub fn poll_timeout(&self, now_us: u64) -> Option<u64> {
         let peers = self.peers.values().filter_map(|peer| peer.due_us(now_us));
-        let lease = self.lease.due_us().filter(|_| self.may_ask());
+        let lease = self.lease.due_us().and_then(|due_us| Some(due_us.max(self.may_ask_us()?)));
         peers.chain(self.contacts.due_us()).chain(lease).min()
     }
 
@@ -234,8 +237,8 @@ impl Core {
 
     /// Whether some reflector answered and none is about to.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.contacts.are_settled()
+    pub fn is_settled(&self, now_us: u64) -> bool {
+        self.contacts.settled_us().is_some_and(|at_us| at_us <= now_us)
     }
 
     /// The own NAT's behaviour without STUN: mapping from two reflectors, filtering taken for the worst.
@@ -304,7 +307,7 @@ impl Core {
                 }
                 let seed = self.own.seed();
                 let Some(opened) = Opened::read(&self.own.secret, noise, seed) else { return };
-                let Some(id) = self.by_key.get(&opened.remote) else { return };
+                let Some(id) = self.by_key.get(&opened.remote) else { return self.look_again(now_us) };
                 if let Some(peer) = self.peers.get_mut(id) {
                     peer.handle_init(&mut self.own, arrival, sender, opened, now_us);
                 }
@@ -321,6 +324,14 @@ impl Core {
                     peer.handle_sealed(&mut self.own, arrival, receiver, (form, counter, sealed), now_us);
                 }
             }
+        }
+    }
+
+    /// Whoever is in no profile gets no answer; but who knows our key may be a buddy on a device newer than the profile.
+    fn look_again(&mut self, now_us: u64) {
+        if self.looked_us.is_none_or(|at_us| now_us >= at_us + LOOK_PAUSE_US) {
+            self.looked_us = Some(now_us);
+            self.lease.hurry(now_us);
         }
     }
 
@@ -352,14 +363,16 @@ impl Core {
         self.lease.hurry(now_us);
     }
 
-    fn may_ask(&self) -> bool {
-        self.has_account
-            && self.own.knows_behaviour()
-            && (self.lease.is_logged_in() || self.contacts.are_settled())
+    /// From when on the access server may be asked; nothing while that is not known.
+    fn may_ask_us(&self) -> Option<u64> {
+        if !self.has_account || !self.own.knows_behaviour() {
+            return None;
+        }
+        if self.lease.is_logged_in() { Some(0) } else { self.contacts.settled_us() }
     }
 
     fn ask(&mut self, now_us: u64) {
-        if !self.may_ask() {
+        if self.may_ask_us().is_none_or(|at_us| now_us < at_us) {
             return;
         }
         let Some(question) = self.lease.poll(now_us) else { return };
@@ -416,3 +429,5 @@ pub const MESSAGE_MAX: usize =
     crate::search::BASE - HEADER_LEN - crate::packet::OVERHEAD - crate::frame::HEAD - 8;
 /// First messages of handshakes from unknown addresses that are opened in a second.
 const HANDSHAKES_PER_S: u32 = 50;
+/// Strangers make us ask the access server no more often than this.
+const LOOK_PAUSE_US: u64 = 5_000_000;

@@ -16,6 +16,12 @@ pub(crate) struct Lease {
     /// When to ask next.
     next_us: u64,
     failures: u32,
+    /// Something has changed since the question under way was asked.
+    stale: bool,
+    /// How long the last answer was to last.
+    granted_us: u64,
+    /// Until when a server that has lost the sessions may not know yet who is there.
+    ignorant_until_us: u64,
     left: bool,
 }
 
@@ -51,9 +57,14 @@ impl Lease {
     /// The server answered; whatever it gave lasts `lifetime_us` at least.
     pub(crate) fn handle_success(&mut self, lifetime_us: u64, own: &mut Own, now_us: u64) {
         let half_us = (lifetime_us / 2).max(MIN_PAUSE_US);
+        let next_us = if self.stale { now_us } else { now_us + half_us - own.jitter_us(half_us / 8) };
+        let (ignorant_until_us, left) = (self.ignorant_until_us, self.left);
         *self = Self {
             logged_in: true,
-            next_us: now_us + half_us - own.jitter_us(half_us / 8),
+            next_us,
+            granted_us: lifetime_us,
+            ignorant_until_us,
+            left,
             ..Self::default()
         };
     }
@@ -62,22 +73,31 @@ impl Lease {
     pub(crate) fn handle_failure(&mut self, own: &mut Own, now_us: u64) -> u32 {
         let pause_us = (MIN_PAUSE_US << self.failures.min(10)).min(MAX_PAUSE_US);
         self.failures += 1;
-        self.asked_us = None;
+        (self.asked_us, self.stale) = (None, false);
         self.next_us = now_us + pause_us / 2 + own.jitter_us(pause_us / 2);
         self.failures
     }
 
-    /// The server knows the session no more.
+    /// The server knows the session no more: as a rule because it has restarted, so it knows nobody's.
     pub(crate) fn handle_lost(&mut self, own: &mut Own, now_us: u64) {
-        (self.logged_in, self.asked_us) = (false, None);
+        self.ignorant_until_us = now_us + self.granted_us.max(MAX_PAUSE_US);
+        (self.logged_in, self.asked_us, self.stale) = (false, None, false);
         self.next_us = now_us + own.jitter_us(MIN_PAUSE_US);
     }
 
-    /// Something has changed that the server should know: asks now, unless it failed and is left alone.
+    /// Something has changed that the server should know: asks now, or after the question under way, unless it failed
+    /// and is left alone.
     pub(crate) fn hurry(&mut self, now_us: u64) {
-        if self.failures == 0 && self.logged_in {
+        if self.asked_us.is_some() {
+            self.stale = true;
+        } else if self.failures == 0 && self.logged_in {
             self.next_us = self.next_us.min(now_us);
         }
+    }
+
+    /// Whether the server lost the sessions so recently that whoever it calls offline may only not be back yet.
+    pub(crate) fn is_server_ignorant(&self, now_us: u64) -> bool {
+        now_us < self.ignorant_until_us
     }
 
     /// Nothing more is asked.
@@ -113,6 +133,12 @@ mod tests {
         assert_eq!(lease.poll(due_us - 1), None);
         lease.hurry(70_000_000);
         assert_eq!(lease.poll(70_000_000), Some(Question::Refresh));
+        lease.hurry(70_000_001);
+        lease.handle_success(300_000_000, &mut own, 70_000_100);
+        assert_eq!(lease.poll(70_000_100), Some(Question::Refresh), "what changed meanwhile is told at once");
+        lease.handle_success(300_000_000, &mut own, 70_000_200);
+        assert_eq!(lease.poll(70_000_200), None);
+        assert_eq!(lease.poll(lease.due_us().unwrap()), Some(Question::Refresh));
         lease.handle_lost(&mut own, 70_000_000);
         assert_eq!(lease.poll(71_000_000), Some(Question::Login));
         lease.leave();

@@ -67,11 +67,12 @@ async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Failure>
     };
     let mut core = Core::new(settings, clock.now_us());
     let end = tokio::time::Instant::now() + PATIENCE;
-    while !core.is_settled() {
+    while !core.is_settled(clock.now_us()) {
         while let Some(transmit) = core.poll_transmit() {
             sockets.send(transmit.destination, &transmit.bytes);
         }
-        let at_us = core.poll_timeout(clock.now_us()).unwrap_or_default();
+        let now_us = clock.now_us();
+        let at_us = core.poll_timeout(now_us).unwrap_or(u64::MAX).min(now_us + STEP_US);
         tokio::select! {
             () = sockets.readable() => {
                 sockets.receive(&mut buffers, |source, bytes| core.handle_datagram(source, bytes, clock.now_us()));
@@ -119,4 +120,6 @@ fn print(findings: Findings, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How often to look whether all who will answer have.
+const STEP_US: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(3);

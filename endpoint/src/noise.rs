@@ -268,4 +268,58 @@ mod tests {
         assert_eq!(first, again);
         assert!(Opened::read(&[5; 32], &first, [4; 32]).is_none());
     }
+
+    /// The lines of the example in the description of the protocol, made anew.
+    fn example() -> Vec<(&'static str, Vec<u8>)> {
+        let (a, b) = ([0x0a; 32], [0x0b; 32]);
+        let ephemeral = |seed: Secret| {
+            let mut secret = Secret::default();
+            ChaCha12Rng::from_seed(seed).fill_bytes(&mut secret);
+            secret.to_vec()
+        };
+        let greeting = |life: u64| {
+            let mut frames = Vec::new();
+            let notice =
+                crate::notice::Notice { incarnation: 7, sequence: 1, status: crate::notice::Status::Online };
+            crate::frame::Frame::Notice(notice).write(&mut frames);
+            crate::frame::Frame::Life(life).write(&mut frames);
+            frames
+        };
+        let (i, j) = (Index::read([1, 2, 3]), Index::read([4, 5, 6]));
+        let (mut start, first) = Initiation::start(&a, &public_key(&b), &greeting(1), [3; 32]).unwrap();
+        let opened = Opened::read(&b, &first, [4; 32]).unwrap();
+        let (cryptor_b, second) = opened.answer(&greeting(2)).unwrap();
+        start.read_answer(&second).unwrap();
+        let mut session_a = Session::new(start.finish().unwrap(), (i, j), 2, 0);
+        let mut session_b = Session::new(cryptor_b, (j, i), 1, 0);
+        vec![
+            ("A static secret", a.to_vec()),
+            ("A static public", public_key(&a).to_vec()),
+            ("B static secret", b.to_vec()),
+            ("B static public", public_key(&b).to_vec()),
+            ("A ephemeral secret", ephemeral([3; 32])),
+            ("B ephemeral secret", ephemeral([4; 32])),
+            ("INIT payload", greeting(1)),
+            ("INIT", [&crate::packet::init_head(i)[..], &first].concat()),
+            ("RESPONSE payload", greeting(2)),
+            ("RESPONSE", [&crate::packet::response_head(i, j)[..], &second].concat()),
+            ("A: CONTROL, no frames", session_a.seal(Form::Control, b"", 0).unwrap()),
+            ("A: DATAGRAM hello", session_a.seal(Form::Datagram, b"hello", 0).unwrap()),
+            ("B: DATAGRAM hi", session_b.seal(Form::Datagram, b"hi", 0).unwrap()),
+        ]
+    }
+
+    #[test]
+    fn the_example_of_the_description_is_what_we_do() {
+        let page = include_str!("../../docs/peer.md");
+        let (_, page) = page.split_once("## 10. Example").unwrap();
+        let block = page.split("```").nth(1).unwrap();
+        let told: String = block.trim_start_matches("text").split_whitespace().collect();
+        let mut right = String::new();
+        for (name, bytes) in example() {
+            right.extend(name.chars().filter(|c| !c.is_whitespace()));
+            right.extend(bytes.iter().map(|byte| format!("{byte:02x}")));
+        }
+        assert_eq!(told, right);
+    }
 }

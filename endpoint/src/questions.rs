@@ -88,10 +88,22 @@ async fn arrival(endpoint: &Endpoint, sent: u64) -> Result<bool, Failure> {
 /// # Errors
 /// Nothing runs and no login works, or SIGINT came.
 pub async fn watch(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
-    let in_place = std::io::stdout().is_terminal();
     let mut own: Option<Endpoint> = None;
+    let ended = tokio::select! {
+        ended = show(file, &mut own, out) => ended,
+        ended = signal() => ended,
+    };
+    if let Some(endpoint) = own {
+        endpoint.leave().await;
+    }
+    ended
+}
+
+/// Shows the table of whatever endpoint runs, or else of an own one.
+async fn show(file: &Path, own: &mut Option<Endpoint>, out: &mut impl Write) -> Result<(), Failure> {
+    let in_place = std::io::stdout().is_terminal();
     let mut last = String::new();
-    let ended = loop {
+    loop {
         let snapshot = match (&own, control::ask(file, &Question::Status).await?) {
             (_, Some(Answer::Status(snapshot))) => *snapshot,
             (_, Some(_)) => return Err(unexpected()),
@@ -110,15 +122,8 @@ pub async fn watch(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
         }
         out.flush()?;
         last = text;
-        tokio::select! {
-            () = tokio::time::sleep(WATCH_PAUSE) => {}
-            ended = signal() => break ended,
-        }
-    };
-    if let Some(endpoint) = own {
-        endpoint.leave().await;
+        tokio::time::sleep(WATCH_PAUSE).await;
     }
-    ended
 }
 
 fn unexpected() -> Failure {

@@ -1,7 +1,8 @@
 //! What the access server says, applied: who is a peer, where, and with which headers; and the own profile as it is now.
 //!
 //! * Only devices of agreed buddies are peers; who is no longer in the profile loses its sessions.
-//! * What was heard of a device since the server was asked is newer than the server's answer.
+//! * What was heard of a device since the server was asked is newer than the server's answer; and a server that has just
+//!   lost all sessions takes nobody offline until who is there had the time to log in again.
 //! * The own profile is the server's with every notice applied, so it is right while no server answers.
 
 use crate::core::Core;
@@ -126,7 +127,7 @@ impl Core {
             for device in buddy.devices.iter().filter(|device| device.noise_key.0.0 != own_key) {
                 let id = self.peer_of(device.noise_key.0.0, now_us);
                 current.insert(id);
-                self.apply_device(id, device, asked_us);
+                self.apply_device(id, device, asked_us, now_us);
                 if let Some(name) = &device.probe {
                     self.contacts.want(name, &mut self.own, now_us);
                 }
@@ -138,12 +139,13 @@ impl Core {
         self.profile = Some(profile);
     }
 
-    fn apply_device(&mut self, id: PeerId, device: &BuddyDevice, asked_us: u64) {
+    fn apply_device(&mut self, id: PeerId, device: &BuddyDevice, asked_us: u64, now_us: u64) {
         let ready = device.contacts.iter().filter_map(|contact| {
             let via = self.contacts.by_name(&contact.reflector)?.address;
             Some(Ready { via, header: contact.header?.header() })
         });
         let headers: Vec<Ready> = ready.collect();
+        let ignorant = self.lease.is_server_ignorant(now_us);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         // A list without headers may only mean that the device is offline for the server; those at hand may still hold.
         if !headers.is_empty() {
@@ -161,7 +163,7 @@ impl Core {
         let heard_since = peer.heard_us.is_some_and(|heard_us| heard_us >= asked_us);
         match device.status {
             StatusJson::Online => peer.presence.apply_server(Status::Online, device.incarnation),
-            StatusJson::Offline if !heard_since => {
+            StatusJson::Offline if !heard_since && !ignorant => {
                 peer.presence.apply_server(Status::Offline, device.incarnation);
             }
             StatusJson::Offline => {}
@@ -178,6 +180,8 @@ impl Core {
             if !peer.is_online() {
                 continue;
             }
+            // Who is silent may answer by another way, now that there is one.
+            peer.check_us = peer.awaiting_us.map_or(peer.check_us, |_| Some(now_us));
             if !peer.sessions.is_open() {
                 peer.start_handshake(own, now_us);
             } else if first {

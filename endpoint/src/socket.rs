@@ -55,9 +55,9 @@ impl Sockets {
         let socket = if destination.is_ipv4() { &self.ipv4 } else { &self.ipv6 };
         let Some(socket) = socket else { return };
         let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
-        let send = || socket.state.try_send(UdpSockRef::from(&socket.io), &transmit);
-        // Whatever the kernel says, the peer's silence says it too.
-        socket.io.try_io(Interest::WRITABLE, send).ok();
+        // Not by way of tokio's readiness, which a fresh socket has yet to learn: the first PROBEs would be dropped. And
+        // whatever the kernel says, the peer's silence says it too.
+        socket.state.try_send(UdpSockRef::from(&socket.io), &transmit).ok();
     }
 
     /// Waits until something can be received.

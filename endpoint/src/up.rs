@@ -118,23 +118,25 @@ impl Running {
 /// It cannot start, or SIGINT came.
 pub async fn run(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
     let mut running = Running::start(file).await?;
-    let ended = loop {
-        tokio::select! {
-            event = running.next() => {
-                let event = event?;
-                if let Some(line) = running.line(&event) {
-                    writeln!(out, "{line}")?;
-                    out.flush()?;
-                }
-            }
-            ended = signal() => break ended,
-        }
+    let ended = tokio::select! {
+        ended = print_events(&mut running, out) => ended,
+        ended = signal() => ended,
     };
     running.stop().await;
     ended
 }
 
-/// Waits for a signal that ends the program.
+async fn print_events(running: &mut Running, out: &mut impl Write) -> Result<(), Failure> {
+    loop {
+        let event = running.next().await?;
+        if let Some(line) = running.line(&event) {
+            writeln!(out, "{line}")?;
+            out.flush()?;
+        }
+    }
+}
+
+/// Waits for a signal that ends the program. One call for as long as that is waited for: a signal between two is lost.
 ///
 /// # Errors
 /// SIGINT came, which is no orderly end.

@@ -1,6 +1,6 @@
 //! The program as people run it: enrol, up, status, send, tunnel; its output and its exit codes.
 
-use crate::folder::{Folder, Running, text};
+use crate::folder::{Folder, text};
 use crate::site::Site;
 use std::net::UdpSocket;
 use std::path::Path;

@@ -120,6 +120,24 @@ fn a_dead_reflector_is_replaced_within_three_seconds() {
 }
 
 #[test]
+fn two_whose_first_probes_are_lost_share_a_reflector_at_once_all_the_same() {
+    // The first PROBE to each of the two reflectors; then one of the two that are repeated.
+    for lost in [|number| number <= 2, |number| number == 1, |number| number == 2] {
+        let mut world = World::new(2);
+        world.loses = lost;
+        world.add("apdm/apdf".parse().unwrap());
+        world.start(0);
+        let (started_us, login) = (world.now_us, |event: &Event| matches!(event, Event::LoggedIn));
+        let done = |world: &World| world.hosts[0].events.iter().any(login);
+        assert!(world.run_until(started_us + 1_000_000, done), "no login within a second");
+        world.run(500_000);
+        let shown: Vec<_> = world.hosts[0].core.as_ref().unwrap().contacts();
+        assert!(shown.iter().all(|contact| contact.lives));
+        assert_eq!(world.server.contacts_of(0), 2, "the server was told of both");
+    }
+}
+
+#[test]
 fn a_call_goes_on_through_the_next_reflector() {
     let mut world = World::new(2);
     world.add("apdm/apdf".parse().unwrap());

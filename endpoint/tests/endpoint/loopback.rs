@@ -85,7 +85,7 @@ async fn a_server_that_forgot_the_session_is_logged_in_at_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quic_runs_over_the_paths_of_a_peer() {
+async fn an_unmodified_quinn_moves_ten_mebibytes_over_the_paths_of_a_peer() {
     let site = Site::start().await;
     let (a, b) = within(site.pair()).await;
     let certified = rcgen::generate_simple_self_signed([String::from("bob")]).unwrap();
@@ -102,7 +102,7 @@ async fn quic_runs_over_the_paths_of_a_peer() {
     let serve = tokio::spawn(async move {
         let connection = server.accept().await.unwrap().await.unwrap();
         let (mut send, mut receive) = connection.accept_bi().await.unwrap();
-        let bytes = receive.read_to_end(1 << 22).await.unwrap();
+        let bytes = receive.read_to_end(QUIC_BYTES).await.unwrap();
         send.write_all(&bytes).await.unwrap();
         send.finish().unwrap();
         connection.closed().await;
@@ -111,20 +111,20 @@ async fn quic_runs_over_the_paths_of_a_peer() {
     let call = async {
         let connection = caller.connect_with(client, QUIC_PEER, "bob").unwrap().await.unwrap();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
-        let bytes: Vec<u8> = (0..1_u32 << 20).map(|it| it.to_le_bytes()[0] ^ it.to_le_bytes()[1]).collect();
+        let bytes: Vec<u8> = (0..10_u32 << 20).map(|it| it.to_le_bytes()[0] ^ it.to_le_bytes()[1]).collect();
         let (_, echoed) = tokio::join!(
             async {
                 send.write_all(&bytes).await.unwrap();
                 send.finish().unwrap();
             },
-            receive.read_to_end(1 << 22)
+            receive.read_to_end(QUIC_BYTES)
         );
         assert!(echoed.unwrap() == bytes, "the echo differs");
         connection.close(0_u32.into(), b"done");
         caller.wait_idle().await;
     };
     within(call).await;
-    assert_eq!(within(serve).await.unwrap(), 1 << 20);
+    assert_eq!(within(serve).await.unwrap(), QUIC_BYTES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,3 +152,5 @@ async fn tls_is_checked_against_the_authority_that_was_named() {
     std::fs::remove_dir_all(&folder).unwrap();
     endpoint.unwrap().leave().await;
 }
+
+const QUIC_BYTES: usize = 10 << 20;

@@ -34,6 +34,32 @@ fn a_reflected_call_lives_through_an_hour_without_access_server() {
 }
 
 #[test]
+fn a_restarted_access_server_takes_nobody_offline_who_is_there() {
+    let mut world = World::new(1);
+    for _ in 0..3 {
+        world.add("apdm/apdf".parse().unwrap());
+    }
+    world.server.lease_s = 20;
+    world.start_all();
+    world.kill(2);
+    world.server.restart();
+    world.hosts.iter_mut().for_each(|host| host.events.clear());
+    world.run(50_000_000);
+    for host in 0..2 {
+        let events = &world.hosts[host].events;
+        assert!(events.contains(&Event::LoggedIn), "logged in again");
+        assert!(!events.iter().any(|event| matches!(event, Event::Presence { .. })), "{host} saw a flicker");
+    }
+    // Who crashed meanwhile is found out all the same, only later.
+    let end_us = world.now_us + 60_000_000;
+    assert!(
+        world.run_until(end_us, |world| !world.sees(0, 2) && !world.sees(1, 2)),
+        "the dead are believed in"
+    );
+    assert!(world.sees(0, 1) && world.sees(1, 0));
+}
+
+#[test]
 fn a_silent_call_lives_through_ten_minutes_and_starts_again() {
     let mut world = World::pair("apdm/apdf", "apdm/apdf");
     world.start_all();

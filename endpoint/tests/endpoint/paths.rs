@@ -90,8 +90,12 @@ fn strangers_are_answered_with_nothing() {
     world.run(2_000_000);
     world.server.pairs = vec![(0, 1), (0, 2)];
     world.start(2);
-    world.run(200_000);
+    // Its login is answered, and nobody else's after that.
+    world.run(60_000);
     world.server.pairs = vec![(0, 1)];
+    world.run(140_000);
+    let logins = |world: &World| world.hosts[0].events.iter().filter(|it| **it == Event::LoggedIn).count();
+    let before = logins(&world);
     world.say(2, 0, b"let me in");
     world.tell(2, 0, b"let me in");
     world.run(30_000_000);
@@ -100,6 +104,8 @@ fn strangers_are_answered_with_nothing() {
     assert!(from_stranger.clone().any(|hop| hop.via.is_some()), "and through the reflector");
     assert_eq!(world.trace.iter().filter(|hop| hop.from == Some(0) && hop.to == 2).count(), 0);
     assert!(world.received(0).is_empty() && world.sees(0, 1));
+    let asked = logins(&world) - before;
+    assert!(asked <= 6, "strangers made it ask the access server {asked} times in 30 s");
 }
 
 #[test]

@@ -86,9 +86,14 @@ impl Server {
         self.offered.iter().map(|place| offer(&relays[*place])).collect()
     }
 
+    /// At how many reflectors a host can be reached, as far as the server was told.
+    pub(crate) fn contacts_of(&self, host: usize) -> usize {
+        self.devices[&host].contacts.len()
+    }
+
     /// Forgets all sessions, as a restart does.
     pub(crate) fn restart(&mut self) {
-        self.devices.values_mut().for_each(|device| device.session = false);
+        self.devices.values_mut().for_each(|device| (device.session, device.online) = (false, false));
     }
 
     /// A login (`nat` given) or a refresh; `None` for a session that is not known.

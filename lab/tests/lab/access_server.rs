@@ -81,13 +81,19 @@ impl AccessServer {
         self.command(&["ring", reflector, "--master", &master])
     }
 
-    /// Puts another key in front of the master's others or behind them, and has it read again.
-    pub(crate) fn add_key(&mut self, id: u8, mints: bool) {
-        let (old, new) = (fs::read_to_string(self.file("master.toml")).unwrap(), id.to_string());
-        let new = self.command(&["keygen", "--id", &new]);
-        let text = if mints { format!("{new}\n{old}") } else { format!("{old}\n{new}") };
-        write_private(&self.file("master.toml"), &text);
-        self.reload();
+    /// Its master file.
+    pub(crate) fn master(&self) -> String {
+        fs::read_to_string(self.file("master.toml")).unwrap()
+    }
+
+    /// A master file of one fresh key.
+    pub(crate) fn fresh_key(&self, id: u8) -> String {
+        self.command(&["keygen", "--id", &id.to_string()])
+    }
+
+    /// Writes another master file; in force with the next reload.
+    pub(crate) fn replace_master(&self, text: &str) {
+        write_private(&self.file("master.toml"), text);
     }
 
     /// Has its files read again.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod absence;
 mod access_server;
 mod cables;
 mod calls;
@@ -19,6 +20,7 @@ mod daemon;
 mod endpoint;
 mod examples;
 mod generator;
+mod grid;
 mod leftovers;
 mod loops;
 mod member;
@@ -29,6 +31,7 @@ mod story;
 mod strangers;
 mod stun;
 mod talk;
+mod tunnel;
 mod tutorial;
 
 use daemon::Path;
@@ -62,14 +65,26 @@ fn main() -> ExitCode {
     trials.extend(stun::tests(Path::Xdp).into_iter().map(asked_over_xdp));
     let aioice = stun::aioice_tests(Path::Socket).into_iter();
     trials.extend(aioice.map(|test| trial(test, &[lacks_for_a_lab, stun::lacks_aioice])));
-    let of_sessions =
-        [story::tests, calls::tests, changes::tests].into_iter().flat_map(|tests| tests(Path::Socket));
+    let of_sessions = [story::tests, calls::tests, changes::tests, absence::tests, grid::tests]
+        .into_iter()
+        .flat_map(|tests| tests(Path::Socket));
     trials.extend(of_sessions.map(|test| trial(test, &[lacks_for_a_lab])));
+    let story = story::tests(Path::Xdp).into_iter();
+    trials.extend(story.map(|test| trial(test, &[lacks_for_a_lab, daemon::lacks_xdp])));
+    trials.extend(over_tunnel(Path::Socket, &[lacks_for_a_lab, tunnel::lacks_iperf]));
+    trials.extend(over_tunnel(Path::Xdp, &[lacks_for_a_lab, daemon::lacks_xdp, tunnel::lacks_iperf]));
     trials.extend(tutorial::tests().into_iter().map(|test| trial(test, &[lacks_for_a_lab])));
     trials.extend(examples::tests().into_iter().map(|(test, lacks)| trial(test, lacks)));
     let by_fib = test("xdp::neighbours_by_fib", || conversation::neighbours_by_fib(Path::Xdp));
     trials.push(trial(by_fib, &[lacks_for_a_lab, daemon::lacks_fib]));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Unmodified programs over a tunnel; the last of what may be lacking is iperf.
+fn over_tunnel(path: Path, lacks: &'static [Lack]) -> impl Iterator<Item = Trial> {
+    let without_iperf = lacks.split_last().map_or(lacks, |(_, others)| others);
+    let quic = tunnel::tests(path).into_iter().map(move |test| trial(test, without_iperf));
+    quic.chain(tunnel::iperf_tests(path).into_iter().map(move |test| trial(test, lacks)))
 }
 
 /// What is missing for something, in words.

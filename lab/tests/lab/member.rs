@@ -72,11 +72,6 @@ impl Member {
         self.program = Some(self.host.enter(|| Program::start(&start)).unwrap().unwrap());
     }
 
-    /// The program that stays.
-    pub(crate) fn program(&mut self) -> &mut Program {
-        self.program.as_mut().expect("it was started")
-    }
-
     /// Ends the program in order.
     pub(crate) fn down(&mut self) {
         let mut program = self.program.take().expect("it was started");
@@ -116,7 +111,12 @@ impl Member {
 
     /// Waits until it is so; what this person was told is shown if it never is.
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Member) -> bool) {
-        let until = Instant::now() + PATIENCE;
+        self.wait_within(PATIENCE, what, holds);
+    }
+
+    /// The same, within this time.
+    pub(crate) fn wait_within(&self, patience: Duration, what: &str, holds: impl Fn(&Member) -> bool) {
+        let until = Instant::now() + patience;
         while !holds(self) {
             assert!(Instant::now() < until, "{} never saw {what:?}; {}", self.name, self.account());
             std::thread::sleep(STEP);
@@ -145,11 +145,6 @@ impl Member {
     /// How a buddy is reached.
     pub(crate) fn way_to(&self, name: &str) -> Way {
         Way::of(&self.buddy(name))
-    }
-
-    /// The own NAT's behaviour, as the program believes it.
-    pub(crate) fn behaviour(&self) -> String {
-        self.status()["nat"].to_string()
     }
 
     /// The own contacts: the reflector's address, and what it observes.

@@ -8,13 +8,18 @@ use crate::member::{Member, text};
 use crate::site::{Plan, Site};
 use crate::talk::{Carrier, Packet};
 use crate::{Test, test};
-use lab::Capture;
+use lab::frame::Datagram;
+use lab::{Capture, Seen};
 use nat::{Behaviour, Filtering, Mapping};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 pub(crate) fn tests(path: Path) -> Vec<Test> {
-    vec![test(format!("{path}::session::story"), move || story(path))]
+    vec![
+        test(format!("{path}::session::story"), move || story(path)),
+        test(format!("{path}::session::online_within_a_second"), move || online_within_a_second(path)),
+    ]
 }
 
 /// Alice, Bob and Carol, each with a capture of the cable between NAT and Internet.
@@ -126,6 +131,38 @@ impl Scene {
     }
 }
 
+/// From `up` to the notice at every buddy, with twenty milliseconds on each person's cable.
+fn online_within_a_second(path: Path) {
+    let mut site = Site::new(Plan { delay: Duration::from_millis(20), ..Plan::of(path) });
+    let people = [
+        ("alice", Behaviour::nat(Mapping::Eim, Filtering::Apdf)),
+        ("bob", Behaviour::nat(Mapping::Apdm, Filtering::Apdf)),
+        ("carol", Behaviour::nat(Mapping::Eim, Filtering::Eif)),
+        ("dave", Behaviour::Open),
+        ("erin", Behaviour::nat(Mapping::Eim, Filtering::Apdf)),
+    ];
+    let [mut alice, mut buddies @ ..] = site.people(people, &[(0, 1), (0, 2), (0, 3), (0, 4)]);
+    buddies.iter_mut().for_each(Member::up);
+    buddies.iter().for_each(|buddy| buddy.hears("logged in as"));
+    let cables = buddies.each_ref().map(|buddy| buddy.host.link().near.capture().unwrap());
+    let started = SystemTime::now();
+    alice.up();
+    let external = alice.external();
+    let mut last = Duration::ZERO;
+    for (buddy, cable) in buddies.iter().zip(&cables) {
+        buddy.hears("alice is online");
+        let seen = cable.datagrams().unwrap();
+        let notice = |seen: &&Seen<Datagram>| {
+            let packet = Packet::read(seen);
+            packet.is_some_and(|it| !it.outgoing && it.is_init() && it.peer() == external)
+        };
+        let first = seen.iter().find(notice).expect("the notice came in").time;
+        last = last.max(first.duration_since(started).unwrap());
+    }
+    crate::figure(format_args!("online at all buddies {} ms after `up`, of 1000 ms", last.as_millis()));
+    assert!(last <= Duration::from_secs(1) + BUSY, "{last:?}");
+}
+
 /// Where a reflector sees somebody.
 pub(crate) fn contact(member: &Member, reflector: SocketAddr) -> SocketAddr {
     let contacts = member.contacts();
@@ -153,3 +190,6 @@ fn since(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> BTreeMa
 fn of(calls: &[(&str, u64)]) -> BTreeMap<String, u64> {
     calls.iter().map(|&(call, n)| (call.to_owned(), n)).collect()
 }
+
+/// What a machine that builds something else meanwhile may take longer.
+const BUSY: Duration = Duration::from_secs(2);
