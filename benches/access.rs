@@ -94,10 +94,12 @@ impl Server {
             .lines()
             .map_while(std::result::Result::ok);
         let mut lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-        let ready = lines.find(|line| line["message"] == "ready").ok_or("the server did not start")?;
+        let ready = lines
+            .find(|line| field(line, "message").is_ok_and(|it| it == "ready"))
+            .ok_or("the server did not start")?;
         // What it says later is not for this program; the pipe stays open while the server lives.
         std::thread::spawn(move || lines.for_each(drop));
-        let address = ready["listen"].as_str().ok_or("no address")?.parse()?;
+        let address = field(&ready, "listen")?.parse()?;
         let server = Server { child, folder, address };
         let row = |number| format!("{{\"account\":\"{}\",\"hash\":\"{PASSWORD_HASH}\"}}\n", account(number));
         fs::write(server.folder.join("accounts"), (0..DEVICES).map(row).collect::<String>())?;
@@ -158,7 +160,7 @@ impl Device {
             "sign_key": Bytes(key.verifying_key().to_bytes()), "noise_key": Bytes([9; 32]),
         });
         let answer = connection.call("POST", "/v1/devices", "", &body.to_string())?;
-        let id = answer["device"].as_str().ok_or("no device")?.to_owned();
+        let id = field(&answer, "device")?.to_owned();
         let [high, low] = number.to_be_bytes();
         let address = SocketAddr::from(([127, 1, high, low], 4_000));
         let contact = ContactProof { reflector: "fra1".parse()?, ticket: ticket(address)?, rtt_us: 1 };
@@ -168,13 +170,13 @@ impl Device {
     fn login(&mut self) -> Result<()> {
         let challenge = json!({ "device": self.id }).to_string();
         let nonce = self.connection.call("POST", "/v1/challenge", "", &challenge)?;
-        let nonce: Nonce = serde_json::from_value(nonce["nonce"].clone())?;
+        let nonce = Nonce(field(&nonce, "nonce")?.parse()?);
         let (nat, contacts) = (NatJson("eim/apdf".parse()?), vec![self.contact.clone()]);
         let signature = Signature(Bytes([0; 64]));
         let mut request = LoginRequest { device: self.id.parse()?, nonce, nat, contacts, signature };
         request.signature = Signature(Bytes(self.key.sign(&request.signed_bytes("127.0.0.1")).to_bytes()));
         let answer = self.connection.call("POST", "/v1/login", "", &serde_json::to_string(&request)?)?;
-        self.session = answer["session"].as_str().ok_or("no session")?.to_owned();
+        self.session = field(&answer, "session")?.to_owned();
         Ok(())
     }
 
@@ -236,7 +238,7 @@ impl Connection {
             self.stream.read_line(&mut line)?;
             match line.trim_end().split_once(": ") {
                 Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                    length = value.parse()?
+                    length = value.parse()?;
                 }
                 Some(_) => {}
                 None => break,
@@ -247,6 +249,11 @@ impl Connection {
         let body = String::from_utf8(body)?;
         if status.contains(" 200 ") { Ok(body) } else { Err(format!("{}: {body}", status.trim_end()).into()) }
     }
+}
+
+/// A text in an answer.
+fn field<'a>(answer: &'a Value, name: &str) -> Result<&'a str> {
+    answer.get(name).and_then(Value::as_str).ok_or_else(|| format!("no {name} in {answer}").into())
 }
 
 fn account(number: u16) -> String {
