@@ -55,7 +55,7 @@ pub struct Settings {
     pub endpoints: u32,
     /// Bytes behind the head.
     pub payload_bytes: u32,
-    /// Between two polls of either interface while frames come, us; 0: frames wake it.
+    /// Between two polls of the relay's interface while frames come, us; 0: frames wake it.
     pub moderation_us: u32,
     /// Rounds that count; one more warms up.
     pub rounds: u32,

@@ -5,9 +5,10 @@
 //! * A generator that fails is tried again, since a busy machine starves it; failing again and again is an error.
 //! * Dropped, it leaves nothing running.
 
+use crate::awake::Awake;
 use crate::ceiling::{self, Ceiling};
 use crate::comparison::{Counted, Peer};
-use crate::cores::Cores;
+use crate::cores::{CoreTime, Cores};
 use crate::coturn;
 use crate::environment::{Fact, fact, reflector_version};
 use crate::figures::{count, float, floored, percent, time};
@@ -38,6 +39,8 @@ pub struct Effort {
     pub most_tries_a_round: u32,
     /// Measured phase and warm-up of a run in a round.
     pub round: Lengths,
+    /// How long all of it may wait for others to leave the cores alone.
+    pub patience: Duration,
     /// The rate of half load where none was found; without it such a subject is left out of the rounds.
     pub otherwise_per_s: Option<u64>,
 }
@@ -50,6 +53,8 @@ pub struct Contest<'a> {
     trials: Vec<Trial>,
     pace: Pace,
     settings: stage::Settings,
+    cores: Cores,
+    awake: Awake,
     interrupt: &'a Interrupt,
     progress: &'a mut dyn FnMut(&str),
 }
@@ -88,8 +93,8 @@ impl<'a> Contest<'a> {
         }
         let rounds = usize::try_from(effort.rounds + 1).unwrap_or(usize::MAX);
         let runs = stages.len() * (2 * (effort.most_tries + 1) + 3 * rounds);
-        let pace = Pace::new(runs, Instant::now());
-        Ok(Contest { effort, stages, peers, trials: Vec::new(), pace, settings, interrupt, progress })
+        let (pace, awake, trials) = (Pace::new(runs, Instant::now()), Awake::ask(), Vec::new());
+        Ok(Contest { effort, stages, peers, trials, pace, settings, cores, awake, interrupt, progress })
     }
 
     /// Searches, then goes through all rounds; every run of it.
@@ -148,7 +153,8 @@ impl<'a> Contest<'a> {
             fact("Generator's end", generator.join(", ")),
             fact("Relay's end", relay.join(", ")),
             fact("Who serves an end", "a kernel thread (threaded NAPI) on its host's core, SCHED_FIFO"),
-            fact("Moderation of both ends", format!("{} µs", self.settings.moderation_us)),
+            fact("Moderation of the relay's end", format!("{} µs", self.settings.moderation_us)),
+            fact("Idle processors", self.awake.in_words()),
         ])
     }
 
@@ -220,6 +226,9 @@ impl<'a> Contest<'a> {
         round: u32,
         load: &Load,
     ) -> anyhow::Result<Trial> {
+        for (kept, stage) in &mut self.stages {
+            stage.keep(self.interrupt).with_context(|| kept.to_string())?;
+        }
         let own = |(other, _): &&mut (Subject, Stage)| *other == subject;
         let (_, stage) = self.stages.iter_mut().find(own).context("no such stage")?;
         let mut failures = 0;
@@ -237,7 +246,31 @@ impl<'a> Contest<'a> {
         self.pace.done();
         let left = self.pace.left(Instant::now());
         (self.progress)(&format!("{}; {left}", told(&trial)));
+        if trial.is_disturbed() {
+            self.wait_for_calm()?;
+        }
         Ok(trial)
+    }
+
+    /// Waits until hardly anything runs on both cores, as long as there is patience left.
+    fn wait_for_calm(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < self.effort.patience.min(LONGEST_WAIT) {
+            let before = self.idle()?;
+            self.interrupt.sleep(CALM);
+            self.interrupt.check()?;
+            let idle = self.idle()?.into_iter().zip(before).map(|(now, before)| now.saturating_sub(before));
+            if idle.min().is_some_and(|least_ns| float(least_ns) > CALM_PART * CALM.as_secs_f64() * 1e9) {
+                break;
+            }
+        }
+        self.effort.patience = self.effort.patience.saturating_sub(began.elapsed());
+        Ok(())
+    }
+
+    /// Idle time of both cores, ns.
+    fn idle(&self) -> anyhow::Result<[u64; 2]> {
+        Ok([CoreTime::of(self.cores.generator)?.idle_ns, CoreTime::of(self.cores.reflector)?.idle_ns])
     }
 }
 
@@ -276,5 +309,11 @@ const FIRST_PER_S: u64 = 20_000;
 const SLOW_NS: f64 = 20_000.0;
 /// How often a generator may fail before that is an error.
 const MOST_FAILURES: u32 = 2;
+/// How long both cores are looked at to call them calm.
+const CALM: Duration = Duration::from_millis(500);
+/// The part of that which both were idle.
+const CALM_PART: f64 = 0.9;
+/// How long one disturbance is waited out.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long counters may move after a load has ended.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocation;
+pub mod awake;
 pub mod axis;
 pub mod bare;
 pub mod capacity;

@@ -90,12 +90,12 @@ struct PeersArgs {
         value_parser = clap::value_parser!(u32).range(24..=1_400)
     )]
     payload: u32,
-    /// Microseconds between two polls of either end of the cable while frames come, as a network interface moderates its
-    /// interrupts, 0 to 100; 0: every frame that finds an end asleep wakes it.
+    /// Microseconds between two polls of the relay's interface while frames come, as network interfaces moderate their
+    /// interrupts, 0 to 100; 0: every frame that finds its thread asleep wakes it.
     #[arg(
         long,
         value_name = "US",
-        default_value = "30",
+        default_value = "0",
         env = "REFLECTOR_PERF_MODERATION",
         value_parser = clap::value_parser!(u32).range(0..=100)
     )]

@@ -29,7 +29,7 @@ pub struct Peers {
     pub payload_bytes: u32,
     /// Rounds that count.
     pub rounds: u32,
-    /// Between two polls of either interface while frames come, us.
+    /// Between two polls of the relay's interface while frames come, us; 0: frames wake it.
     pub moderation_us: u32,
     /// Fewer and shorter runs.
     pub is_short: bool,
@@ -106,6 +106,7 @@ impl Peers {
                 rounds,
                 most_tries_a_round: 1,
                 round: lengths(200, 50),
+                patience: Duration::ZERO,
                 otherwise_per_s: Some(SHORT_PER_S),
             };
         }
@@ -116,6 +117,7 @@ impl Peers {
             rounds,
             most_tries_a_round: 3,
             round: lengths(1_200, 200),
+            patience: Duration::from_secs(120),
             otherwise_per_s: None,
         }
     }
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn caveats_and_settings_travel_with_the_result() {
         let peers =
-            Peers { endpoints: 1_000, payload_bytes: 168, rounds: 7, moderation_us: 30, is_short: true };
+            Peers { endpoints: 1_000, payload_bytes: 168, rounds: 7, moderation_us: 0, is_short: true };
         let cores = Cores { reflector: 0, generator: 0, sharing: Sharing::Processor };
         assert_eq!(peers.caveats(cores).len(), 3);
         assert_eq!((peers.settings().rounds, peers.settings().duration_ns), (7, 200_000_000));

@@ -70,7 +70,7 @@ pub fn method(comparison: &Comparison) -> String {
     format!(
         "{} endpoints, each on an address of its own, sent to the next in a ring through one relay at a time, {} bytes \
          of payload each. Every relay ran on processor {}, with the kernel's thread for its interface; the generator and \
-         its interface on processor {}; one cable (a veth pair) between them, both ends polled {} µs apart while frames come. First the capacity of each was searched \
+         its interface on processor {}; one cable (a veth pair) between them. First the capacity of each was searched \
          (NDR: no loss; PDR: at most 0.5 %), then all took turns at half of their own capacity: {} rounds of {} each \
          after {} of warm-up, and one round before them that was thrown away. Core-time is what the relay's \
          processor was not idle while the load stood, soft interrupts included, over the datagrams that came \
@@ -80,7 +80,6 @@ pub fn method(comparison: &Comparison) -> String {
         settings.payload_bytes,
         comparison.cores.reflector,
         comparison.cores.generator,
-        settings.moderation_us,
         settings.rounds,
         time(float(settings.duration_ns)),
         time(float(settings.warmup_ns)),

@@ -109,10 +109,15 @@ impl Trial {
         self.failed.is_empty() && self.sent > 0
     }
 
+    /// Whether others used the cores, which says nothing about the subject.
+    pub fn is_disturbed(&self) -> bool {
+        self.failed.iter().any(|name| DISTURBANCES.contains(&name.as_str()))
+    }
+
     /// It as the search sees it, with so much loss allowed.
     pub fn tried(&self, most_loss: f64) -> Tried {
         let verdict = match self.sent {
-            _ if self.failed.iter().any(|name| DISTURBANCES.contains(&name.as_str())) => Verdict::Disturbed,
+            _ if self.is_disturbed() => Verdict::Disturbed,
             0 => Verdict::Invalid,
             _ if !self.failed.is_empty() => Verdict::Invalid,
             _ if self.loss() > most_loss => Verdict::Lost,
@@ -144,3 +149,42 @@ fn failed(outcome: &Outcome, span: Option<&Span>) -> Vec<String> {
 const DISTURBANCES: [&str; 2] = ["relay-core-taken", "generator-core-taken"];
 /// Part of a core that others may take.
 const MOST_TAKEN: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_run_is_judged_by_loss_and_by_what_failed() {
+        let verdict = |trial: &Trial, most_loss| trial.tried(most_loss).verdict;
+        let mut trial = sample::trial(Subject::Mio, 100_000, 0.004, 5_000.0);
+        assert_eq!((verdict(&trial, 0.005), verdict(&trial, 0.0)), (Verdict::Passed, Verdict::Lost));
+        trial.failed = vec!["lag-p99".to_owned()];
+        assert!(verdict(&trial, 0.005) == Verdict::Invalid && !trial.is_believed());
+        trial.failed.push(DISTURBANCES[0].to_owned());
+        assert!(verdict(&trial, 0.005) == Verdict::Disturbed && trial.is_disturbed());
+        let nothing = Trial { sent: 0, failed: Vec::new(), ..trial };
+        assert_eq!((verdict(&nothing, 1.0), nothing.loss()), (Verdict::Invalid, 1.0));
+    }
+
+    #[test]
+    fn what_others_took_fails_and_histograms_of_searches_go() {
+        let mut outcome = sample::step(10_000, 0.0).outcome;
+        outcome.validity.valid = true;
+        let span = Span {
+            length: std::time::Duration::from_secs(1),
+            frames: 1,
+            core_ns: [1.0, 2.0, 3.0],
+            own_ns: 5.0,
+            relay_taken: 0.5,
+            generator_taken: 0.01,
+        };
+        let trial =
+            |purpose| Trial::of((Subject::Mio, Traffic::Singles, purpose, 1), 10_000, &outcome, Some(&span));
+        assert_eq!(trial(Purpose::Half).failed, [DISTURBANCES[0]]);
+        assert_eq!(trial(Purpose::Half).core_total_ns(), Some(6.0));
+        assert!(trial(Purpose::Search).hdr_v2_base64.is_empty());
+        assert_eq!(trial(Purpose::Half).hdr_v2_base64, outcome.latency.hdr_v2_base64);
+    }
+}

@@ -4,8 +4,8 @@
 //! * Whether io_uring may run is found out by trying it, once, before anything else is opened.
 //!
 //! Core-time per datagram of a worker on io_uring over that on mio, one core, loopback, Linux 6.18, medians of 11
-//! alternating rounds (`cargo bench -p benches --bench worker`): singles 0.96, trains of 16 0.95, refused datagrams 0.91;
-//! empty datagrams 1.23, each of which ends the kernel's receive, and still costs less than a refused one.
+//! alternating rounds (`cargo bench -p benches --bench worker`): singles 0.95, trains of 16 0.95, refused datagrams 0.89;
+//! empty datagrams 1.21, each of which ends the kernel's receive, and still costs less than a refused one.
 
 use crate::failure::Failure;
 use engine::kind::Kind;
