@@ -237,7 +237,16 @@ impl Peer {
         let mut session = Session::new(cryptor, indexes, life, now_us);
         session.confirmed = true;
         self.sessions.insert(session, own);
-        self.reliable.set_life(life, now_us);
+        self.enter_life(life, now_us);
+    }
+
+    /// The peer lives so now; if it has restarted, the paths to what it was lead nowhere.
+    fn enter_life(&mut self, life: u64, now_us: u64) {
+        if self.reliable.set_life(life, now_us) {
+            self.direct.clear();
+            self.met_at = None;
+            self.punched_us = None;
+        }
     }
 
     /// A session is there: shows the peer that we hold it, and sends what waited for it.
@@ -264,7 +273,7 @@ impl Peer {
         let Some(session) = self.sessions.find(index).filter(|session| !session.confirmed) else { return };
         session.confirmed = true;
         let life = session.life;
-        self.reliable.set_life(life, now_us);
+        self.enter_life(life, now_us);
         self.sessions.set_pending(None, own);
         match arrival {
             Arrival::Reflected { header, .. } => self.prove(header.peer),

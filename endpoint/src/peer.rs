@@ -68,7 +68,7 @@ pub(crate) struct Peer {
     consent_us: u64,
     punch: Option<Punch>,
     /// When a direct path was last sought.
-    punched_us: Option<u64>,
+    pub(crate) punched_us: Option<u64>,
     pub(crate) told_path: Path,
     pub(crate) counts: Counts,
 }

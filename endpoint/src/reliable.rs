@@ -45,12 +45,12 @@ pub(crate) struct Due {
 }
 
 impl Reliable {
-    /// Binds the numbers to a life of the peer; another one than before starts them anew.
-    pub(crate) fn set_life(&mut self, life: u64, now_us: u64) {
+    /// Binds the numbers to a life of the peer; another one than before starts them anew. True if the peer has restarted.
+    pub(crate) fn set_life(&mut self, life: u64, now_us: u64) -> bool {
         if self.life == life {
-            return;
+            return false;
         }
-        self.life = life;
+        let restarted = std::mem::replace(&mut self.life, life) != 0;
         (self.expected, self.owes) = (0, false);
         self.early.clear();
         self.next_number = 0;
@@ -59,6 +59,7 @@ impl Reliable {
             (sending.tries, sending.next_us) = (0, now_us);
             self.next_number += 1;
         }
+        restarted
     }
 
     /// Takes a message to send; its ticket, or nothing when too many wait.

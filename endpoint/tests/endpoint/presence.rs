@@ -1,7 +1,7 @@
 //! Who is there: notices through the reflector and directly, farewells, leases, loss, repetition (T24).
 
 use crate::world::{LATENCY_US, World};
-use endpoint::{Carrier, Event, Notice, Presence, Status};
+use endpoint::{Carrier, Event, Notice, Path, Presence, Status};
 use proptest::prelude::*;
 
 /// Alice and Bob behind NATs that let in whom they called, Carol behind one that lets anyone in.
@@ -65,6 +65,31 @@ fn a_crashed_endpoint_goes_offline_with_its_lease_and_comes_back() {
     world.tell(ALICE, BOB, b"welcome back");
     world.run(1_000_000);
     assert_eq!(world.received(BOB).last().unwrap(), b"welcome back");
+}
+
+#[test]
+fn a_peer_that_restarts_elsewhere_is_not_looked_for_where_it_was() {
+    let mut world = story();
+    world.start_all();
+    for _ in 0..20 {
+        world.say(ALICE, BOB, b"x");
+        world.say(BOB, ALICE, b"x");
+        world.run(100_000);
+    }
+    assert!(matches!(world.path(ALICE, BOB), Path::Direct(_)));
+    world.kill(BOB);
+    let port = world.hosts[BOB].inside.port();
+    world.hosts[BOB].inside.set_port(port + 1);
+    world.start(BOB);
+    let end_us = world.now_us + 1_000_000;
+    assert!(world.run_until(end_us, |world| world.sees(BOB, ALICE)));
+    // Time to agree on a session, and too little to find out by silence that the old path is dead.
+    world.run(10 * LATENCY_US);
+    let now_us = world.now_us;
+    world.with(ALICE, |core| core.leave(now_us));
+    world.kill(ALICE);
+    world.run(2 * LATENCY_US);
+    assert!(!world.sees(BOB, ALICE), "the farewell went to where nobody is");
 }
 
 #[test]

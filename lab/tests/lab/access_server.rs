@@ -75,6 +75,19 @@ impl AccessServer {
         self.command(&["buddy", "add", one, other, "--store", &self.store()]);
     }
 
+    /// The device file that a new device of this account is given: what it is told of the reflectors stands in it.
+    pub(crate) fn offered_to(&self, account: &str) -> String {
+        let file = self.file("scout.toml");
+        let _ = fs::remove_file(&file); // Of the time before, if there was one.
+        let mut command = Command::new(SessionPrograms::find().unwrap().endpoint);
+        command.arg("--config").arg(&file).args(["enrol", "--access", &self.url(), "--account", account]);
+        command.arg("--ca").arg(self.certificate()).env("REFLECTOR_ENDPOINT_PASSWORD", PASSWORD);
+        let output = self.host.enter(|| command.stdin(Stdio::null()).output()).unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "enrol for {account}: {said}");
+        fs::read_to_string(file).unwrap()
+    }
+
     /// The ring file of a reflector, as the master has it now.
     pub(crate) fn ring(&self, reflector: &str) -> String {
         let master = self.file("master.toml").display().to_string();

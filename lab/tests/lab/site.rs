@@ -4,7 +4,7 @@
 //! * Nothing is opened to them: the policy in force is the fixed one.
 
 use crate::access_server::AccessServer;
-use crate::daemon::{Daemon, Path, discovery_flags};
+use crate::daemon::{Daemon, Path, discovery_flags, eventually};
 use crate::member::Member;
 use lab::Lab;
 use nat::Behaviour;
@@ -52,7 +52,18 @@ impl Site {
             reflectors.push(Daemon::start_with(host, plan.path, &flags, &access.ring(&name)));
         }
         access.launch(&named(&reflectors));
-        Site { lab, access, reflectors, delay: plan.delay }
+        let site = Site { lab, access, reflectors, delay: plan.delay };
+        site.wait_for_discovery();
+        site
+    }
+
+    /// Waits until the access server tells everybody that each reflector offers RFC 5780: it asks them now and then, and an
+    /// answer that comes late, on a busy machine, is one that it has to ask for again.
+    fn wait_for_discovery(&self) {
+        self.access.add_accounts(&["scout"]);
+        eventually("every reflector is known to offer RFC 5780", || {
+            self.access.offered_to("scout").matches("\"behaviour\"").count() == self.reflectors.len()
+        });
     }
 
     /// People with accounts and devices, whoever of them is a buddy of whom.
