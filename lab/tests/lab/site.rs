@@ -9,6 +9,7 @@ use crate::member::Member;
 use lab::Lab;
 use nat::Behaviour;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 /// A deployment.
@@ -62,7 +63,10 @@ impl Site {
     fn wait_for_discovery(&self) {
         self.access.add_accounts(&["scout"]);
         eventually("every reflector is known to offer RFC 5780", || {
-            self.access.offered_to("scout").matches("\"behaviour\"").count() == self.reflectors.len()
+            let known = self.access.offered_to("scout").matches("\"behaviour\"").count();
+            // An account has 16 devices at most.
+            thread::sleep(Duration::from_millis(if known < self.reflectors.len() { 700 } else { 0 }));
+            known == self.reflectors.len()
         });
     }
 
