@@ -86,6 +86,7 @@ struct config {
     __u64 default_hop_v4;
     __u64 default_hop_v6;
     __u64 listen_v6[2];
+    __u64 stun; /* not 0: what starts like STUN is the daemon's */
     __u32 listen_v4;
     __u32 listen_port_v4; /* without a listener, what no port is */
     __u32 listen_port_v6;

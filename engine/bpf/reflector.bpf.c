@@ -7,6 +7,7 @@
  *
  * - A frame that is passed up is unmodified, and has spent no budget.
  * - Counted is what is ours: plain UDP to the listening address. received == relayed + observed + drops + passed.
+ * - What starts like STUN is passed up where STUN is on.
  * - A SEND to the other family is passed up after the checks before its destination; what those refuse is dropped here.
  * - No state but counters and budgets; no helper calls but map look-ups, which the verifier inlines, and jiffies.
  *
@@ -36,6 +37,9 @@ struct {
 #define MAX_LIFETIME_S 600
 #define MAX_PROBE 64
 #define IPV6_EXTRA 20
+/* RFC 8489, section 5: the cookie stands at offset 4, 0x2112a442 in network order; a message's first two bits are 0. */
+#define STUN_COOKIE 0x42a41221
+#define STUN_LAST 3
 
 /* What is known of a datagram once its frame has been read. */
 struct arrival {
@@ -103,6 +107,16 @@ static __always_inline __u32 open_header(struct arrival *it, unsigned char *end)
     if (left > MAX_LIFETIME_S)
         return DROP_LIFETIME;
     return RELAYED;
+}
+
+/* What was refused for REASON, unless it starts like STUN and that is switched on: never asked for what is accepted. */
+static __always_inline __u32 refused(const struct arrival *it, unsigned char *end, __u32 reason)
+{
+    unsigned char *header = it->udp + UDP;
+
+    if (!it->config->stun || it->length < 8 || header + 8 > end)
+        return reason;
+    return header[0] <= STUN_LAST && AT32(header, 4) == STUN_COOKIE ? PASSED : reason;
 }
 
 static __always_inline __u64 lasting_to(__u64 now_s, __u32 lifetime_s)
@@ -285,6 +299,8 @@ static __always_inline int serve_v4(struct xdp_md *context, unsigned char *frame
         outcome = relay_v4(&it, frame, source, local);
     else if (outcome == OBSERVED)
         outcome = observe_v4(&it, frame, source, local);
+    else
+        outcome = refused(&it, end, outcome);
     return finish(counters, outcome, it.length);
 }
 
@@ -402,6 +418,8 @@ static __always_inline int serve_v6(struct xdp_md *context, unsigned char *frame
         outcome = relay_v6(&it, frame);
     else if (outcome == OBSERVED)
         outcome = observe_v6(&it, frame);
+    else
+        outcome = refused(&it, end, outcome);
     return finish(counters, outcome, it.length);
 }
 

@@ -28,7 +28,8 @@ pub struct Mio {
 }
 
 impl Mio {
-    /// Registers the sockets, at most one of a family; each is called by its place in the list.
+    /// Registers the sockets, each called by its place in the list; what goes to the other family in place leaves from the
+    /// first one of that family.
     ///
     /// # Errors
     /// What epoll_create(2), epoll_ctl(2) and eventfd(2) say.

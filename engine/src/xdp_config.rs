@@ -22,6 +22,8 @@ pub struct Config {
     pub listen_v4: Option<SocketAddrV4>,
     /// Where IPv6 datagrams are taken; `::` is every address of `local`.
     pub listen_v6: Option<SocketAddrV6>,
+    /// Whether what starts like STUN is passed up.
+    pub stun: bool,
     /// The reflector's own transport addresses, a wildcard itself and expanded; at most 64 of a family.
     pub own: Vec<SocketAddr>,
     /// Directed broadcast addresses of local networks; at most 64.
@@ -58,6 +60,7 @@ impl Config {
             minting: 0,
             listen_v4: None,
             listen_v6: None,
+            stun: false,
             own: Vec::new(),
             broadcasts: Vec::new(),
             local: Vec::new(),
@@ -104,6 +107,7 @@ pub(crate) struct Raw {
     default_hop_v4: u64,
     default_hop_v6: u64,
     listen_v6: [u64; 2],
+    stun: u64,
     listen_v4: u32,
     listen_port_v4: u32,
     listen_port_v6: u32,
@@ -235,6 +239,7 @@ impl Raw {
 
     fn take_listeners(&mut self, config: &Config) -> Result<(), XdpError> {
         (self.listen_port_v4, self.listen_port_v6) = (NO_PORT, NO_PORT);
+        self.stun = u64::from(config.stun);
         if let Some(listen) = config.listen_v4 {
             self.any_v4 = u32::from(listen.ip().is_unspecified());
             self.listen_v4 = v4(*listen.ip());

@@ -4,9 +4,11 @@
 //! * It answers nothing itself.
 
 use crate::error::Error;
+use crate::host::ROUTER;
 use crate::link::Link;
 use crate::namespace::Namespace;
 use crate::rules::rules;
+use crate::topology::public_ipv4;
 use nat::{Filtering, Mapping};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -35,6 +37,30 @@ impl NatBox {
     /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Forgets every mapping, as a restart does, and sends UDP from this external port from now on: so a mapping changes
+    /// though its inside host does nothing. For a box with EIM and one inside socket in use.
+    ///
+    /// # Errors
+    /// What `nft` or `ip` says.
+    pub fn remap(&self, port: u16) -> Result<(), Error> {
+        let (external, router) = (self.external, public_ipv4(self.network, ROUTER));
+        let rule = format!(
+            "flush chain ip lab masquerade_out
+            add rule ip lab masquerade_out oifname {OUTER} meta l4proto udp masquerade to :{port}
+            add rule ip lab masquerade_out oifname {OUTER} masquerade
+            flush map ip lab mapped
+            flush set ip lab called"
+        );
+        self.namespace.run("nft", &["-f", "-"], &rule)?;
+        // With its address go all masqueraded connections.
+        self.namespace.ip(&format!(
+            "addr del {external}/24 dev {OUTER}
+            addr add {external}/24 dev {OUTER}
+            route add default via {router}"
+        ))?;
+        Ok(())
     }
 
     /// Makes it behave so from the first datagram on.

@@ -1,7 +1,8 @@
 //! One program that was started, with what it says and where it runs.
 //!
 //! * Runs on the processors named, from its first instruction: a child inherits its parent's set.
-//! * Its standard error is read to the end by a thread, so that it never blocks; the last lines are kept.
+//! * Its standard error, and its standard output if that is wanted, is read to the end by a thread, so that it never
+//!   blocks; the last lines are kept.
 //! * Ended when dropped, by its own id: SIGTERM, and SIGKILL after a grace. It is reaped here and nowhere else, so the id
 //!   is its own as long as this value lives.
 
@@ -24,8 +25,9 @@ pub struct Program {
     child: Child,
     status: Option<ExitStatus>,
     said: Arc<Mutex<VecDeque<String>>>,
-    lines: Receiver<String>,
-    reader: Option<JoinHandle<()>>,
+    /// Behind a lock only so that the value can be shared; nobody waits for it.
+    lines: Mutex<Receiver<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Program {
@@ -42,16 +44,19 @@ impl Program {
         own.filter(|name| name.to_string_lossy().starts_with("REFLECTOR_")).for_each(|name| {
             command.env_remove(name);
         });
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let stdout = if start.hears_stdout { Stdio::piped() } else { Stdio::null() };
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let mut child = spawn_on(&mut command, &start.cpus)
             .with_context(|| format!("cannot start {}", start.binary.display()))?;
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let (sender, lines) = channel();
-        let reader = child.stderr.take().map(|stderr| {
-            let said = Arc::clone(&said);
-            thread::spawn(move || read_lines(stderr, &said, &sender))
+        let (stderr, stdout) = (child.stderr.take().map(boxed), child.stdout.take().map(boxed));
+        let readers = stderr.into_iter().chain(stdout).map(|pipe| {
+            let (said, sender) = (Arc::clone(&said), sender.clone());
+            thread::spawn(move || read_lines(pipe, &said, &sender))
         });
-        Ok(Program { name, child, status: None, said, lines, reader })
+        let readers = readers.collect();
+        Ok(Program { name, child, status: None, said, lines: Mutex::new(lines), readers })
     }
 
     /// Its process id.
@@ -70,7 +75,8 @@ impl Program {
     ) -> anyhow::Result<T> {
         let until = Instant::now() + patience;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
+            match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     if let Some(found) = wanted(&line) {
                         return Ok(found);
@@ -144,7 +150,7 @@ impl Program {
         if lines.is_empty() { lines } else { format!("; it said last:{lines}") }
     }
 
-    /// Everything kept of its standard error, oldest line first.
+    /// Everything kept of what it said, oldest line first.
     pub fn said(&self) -> Vec<String> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
@@ -152,7 +158,7 @@ impl Program {
     /// Takes in what it said before it ended; a grandchild that holds the pipe open is not waited for.
     fn join(&mut self) {
         let until = Instant::now() + GRACE;
-        if let Some(reader) = self.reader.take() {
+        for reader in self.readers.drain(..) {
             while !reader.is_finished() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -177,12 +183,13 @@ pub struct Start {
     binary: PathBuf,
     arguments: Vec<String>,
     cpus: Vec<usize>,
+    hears_stdout: bool,
 }
 
 impl Start {
     /// The program at this path, without arguments, on any processor.
     pub fn new(binary: &Path) -> Start {
-        Start { binary: binary.to_owned(), arguments: Vec::new(), cpus: Vec::new() }
+        Start { binary: binary.to_owned(), arguments: Vec::new(), cpus: Vec::new(), hears_stdout: false }
     }
 
     /// Adds an argument.
@@ -199,6 +206,12 @@ impl Start {
     /// Keeps it on these processors; none: wherever the caller may run.
     pub fn on(&mut self, cpus: &[usize]) -> &mut Start {
         self.cpus = cpus.to_vec();
+        self
+    }
+
+    /// Has its standard output read as well, line by line, as if it were standard error.
+    pub fn hear_stdout(&mut self) -> &mut Start {
+        self.hears_stdout = true;
         self
     }
 
@@ -270,6 +283,10 @@ fn spawn_on(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Child> {
     Ok(child)
 }
 
+fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(pipe)
+}
+
 fn read_lines(stderr: impl Read, said: &Mutex<VecDeque<String>>, sender: &Sender<String>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
@@ -324,6 +341,20 @@ mod tests {
         let error = program.wait_for(GRACE, ready).unwrap_err().to_string();
         assert!(error.contains("exit code 3") && error.contains("room"), "{error}");
         assert_eq!(program.said().len(), 3);
+    }
+
+    #[test]
+    fn standard_output_is_heard_when_that_is_wanted() {
+        for (hears, lines) in [(false, 1), (true, 2)] {
+            let mut start = Start::new(Path::new("/bin/sh"));
+            start.arg("-c").arg("echo data; echo talk >&2");
+            if hears {
+                start.hear_stdout();
+            }
+            let mut program = Program::start(&start).unwrap();
+            program.wait(GRACE).unwrap();
+            assert_eq!(program.said().len(), lines, "{:?}", program.said());
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The sibling programs `reflector` and `reflector-loadgen`: built if cargo is at hand, else found.
+//! The sibling programs: `reflector` and `reflector-loadgen`, and the two that log in and are logged in at: built if
+//! cargo is at hand, else found.
 //!
 //! * Under `cargo run` and `cargo test` they are built first, optimised, so that they are never stale.
 //! * Otherwise they are taken from beside this program, then from PATH; an error names every place looked at.
@@ -39,21 +40,55 @@ impl Programs {
     }
 }
 
-fn find() -> anyhow::Result<Programs> {
-    if let (Some(cargo), Some(package)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
-        return build(&cargo, Path::new(&package));
-    }
-    let places = places();
-    Ok(Programs { reflector: pick(REFLECTOR, &places)?, loadgen: pick(LOADGEN, &places)?, sources: None })
+/// Where the programs are that need an account: those who log in, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPrograms {
+    /// The access server.
+    pub access: PathBuf,
+    /// The endpoint.
+    pub endpoint: PathBuf,
 }
 
-/// Builds both in the workspace of `package`; cargo's progress goes to standard error.
-fn build(cargo: &OsStr, package: &Path) -> anyhow::Result<Programs> {
+impl SessionPrograms {
+    /// Finds them, once in the life of a process.
+    ///
+    /// # Errors
+    /// A build that failed, or programs that are nowhere; with what to do.
+    pub fn find() -> anyhow::Result<SessionPrograms> {
+        static FOUND: OnceLock<Result<SessionPrograms, String>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
+            let found = find_all(["access", "endpoint"], [ACCESS, ENDPOINT]);
+            let found = found.map(|([access, endpoint], _)| SessionPrograms { access, endpoint });
+            found.map_err(|error| format!("{error:#}"))
+        });
+        found.clone().map_err(anyhow::Error::msg)
+    }
+}
+
+fn find() -> anyhow::Result<Programs> {
+    let ([reflector, loadgen], sources) = find_all(["reflector", "loadgen"], [REFLECTOR, LOADGEN])?;
+    Ok(Programs { reflector, loadgen, sources })
+}
+
+/// The programs `names` of these packages, and the sources if they were built just now.
+fn find_all(packages: [&str; 2], names: [&str; 2]) -> anyhow::Result<([PathBuf; 2], Option<PathBuf>)> {
+    if let (Some(cargo), Some(own)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
+        let own = Path::new(&own);
+        return Ok((build(&cargo, own, packages, names)?, Some(own.to_owned())));
+    }
+    let [first, second] = names;
+    let places = places();
+    Ok(([pick(first, &places)?, pick(second, &places)?], None))
+}
+
+/// Builds both in the workspace of `own`; cargo's progress goes to standard error.
+fn build(cargo: &OsStr, own: &Path, packages: [&str; 2], names: [&str; 2]) -> anyhow::Result<[PathBuf; 2]> {
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "-p", "reflector", "-p", "loadgen"]);
-    command.arg("--message-format=json-render-diagnostics").current_dir(package);
+    let [first, second] = packages;
+    command.args(["build", "--release", "-p", first, "-p", second]);
+    command.arg("--message-format=json-render-diagnostics").current_dir(own);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let shown = format!("{} build --release -p reflector -p loadgen", Path::new(cargo).display());
+    let shown = format!("{} build --release -p {first} -p {second}", Path::new(cargo).display());
     let output = command.output().with_context(|| format!("cannot run {shown}"))?;
     if !output.status.success() {
         bail!("`{shown}` failed; its messages stand above");
@@ -63,7 +98,8 @@ fn build(cargo: &OsStr, package: &Path) -> anyhow::Result<Programs> {
         executable(&messages, name)
             .with_context(|| format!("`{shown}` built no program {name}; is this its workspace?"))
     };
-    Ok(Programs { reflector: built(REFLECTOR)?, loadgen: built(LOADGEN)?, sources: Some(package.to_owned()) })
+    let [first, second] = names;
+    Ok([built(first)?, built(second)?])
 }
 
 /// The path of a binary target in cargo's messages, one JSON object a line.
@@ -102,6 +138,8 @@ fn is_program(path: &Path) -> bool {
 
 const REFLECTOR: &str = "reflector";
 const LOADGEN: &str = "reflector-loadgen";
+const ACCESS: &str = "reflector-access";
+const ENDPOINT: &str = "reflector-endpoint";
 
 #[cfg(test)]
 mod tests {

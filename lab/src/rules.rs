@@ -4,11 +4,13 @@
 //!   want the same; `fully-random` takes another port for every remote (APDM).
 //! * Filtering: a conntrack entry lets in only the remote transport address that was called (APDF). For ADF and EIF every
 //!   datagram that leaves notes its external port and who sent it, and what comes in is translated by that note.
+//! * Connection tracking would answer a visitor from the port that it called. That is EIM; for APDM what comes in is
+//!   translated without it, so that an answer leaves by a mapping of its own (RFC 4787 section 4.1).
 //! * A stranger's datagram is dropped before conntrack keeps it: a kept one would occupy the port it came for.
 //!
 //! ```text
 //! out: postrouting 100 masquerade ─ 150 note (external port -> inside address and port; remote address, external port)
-//! in:  prerouting -100 conntrack's entry, else the note ─ input: what found neither is dropped
+//! in:  prerouting -300 APDM: the note, untracked ─ -100 conntrack's entry, else EIM: the note ─ input: what found neither is dropped
 //! ```
 
 use crate::error::Error;
@@ -21,23 +23,25 @@ pub(crate) fn rules(
     lifetime_s: u32,
     outer: &str,
 ) -> Result<String, Error> {
-    let random = match mapping {
-        Mapping::Eim => "",
-        Mapping::Apdm => " fully-random",
+    let (random, hook, translate) = match mapping {
+        Mapping::Eim => ("", "nat hook prerouting priority dstnat", TRANSLATE),
+        Mapping::Apdm => (" fully-random", "filter hook prerouting priority raw", TRANSLATE_UNTRACKED),
         Mapping::Adm => return Err(Error::AddressDependentMapping),
     };
     let translate = match filtering {
-        Filtering::Eif => format!("iifname {outer} meta l4proto udp {TRANSLATE}"),
-        Filtering::Adf => format!("iifname {outer} ip saddr . udp dport @called {TRANSLATE}"),
+        Filtering::Eif => format!("iifname {outer} meta l4proto udp {translate}"),
+        Filtering::Adf => format!("iifname {outer} ip saddr . udp dport @called {translate}"),
         Filtering::Apdf => String::new(),
     };
     let flags = format!("flags dynamic,timeout; timeout {lifetime_s}s;");
     Ok(format!(
         "table ip lab {{
             map mapped {{ type inet_service : ipv4_addr . inet_service; {flags} }}
+            map mapped_address {{ type inet_service : ipv4_addr; {flags} }}
+            map mapped_port {{ type inet_service : inet_service; {flags} }}
             set called {{ type ipv4_addr . inet_service; {flags} }}
             chain translate {{
-                type nat hook prerouting priority dstnat;
+                type {hook};
                 {translate}
             }}
             chain masquerade_out {{
@@ -47,7 +51,9 @@ pub(crate) fn rules(
             chain note {{
                 type filter hook postrouting priority 150;
                 oifname {outer} meta l4proto udp ct direction original \
-                    update @mapped {{ udp sport : ct original ip saddr . ct original proto-src }}
+                    update @mapped {{ udp sport : ct original ip saddr . ct original proto-src }} \
+                    update @mapped_address {{ udp sport : ct original ip saddr }} \
+                    update @mapped_port {{ udp sport : ct original proto-src }}
                 oifname {outer} meta l4proto udp update @called {{ ip daddr . udp sport }}
             }}
             chain strangers {{
@@ -59,6 +65,8 @@ pub(crate) fn rules(
 }
 
 const TRANSLATE: &str = "dnat ip addr . port to udp dport map @mapped";
+const TRANSLATE_UNTRACKED: &str = "ip daddr set udp dport map @mapped_address \
+    udp dport set udp dport map @mapped_port notrack";
 
 #[cfg(test)]
 mod tests {
@@ -70,7 +78,8 @@ mod tests {
         let strict = text(Mapping::Eim, Filtering::Apdf);
         assert!(!strict.contains("dnat ip") && !strict.contains("random") && strict.contains("timeout 30s"));
         let open = text(Mapping::Apdm, Filtering::Eif);
-        assert!(open.contains("dnat ip") && open.contains("fully-random") && !open.contains("@called dnat"));
+        assert!(open.contains("notrack") && open.contains("fully-random") && !open.contains("@called ip"));
+        assert!(text(Mapping::Eim, Filtering::Eif).contains("dnat ip"));
         assert!(text(Mapping::Eim, Filtering::Adf).contains("@called dnat"));
         assert!(rules(Mapping::Adm, Filtering::Eif, 30, "wan").is_err());
     }

@@ -89,9 +89,33 @@ impl Lab {
         filtering: Filtering,
         lifetime_s: u32,
     ) -> Result<NatBox, Error> {
+        self.nat_behind(name, None, |nat| nat.behave(mapping, filtering, lifetime_s))
+    }
+
+    /// The same, with frames on its outer cable taking `delay` longer each way.
+    ///
+    /// # Errors
+    /// As [`Lab::nat`].
+    pub fn far_nat(
+        &mut self,
+        name: &str,
+        mapping: Mapping,
+        filtering: Filtering,
+        lifetime_s: u32,
+        delay: Duration,
+    ) -> Result<NatBox, Error> {
+        self.nat_behind(name, Some(delay), |nat| nat.behave(mapping, filtering, lifetime_s))
+    }
+
+    fn nat_behind(
+        &mut self,
+        name: &str,
+        delay: Option<Duration>,
+        behave: impl FnOnce(&NatBox) -> Result<(), Error>,
+    ) -> Result<NatBox, Error> {
         let network = self.next_network()?;
         let namespace = Arc::new(Namespace::new(name)?);
-        let link = self.cable(&namespace, OUTER, network, None)?;
+        let link = self.cable(&namespace, OUTER, network, delay)?;
         let external = public_ipv4(network, HOST);
         namespace.ip(&format!(
             "addr add {external}/24 dev {OUTER}
@@ -100,9 +124,35 @@ impl Lab {
             public_ipv4(network, ROUTER)
         ))?;
         link.wait_until_up()?;
+        self.wait_for_delay(delay)?;
         let nat = NatBox { namespace, external, network, inside_hosts: 0, link };
-        nat.behave(mapping, filtering, lifetime_s)?;
+        behave(&nat)?;
         Ok(nat)
+    }
+
+    /// Drops from now on what two public addresses send to each other.
+    ///
+    /// # Errors
+    /// What `nft` says.
+    pub fn cut(&self, one: Ipv4Addr, other: Ipv4Addr) -> Result<(), Error> {
+        let rules = format!(
+            "table ip cuts {{
+                chain forward {{
+                    type filter hook forward priority filter;
+                    ip saddr {one} ip daddr {other} drop
+                    ip saddr {other} ip daddr {one} drop
+                }}
+            }}"
+        );
+        self.core.run("nft", &["-f", "-"], &rules).map(drop)
+    }
+
+    /// Lets everything through again.
+    ///
+    /// # Errors
+    /// What `nft` says; nothing was cut.
+    pub fn mend(&self) -> Result<(), Error> {
+        self.core.run("nft", &["delete", "table", "ip", "cuts"], "").map(drop)
     }
 
     /// A host behind a NAT.
@@ -131,10 +181,14 @@ impl Lab {
         let namespace = Arc::new(Namespace::new(name)?);
         let link = self.cable(&namespace, NEAR, network, delay)?;
         let host = public_host(namespace, link, network, HOST)?;
-        if let Some((_, ends)) = self.delays.last().filter(|_| delay.is_some()) {
-            ends.iter().try_for_each(End::wait_until_up)?;
-        }
+        self.wait_for_delay(delay)?;
         Ok(host)
+    }
+
+    /// Waits until the box in the middle of the last cable carries frames, if there is one.
+    fn wait_for_delay(&self, delay: Option<Duration>) -> Result<(), Error> {
+        let last = self.delays.last().filter(|_| delay.is_some());
+        last.map_or(Ok(()), |(_, ends)| ends.iter().try_for_each(End::wait_until_up))
     }
 
     /// A cable from the interface `near` of a namespace to the core, whose end there has its addresses and is up.

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::layers::{Layers, Origin, Raw, Texts, read_text};
 use crate::probe;
 use crate::settings::{CONFIG_VARIABLE, SETTINGS, Setting};
+use crate::stun_settings;
 use crate::units;
 use crate::xdp_command;
 use clap::error::ErrorKind;
@@ -256,6 +257,7 @@ fn question(matches: &ArgMatches) -> Result<Question, Failure> {
         now_s: matches.get_one("now").copied().unwrap_or_else(unix_s),
         ring,
         policy: policy(&texts)?,
+        stun: texts.one("stun", "off", stun_settings::mode)?,
     })
 }
 

@@ -28,7 +28,10 @@ pub fn run(layers: &Layers, out: &mut dyn Write) -> Result<(), Failure> {
     let ring = read_ring(&config)?;
     let facts = facts(&config)?;
     for listen in &config.listen {
-        local(*listen, &facts.interfaces)?;
+        local("listen", *listen, &facts.interfaces)?;
+    }
+    for alternate in &config.stun.alternates {
+        local("stun-alternate", *alternate, &facts.interfaces)?;
     }
     let mut findings = findings::list(&config, &facts);
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -57,7 +60,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
 }
 
 /// Refuses an address that no interface has. All of 127/8 is local without being listed.
-fn local(listen: SocketAddr, interfaces: &[Interface]) -> Result<(), Failure> {
+fn local(key: &str, listen: SocketAddr, interfaces: &[Interface]) -> Result<(), Failure> {
     let ip = listen.ip();
     if ip.is_unspecified() || ip.is_loopback() || interfaces.iter().any(|it| it.address == ip) {
         return Ok(());
@@ -65,7 +68,7 @@ fn local(listen: SocketAddr, interfaces: &[Interface]) -> Result<(), Failure> {
     let addresses: Vec<String> = interfaces.iter().map(|it| it.address.to_string()).collect();
     let addresses = addresses.join(", ");
     Err(Failure::Config(format!(
-        "--listen {listen}: no interface has that address; this host has {addresses}"
+        "--{key} {listen}: no interface has that address; this host has {addresses}"
     )))
 }
 

@@ -10,6 +10,7 @@ use crate::layers::{Layers, Texts};
 use crate::log::Format;
 use crate::rates::Limits;
 use crate::settings::SETTINGS;
+use crate::stun_settings::StunSettings;
 use crate::units;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -40,6 +41,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// PROBE budget and class rates.
     pub limits: Limits,
+    /// STUN beside the reflector's own protocol.
+    pub stun: StunSettings,
     /// Transport address of the admin server.
     pub admin: SocketAddr,
     /// The longest drain.
@@ -69,8 +72,10 @@ impl Config {
     /// The first text that is wrong.
     pub fn check(texts: &Texts) -> Result<Config, Failure> {
         let listen = listen(texts)?;
+        let advertise = advertise(texts, &listen)?;
         let config = Config {
-            advertise: advertise(texts, &listen)?,
+            stun: StunSettings::check(texts, &listen, &advertise)?,
+            advertise,
             listen,
             keys: texts.one("keys", "ring.toml (`reflector keygen > ring.toml` makes one)", path)?,
             engine: engine(texts)?,

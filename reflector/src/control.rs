@@ -44,7 +44,7 @@ pub struct Control {
     pub shared: Arc<Shared>,
     /// What workers count.
     pub views: Arc<[WorkerView]>,
-    /// Real addresses of the sockets.
+    /// Real addresses of the sockets, those that speak STUN only behind the others.
     pub listening: Vec<SocketAddr>,
     /// Addresses of this host when they were last asked for.
     pub interfaces: Vec<Interface>,
@@ -116,6 +116,7 @@ impl Control {
             dropped = counts.dropped(),
             send_errors = counts.unsent(),
             passed = figures.passed_datagrams,
+            stun = counts.stun(),
             "stopped"
         );
     }
@@ -153,7 +154,8 @@ impl Control {
         self.status.set_ready(true);
         notify(&[NotifyState::Ready]);
         let rules = self.shared.rules().load();
-        let listen: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        let all: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        let (listen, stun_only) = all.split_at(self.config.listen.len().min(all.len()));
         tracing::info!(
             listen = listen.join(","),
             admin = %admin,
@@ -164,6 +166,8 @@ impl Control {
             gro = self.granted.gro,
             gso = self.granted.gso,
             xdp = fastpath::lock(&self.fastpath).interfaces(),
+            stun = self.config.stun.mode.as_str(),
+            stun_only = stun_only.join(","),
             ring = format!("{:016x}", rules.ring.fingerprint()),
             minting_key = rules.ring.minting().get(),
             version = env!("CARGO_PKG_VERSION"),

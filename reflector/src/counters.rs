@@ -2,10 +2,12 @@
 //!
 //! * A worker counts in plain numbers of its own and publishes them once per batch; only it writes its cells.
 //! * Cells are relaxed and padded: a scrape costs a worker nothing, and workers do not share cache lines.
-//! * Once drained: received == relayed + observed + dropped + send errors, in datagrams.
+//! * Once drained, in datagrams: received == relayed + observed + dropped + send errors + handed to STUN, and of those
+//!   handed to STUN as many were answered, rejected, dropped or not sent.
 
 #![deny(clippy::disallowed_types)]
 
+use crate::stun::Refusal;
 use crossbeam::utils::CachePadded;
 use engine::SendError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -75,6 +77,11 @@ impl Counts {
     /// Datagrams that the kernel did not send, for whatever error.
     pub fn unsent(&self) -> u64 {
         SendError::ALL.into_iter().map(|error| self.datagrams(Event::Unsent(error))).sum()
+    }
+
+    /// Datagrams handed to STUN.
+    pub fn stun(&self) -> u64 {
+        self.datagrams(Event::StunReceived)
     }
 
     /// Datagrams that a key let pass.
@@ -162,6 +169,16 @@ pub enum Event {
     Dropped(Reason),
     /// It was accepted, and the kernel did not send it.
     Unsent(SendError),
+    /// It was handed to STUN.
+    StunReceived,
+    /// A STUN success response left.
+    StunAnswered,
+    /// A STUN error response left.
+    StunRejected,
+    /// STUN refused it.
+    StunDropped(Refusal),
+    /// The kernel did not send the STUN response.
+    StunUnsent(SendError),
 }
 
 impl Event {
@@ -174,6 +191,11 @@ impl Event {
             Event::Observed => 2,
             Event::Dropped(reason) => FIRST_REASON + reason as usize,
             Event::Unsent(error) => FIRST_ERROR + error as usize,
+            Event::StunReceived => FIRST_STUN,
+            Event::StunAnswered => FIRST_STUN + 1,
+            Event::StunRejected => FIRST_STUN + 2,
+            Event::StunDropped(refusal) => FIRST_REFUSAL + refusal as usize,
+            Event::StunUnsent(error) => FIRST_STUN_ERROR + error as usize,
         }
     }
 }
@@ -183,7 +205,10 @@ pub const BATCH_BUCKETS: usize = 11;
 
 const FIRST_REASON: usize = 3;
 const FIRST_ERROR: usize = FIRST_REASON + Reason::ALL.len();
-const EVENTS: usize = FIRST_ERROR + SendError::ALL.len();
+const FIRST_STUN: usize = FIRST_ERROR + SendError::ALL.len();
+const FIRST_REFUSAL: usize = FIRST_STUN + 3;
+const FIRST_STUN_ERROR: usize = FIRST_REFUSAL + Refusal::ALL.len();
+const EVENTS: usize = FIRST_STUN_ERROR + SendError::ALL.len();
 const KEYS: usize = 2 * EVENTS;
 const BATCHES: usize = KEYS + 16;
 const BATCHED: usize = BATCHES + BATCH_BUCKETS + 1;
@@ -198,10 +223,14 @@ mod tests {
     fn every_event_has_places_of_its_own() {
         let reasons = Reason::ALL.into_iter().map(Event::Dropped);
         let errors = SendError::ALL.into_iter().map(Event::Unsent);
+        let stun = [Event::StunReceived, Event::StunAnswered, Event::StunRejected].into_iter();
+        let stun = stun.chain(Refusal::ALL.into_iter().map(Event::StunDropped));
+        let stun = stun.chain(SendError::ALL.into_iter().map(Event::StunUnsent));
         let events: Vec<Event> = [Event::Received, Event::Relayed, Event::Observed]
             .into_iter()
             .chain(reasons)
             .chain(errors)
+            .chain(stun)
             .collect();
         assert_eq!(events.len(), EVENTS);
         let mut counts = Counts::new();

@@ -20,6 +20,8 @@ use crate::log::Gate;
 use crate::process;
 use crate::shared::{Rules, Shared, read_ring};
 use crate::status::{Status, WorkerView};
+use crate::stun::Stun;
+use crate::stun_sockets::Sockets;
 use crate::worker::Worker;
 use crate::xdp_findings::XdpFacts;
 use engine::clock::{self, Clock};
@@ -127,15 +129,20 @@ impl Opened {
         let rules = Rules::new(config, ring, &listening, &facts.interfaces);
         let shared = Arc::new(Shared::new(rules, clock.offset_ns()));
         let sockets = by_worker(groups, workers);
-        let views = sockets.iter().map(|sockets| view(sockets)).collect();
+        let views = sockets.iter().map(|sockets| view(sockets, config.listen.len())).collect();
         let options = engine_options(config.bounds.max_datagram, facts.granted);
         let crew = Waiting::new(facts.choice.kind, options, sockets, cpus)?;
+        let stun = Sockets::new(&listening, config.listen.len(), &config.advertise);
+        let crew = Waiting { stun: Stun::new(config.stun.mode, stun), ..crew };
         Ok(Opened { crew, admin, shared, views, listening, clock, facts })
     }
 }
 
 /// Workers whose engines are open, not yet running.
-struct Waiting(Vec<(Engine, Stopper, usize)>);
+struct Waiting {
+    engines: Vec<(Engine, Stopper, usize)>,
+    stun: Option<Stun>,
+}
 
 impl Waiting {
     fn new(
@@ -148,7 +155,8 @@ impl Waiting {
             let (engine, stopper) = Engine::open(kind, sockets, options)?;
             Ok((engine, stopper, cpu))
         };
-        Ok(Waiting(sockets.into_iter().zip(cpus).map(open).collect::<std::io::Result<_>>()?))
+        let engines = sockets.into_iter().zip(cpus).map(open).collect::<std::io::Result<_>>()?;
+        Ok(Waiting { engines, stun: None })
     }
 
     fn start(
@@ -159,9 +167,10 @@ impl Waiting {
     ) -> Result<Crew, Failure> {
         let mut crew = Crew { stoppers: Vec::new(), threads: Vec::new(), running: 0 };
         let (running, started) = std::sync::mpsc::channel();
-        for (id, (engine, stopper, cpu)) in self.0.into_iter().enumerate() {
+        for (id, (engine, stopper, cpu)) in self.engines.into_iter().enumerate() {
             let Some(view) = views.get(id) else { continue };
             let worker = Worker::new(Arc::clone(shared), Arc::clone(&view.cells), hash_key()?);
+            let worker = worker.with_stun(self.stun.clone());
             let (views, ended, running) = (Arc::clone(views), ended.clone(), running.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
                 let run = AssertUnwindSafe(|| {
@@ -250,19 +259,31 @@ pub fn socket_options(address: SocketAddr, buffer: usize) -> socket::Options {
 }
 
 fn open_groups(config: &Config, workers: usize, cpus: &[usize]) -> Result<Vec<Vec<Socket>>, Failure> {
-    let mut groups = Vec::new();
-    for address in &config.listen {
-        let options = socket_options(*address, config.receive_buffer);
-        let group = socket::open_group(*address, workers, &options)
-            .map_err(|error| Failure::Config(error.to_string()))?;
-        if config.steer == Steer::Cpu && workers > 1 {
-            steer::by_cpu(&group, cpus).map_err(|error| {
-                Failure::Config(format!("--steer cpu cannot be had at {address}: {error}; --steer hash can"))
-            })?;
-        }
-        groups.push(group);
+    let open = |address: &SocketAddr| open_group(config, *address, workers, cpus);
+    let mut groups: Vec<Vec<Socket>> = config.listen.iter().map(open).collect::<Result<_, _>>()?;
+    let listening: Vec<SocketAddr> =
+        groups.iter().filter_map(|group| group.first().map(Socket::local)).collect();
+    for address in config.stun.further_addresses(&listening) {
+        groups.push(open(&address)?);
     }
     Ok(groups)
+}
+
+fn open_group(
+    config: &Config,
+    address: SocketAddr,
+    workers: usize,
+    cpus: &[usize],
+) -> Result<Vec<Socket>, Failure> {
+    let options = socket_options(address, config.receive_buffer);
+    let group =
+        socket::open_group(address, workers, &options).map_err(|error| Failure::Config(error.to_string()))?;
+    if config.steer == Steer::Cpu && workers > 1 {
+        steer::by_cpu(&group, cpus).map_err(|error| {
+            Failure::Config(format!("--steer cpu cannot be had at {address}: {error}; --steer hash can"))
+        })?;
+    }
+    Ok(group)
 }
 
 fn open_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -285,10 +306,14 @@ fn by_worker(groups: Vec<Vec<Socket>>, workers: usize) -> Vec<Vec<Socket>> {
     sockets
 }
 
-fn view(sockets: &[Socket]) -> WorkerView {
+/// What is shown of a worker: of its sockets the first `listening`, since those for STUN alone would bear the same labels.
+fn view(sockets: &[Socket], listening: usize) -> WorkerView {
     let family = |socket: &Socket| if socket.local().is_ipv4() { "ipv4" } else { "ipv6" };
-    let receive_buffers =
-        sockets.iter().map(|socket| (family(socket), socket.granted().receive_buffer)).collect();
+    let receive_buffers = sockets
+        .iter()
+        .take(listening)
+        .map(|socket| (family(socket), socket.granted().receive_buffer))
+        .collect();
     WorkerView { receive_buffers, ..WorkerView::default() }
 }
 
@@ -348,7 +373,7 @@ mod tests {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let socket = Socket::open(loopback, &socket_options(loopback, 0)).unwrap();
         let granted = socket.granted();
-        let views: Arc<[WorkerView]> = Arc::new([view(std::slice::from_ref(&socket))]);
+        let views: Arc<[WorkerView]> = Arc::new([view(std::slice::from_ref(&socket), 1)]);
         let (engine, stopper) =
             Engine::open(Kind::Mio, vec![socket], engine_options(1_472, granted)).unwrap();
         let ring = KeyRing::new(&[(1, [1; 16])]).unwrap();
@@ -356,7 +381,8 @@ mod tests {
         let shared = Arc::new(Shared::new(rules, 0));
         let (ended, mut endings) = tokio::sync::mpsc::unbounded_channel();
         // No machine has a CPU of this number.
-        let crew = Waiting(vec![(engine, stopper, usize::MAX)]).start(&shared, &views, &ended).unwrap();
+        let waiting = Waiting { engines: vec![(engine, stopper, usize::MAX)], stun: None };
+        let crew = waiting.start(&shared, &views, &ended).unwrap();
         assert_eq!(crew.running, 0);
         let failure = failure_of(endings.blocking_recv().unwrap());
         assert_eq!(failure.code(), 1);

@@ -4,6 +4,8 @@
 //! * The first check that fails is the one the verdict names; what stands behind it was not reached.
 
 use crate::failure::Failure;
+use crate::stun::{Mode, examine};
+use crate::stun_wire::starts_like_stun;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ pub struct Question {
     pub ring: KeyRing,
     /// The policy.
     pub policy: Policy,
+    /// What STUN is spoken.
+    pub stun: Mode,
 }
 
 /// Prints every check and the verdict.
@@ -37,7 +41,7 @@ pub fn run(question: &Question, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The explanation.
 pub fn text(question: &Question) -> String {
-    let Question { datagram, source, now_s, ring, policy } = question;
+    let Question { datagram, source, now_s, ring, policy, stun } = question;
     let mut rewritten = datagram.clone();
     let verdict = if policy.denies_source(source.ip()) {
         Verdict::Drop(Reason::Denied)
@@ -45,6 +49,10 @@ pub fn text(question: &Question) -> String {
         wire::decide(&mut rewritten, *source, *now_s, ring, policy)
     };
     let mut text = format!("{} bytes from {source} at unix time {now_s}\n", datagram.len());
+    if *stun != Mode::Off && !policy.denies_source(source.ip()) && starts_like_stun(datagram) {
+        text.push_str(&stun_words(question));
+        return text;
+    }
     let mut failed = false;
     // Writing to a String cannot fail, so the results of `write!` say nothing here.
     for row in rows(question) {
@@ -110,7 +118,7 @@ fn rows(question: &Question) -> Vec<Row> {
 }
 
 fn send_rows(question: &Question, header: &Header, applies: bool) -> Vec<Row> {
-    let Question { datagram, source, now_s, ring, policy } = question;
+    let Question { datagram, source, now_s, ring, policy, .. } = question;
     let id = KeyId::of_header(header.class_key);
     let ids: Vec<String> = ring.ids().map(|id| id.get().to_string()).collect();
     let left_s = i64::from(header.expires) - i64::from(*now_s);
@@ -140,6 +148,22 @@ fn send_rows(question: &Question, header: &Header, applies: bool) -> Vec<Row> {
             ),
         ),
     ]
+}
+
+/// What STUN does with it, at an address that has alternates if those belong to what is spoken.
+fn stun_words(question: &Question) -> String {
+    let Question { datagram, source, policy, stun, .. } = question;
+    let outcome = match examine(datagram, *source, *stun == Mode::Behaviour, policy) {
+        Err(refusal) => format!("dropped: {}; nothing is sent", refusal.as_str()),
+        Ok(request) if request.unknown.kinds().is_empty() => {
+            format!("answered: a Binding success response goes to {source}")
+        }
+        Ok(request) => {
+            let kinds: Vec<String> = request.unknown.kinds().iter().map(|it| format!("0x{it:04x}")).collect();
+            format!("rejected: error 420 goes to {source}, for attributes {}", kinds.join(", "))
+        }
+    };
+    format!("handed to STUN: a first byte of 0 to 3, and the magic cookie\n{outcome}\n")
 }
 
 fn destination_words(policy: &Policy, to: TransportAddress) -> String {

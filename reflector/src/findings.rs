@@ -5,6 +5,7 @@
 
 use crate::choice::Choice;
 use crate::config::{Config, Steer};
+use crate::stun::Mode;
 use crate::xdp_findings::{self, XdpFacts};
 use engine::interfaces::Interface;
 use engine::socket::Granted;
@@ -51,6 +52,7 @@ pub fn list(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     safety(config, facts, &mut findings);
     reach(config, facts, &mut findings);
+    stun(config, &mut findings);
     speed(config, facts, &mut findings);
     findings.extend(xdp_findings::list(config, &facts.xdp));
     findings
@@ -103,6 +105,20 @@ fn reach(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
         let other = if only.is_ipv4() { "IPv6" } else { "IPv4" };
         let text = format!("{other} endpoints are not served, nor reached by the others");
         findings.push(Finding::new(text, "a second --listen of the other family, where the host has one"));
+    }
+}
+
+fn stun(config: &Config, findings: &mut Vec<Finding>) {
+    for listen in config.listen.iter().filter(|_| config.stun.mode == Mode::Behaviour) {
+        if !config.stun.alternates.iter().any(|it| it.is_ipv4() == listen.is_ipv4()) {
+            let text = format!(
+                "STUN at {listen} has no second address, so no client can tell what NAT it is behind"
+            );
+            findings.push(Finding::new(
+                text,
+                "--stun-alternate with another address of this host and another port",
+            ));
+        }
     }
 }
 

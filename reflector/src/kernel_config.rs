@@ -48,6 +48,7 @@ impl Basis<'_> {
             listen_v6: listening
                 .iter()
                 .find_map(|it| if let SocketAddr::V6(v6) = it { Some(*v6) } else { None }),
+            stun: config.stun.is_on(),
             own: policy.own.iter().copied().map(TransportAddress::to_socket).collect(),
             broadcasts: policy.broadcasts.clone(),
             local: interfaces.iter().map(|interface| interface.address).collect(),

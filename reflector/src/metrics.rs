@@ -10,6 +10,7 @@ use crate::log::Gate;
 use crate::process::{self, Process};
 use crate::shared::Shared;
 use crate::status::{Status, WorkerView};
+use crate::stun::Refusal;
 use engine::SendError;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -52,6 +53,7 @@ impl Collector for Metrics {
         refusals(&mut page, &sources)?;
         unsent(&mut page, &by_worker)?;
         fastpath(&mut page, &figures)?;
+        stun(&mut page, &workers)?;
         sockets(&mut page, &workers)?;
         self.workers(&mut page)?;
         self.rules(&mut page, &sources)?;
@@ -180,6 +182,36 @@ fn fastpath(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
                 driver's own counters of XDP.";
     page.counters("reflector_xdp_errors", help, errors)?;
     page.gauge("reflector_xdp_interfaces", "Interfaces with the program in force.", &figures.interfaces)
+}
+
+fn stun(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+    let dropped: Vec<_> =
+        Refusal::ALL.map(|it| (Event::StunDropped(it), Some(("reason", it.as_str())))).into();
+    let unsent: Vec<_> =
+        SendError::ALL.map(|it| (Event::StunUnsent(it), Some(("error", it.as_str())))).into();
+    let answered = [(Event::StunAnswered, "success"), (Event::StunRejected, "error")];
+    let answered = answered.map(|(event, answer)| (event, Some(("answer", answer)))).into();
+    let families = [
+        ("received", "Datagrams handed to STUN.", vec![(Event::StunReceived, None)]),
+        ("answered", "STUN responses that left, by class.", answered),
+        ("dropped", "Datagrams that STUN refused, by the first check that failed.", dropped),
+        ("unsent", "STUN responses that the kernel did not send, by its error.", unsent),
+    ];
+    for (name, help, events) in families {
+        let rows = |read: fn(&Counts, Event) -> u64| {
+            let row = |(event, label): &(Event, Option<(&'static str, &'static str)>)| {
+                let (event, label) = (*event, *label);
+                workers.iter().map(move |(id, counts)| {
+                    let labels: Vec<_> = std::iter::once(("worker", id.as_str())).chain(label).collect();
+                    (labels, read(counts, event))
+                })
+            };
+            events.iter().flat_map(row).collect::<Vec<_>>()
+        };
+        page.counters(&format!("reflector_stun_{name}_datagrams"), help, rows(Counts::datagrams))?;
+        page.counters(&format!("reflector_stun_{name}_bytes"), "Their UDP payload.", rows(Counts::bytes))?;
+    }
+    Ok(())
 }
 
 fn sockets(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {

@@ -81,6 +81,14 @@ impl Buckets {
         let hash = self.key.hash(&[prefix(source)]);
         spend(&mut self.prefixes, hash, NS_PER_S / limits.probe_budget_s, now_ns)
     }
+
+    /// Whether a STUN request from this source may be answered at `now_ns`; if so, it is spent. As many as PROBEs, counted
+    /// apart from them.
+    #[inline]
+    pub fn spend_stun(&mut self, limits: &Limits, source: IpAddr, now_ns: u64) -> bool {
+        let hash = self.key.hash(&[STUN_DOMAIN | prefix(source)]);
+        spend(&mut self.prefixes, hash, NS_PER_S / limits.probe_budget_s, now_ns)
+    }
 }
 
 #[inline]
@@ -124,6 +132,8 @@ const CLASS_BUCKETS: usize = 1 << 16;
 const PREFIX_BUCKETS: usize = 1 << 14;
 /// Sets class hashes apart; the class is below it.
 const CLASS_DOMAIN: u64 = 1 << 32;
+/// Sets prefixes of STUN requests apart from those of PROBEs; every prefix is below it.
+const STUN_DOMAIN: u64 = 1 << 49;
 /// IPv4 addresses are hashed apart from every IPv6 one that a socket can have as source.
 const MAPPED: u64 = 0xffff;
 
@@ -178,6 +188,13 @@ mod tests {
         assert_eq!(answered("2001:db8:1:2::3"), 10);
         assert_eq!(answered("2001:db8:1:ffff::9"), 0, "the same /48");
         assert_eq!(answered("2001:db8:2::3"), 10, "another /48");
+        let mut stun =
+            |text: &str| (0..100).filter(|_| buckets.spend_stun(&limits, address(text), S)).count();
+        assert_eq!(
+            (stun("192.0.2.1"), stun("192.0.2.200")),
+            (10, 0),
+            "apart from PROBEs, and by prefix as well"
+        );
     }
 
     #[test]

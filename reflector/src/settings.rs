@@ -199,6 +199,26 @@ pub static SETTINGS: &[Setting] = &[
         )
     },
     Setting {
+        default: Some("off"),
+        decides: true,
+        ..fixed(
+            "stun",
+            "HOW",
+            "Answer STUN Binding requests at --listen, from sources that may send a PROBE, within the PROBE budget counted \
+             apart. binding: RFC 8489; answers are up to 2.2 times their request. behaviour: RFC 5780 too, so that \
+             clients can tell what NAT they are behind; up to 5.8 times",
+        )
+    },
+    Setting {
+        many: true,
+        ..fixed(
+            "stun-alternate",
+            "ADDR:PORT",
+            "With --stun behaviour: another address of this host and another port, at most one per family; they and \
+             --listen make four sockets that answer for each other. Without it CHANGE-REQUEST is rejected (420)",
+        )
+    },
+    Setting {
         default: Some("127.0.0.1:9464"),
         ..fixed("admin", "ADDR:PORT", "TCP transport address of /livez, /readyz, /metrics and /config")
     },

@@ -1,11 +1,12 @@
 //! A worker: what happens to each datagram, between the engine that receives it and the engine that sends it.
 //!
 //! ```text
-//! truncated -> oversize (cut) -> denied -> wire::decide -> rate -> engine -> relayed | observed | send error
+//! truncated -> oversize (cut) -> denied -> (STUN?) -> wire::decide -> rate -> engine -> relayed | observed | send error
 //! ```
 //!
 //! * Clock, rules and counters: once per batch. Per datagram: no lock, allocation, clock, log or map.
-//! * Every datagram received is counted once more: relayed, observed, dropped for one reason, or a send error.
+//! * Every datagram received is counted once more: relayed, observed, dropped for one reason, a send error, or handed to
+//!   STUN.
 //! * Only what the decision accepts spends a budget.
 
 #![deny(clippy::disallowed_types)]
@@ -13,6 +14,7 @@
 use crate::counters::{Cells, Counts, Event};
 use crate::rates::Buckets;
 use crate::shared::{Rules, Shared};
+use crate::stun::{self, Stun};
 use arc_swap::{ArcSwap, Cache};
 use engine::{Action, Arrival, Batch, Condition, Handler, Sent, clock};
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub struct Worker {
     buckets: Buckets,
     counts: Counts,
     cells: Arc<Cells>,
+    stun: Option<Stun>,
     boot_ns: u64,
     now_s: u32,
 }
@@ -38,7 +41,14 @@ impl Worker {
         let mut latest = Cache::new(Arc::clone(shared.rules()));
         let rules = Arc::clone(latest.load());
         let (buckets, counts) = (Buckets::new(hash_key), Counts::new());
-        Worker { shared, latest, rules, buckets, counts, cells, boot_ns: 0, now_s: 0 }
+        Worker { shared, latest, rules, buckets, counts, cells, stun: None, boot_ns: 0, now_s: 0 }
+    }
+
+    /// The same worker, which hands STUN to `stun`.
+    #[must_use]
+    pub fn with_stun(mut self, stun: Option<Stun>) -> Worker {
+        self.stun = stun;
+        self
     }
 
     /// Takes the newest rules, and the boot time `boot_ns` as now.
@@ -64,6 +74,11 @@ impl Worker {
         let (source, datagram) = (arrival.source, arrival.datagram);
         if policy.denies_source(source.ip()) {
             return Err(Reason::Denied);
+        }
+        if let Some(stun) = self.stun.as_ref().filter(|stun| stun.takes(arrival.socket, datagram)) {
+            let arrival = Arrival { datagram, ..arrival };
+            let action = stun.serve(arrival, &self.rules, &mut self.buckets, self.boot_ns, &mut self.counts);
+            return Ok(action);
         }
         match wire::decide(datagram, source, self.now_s, ring, policy) {
             Verdict::Drop(reason) => Err(reason),
@@ -104,6 +119,9 @@ impl Handler for Worker {
     fn sent(&mut self, sent: Sent) {
         let event = match (sent.outcome, sent.label) {
             (Ok(()), RELAYED) => Event::Relayed,
+            (Ok(()), stun::ANSWERED) => Event::StunAnswered,
+            (Ok(()), stun::REJECTED) => Event::StunRejected,
+            (Err(error), stun::ANSWERED | stun::REJECTED) => Event::StunUnsent(error),
             (Ok(()), _) => Event::Observed,
             (Err(error), _) => Event::Unsent(error),
         };

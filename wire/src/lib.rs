@@ -3,7 +3,7 @@
 //! * Pure: no socket, no clock, no thread, no randomness; time is an argument in unix seconds.
 //! * [`decide`](decide::decide) neither allocates nor panics, whatever bytes it is given.
 //! * What a reflector emits (OBSERVED, DATA), no reflector accepts.
-//! * `no_std` with `alloc`; what reads files stands behind the feature `std`.
+//! * `no_std` with `alloc`; files, and the JSON between endpoints and the access server, stand behind the feature `std`.
 //!
 //! The protocol is described in `docs/wire.md`; its test vectors stand in `docs/vectors/`.
 
@@ -15,11 +15,31 @@ extern crate alloc;
 extern crate std;
 
 pub mod address;
+#[cfg(feature = "std")]
+pub mod base64url;
 pub mod block;
+#[cfg(feature = "std")]
+pub mod canonical;
+#[cfg(feature = "std")]
+pub mod capabilities;
 pub mod decide;
+#[cfg(feature = "std")]
+pub mod device;
 pub mod header;
+#[cfg(feature = "std")]
+pub mod header_json;
+#[cfg(feature = "std")]
+pub mod login;
 pub mod mint;
+#[cfg(feature = "std")]
+pub mod name;
+#[cfg(feature = "std")]
+pub mod nat_json;
 pub mod policy;
+#[cfg(feature = "std")]
+pub mod problem;
+#[cfg(feature = "std")]
+pub mod profile;
 pub mod reason;
 pub mod ring;
 #[cfg(feature = "std")]

@@ -11,7 +11,7 @@ use lab::{Host, Lab};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,10 +57,15 @@ impl Daemon {
 
     /// A reflector with a fresh ring on this host, ready.
     pub(crate) fn start_on(host: Host, path: Path, flags: &[&str]) -> Daemon {
+        Daemon::start_with(host, path, flags, &ring_file::render(1, &random()))
+    }
+
+    /// A reflector with this ring on this host, ready.
+    pub(crate) fn start_with(host: Host, path: Path, flags: &[&str], ring: &str) -> Daemon {
         let folder = host.namespace().folder().unwrap();
-        write_private(&folder.join(RING), &ring_file::render(1, &random()));
+        write_private(&folder.join(RING), ring);
         write_private(&folder.join(CONFIG), "");
-        let at = |ip: std::net::IpAddr| SocketAddr::new(ip, PORT);
+        let at = |ip: IpAddr| SocketAddr::new(ip, PORT);
         let (ipv4, ipv6) = (at(host.ipv4().into()), at(host.ipv6().unwrap().into()));
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut daemon = Daemon { host, path, ipv4, ipv6, program: None, folder, flags };
@@ -198,7 +203,22 @@ fn help() -> &'static str {
     })
 }
 
-fn write_private(path: &FilePath, text: &str) {
+/// Gives a host a second address of each family; the flags with which a reflector there offers RFC 5780.
+pub(crate) fn discovery_flags(host: &Host) -> [String; 6] {
+    let [a, b, c, _] = host.ipv4().octets();
+    let second_v4 = IpAddr::from([a, b, c, SECOND]);
+    let mut segments = host.ipv6().unwrap().segments();
+    segments[7] = u16::from(SECOND);
+    let second_v6 = IpAddr::from(segments);
+    let near = host.link().near.interface();
+    let add = format!("addr add {second_v4}/24 dev {near}\naddr add {second_v6}/64 dev {near} nodad");
+    host.namespace().ip(&add).unwrap();
+    let [v4, v6] = [second_v4, second_v6].map(|ip| SocketAddr::new(ip, PORT + 1).to_string());
+    let [stun, behaviour, alternate] = ["--stun", "behaviour", "--stun-alternate"].map(str::to_owned);
+    [stun, behaviour, alternate.clone(), v4, alternate, v6]
+}
+
+pub(crate) fn write_private(path: &FilePath, text: &str) {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
@@ -230,6 +250,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(10);
 /// The port of every reflector here.
 pub(crate) const PORT: u16 = 4000;
+/// The last byte of a reflector's second address.
+const SECOND: u8 = 3;
 /// Stands among flags for the host's own folder of the BPF file system.
 pub(crate) const PINS: &str = "{pins}";
 /// Every namespace has a loopback of its own.

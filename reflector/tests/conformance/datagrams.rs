@@ -13,6 +13,7 @@ pub(crate) fn draw(scene: &Scene, source: SocketAddr, random: &mut Random) -> Ve
     let mut datagram = match random.below(16) {
         0..=8 => send(scene, source, random),
         9..=13 => probe(scene, source, random),
+        14 if random.once_in(2) => stun(random),
         14 => other_kind(scene, source, random),
         _ => {
             let len = random.below(80);
@@ -64,6 +65,15 @@ fn probe(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
 fn other_kind(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
     let mut datagram = send(scene, source, random);
     datagram[0] = random.pick(&[0, 1, 2, 3, 7, 9, 11, 12, 13, 0x4a, 0x8a, 255]);
+    datagram
+}
+
+/// What starts like STUN, of any length.
+fn stun(random: &mut Random) -> Vec<u8> {
+    let len = random.pick(&[8, 20, 20, 28, 31, 32, 33, 60, 1_480]);
+    let mut datagram = random.bytes(len);
+    datagram[0] = random.pick(&[0, 0, 0, 1, 2, 3, 4, 0x40]);
+    datagram[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
     datagram
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn draw(kernel: &Kernel, number: u64) -> Scene {
     let mut random = Random::new(SEED ^ number << 20);
     let mut scene = Scene::draw(&mut random, kernel.own_mac());
     scene.setup.now_ns = (number + 1) * SCENE_APART_NS;
+    scene.setup.stun = random.once_in(3);
     scene
 }
 
@@ -232,6 +233,7 @@ const SPOILS: &[Spoil] = &[
     ("ticket lifetime", |setup| setup.ticket_lifetime_s += 1),
     ("size", |setup| setup.max_datagram -= 1),
     ("port", |setup| setup.listen_v4.iter_mut().for_each(|listen| listen.set_port(listen.port() ^ 1))),
+    ("STUN", |setup| setup.stun ^= true),
     ("PROBE budget", |setup| setup.probe_budget_s += 1),
     ("class rate", |setup| setup.class_rates_bytes_s[2] = setup.class_rates_bytes_s[2].xor(Some(40))),
     ("hash key", |setup| setup.hash_key[0] ^= 1),

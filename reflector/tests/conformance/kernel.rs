@@ -197,6 +197,7 @@ pub(crate) fn config(setup: &Setup) -> Config {
         minting: setup.keys[0].0,
         listen_v4: setup.listen_v4,
         listen_v6: setup.listen_v6,
+        stun: setup.stun,
         own: setup.own(),
         broadcasts: setup.broadcasts.clone(),
         local: setup.local.clone(),

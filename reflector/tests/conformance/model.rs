@@ -1,8 +1,8 @@
 //! What the XDP program must do with a frame, written from the documents and not from the program.
 //!
 //! ```text
-//! ours? (else: not counted) -> plain? possible source? (else: pass) -> denied -> decide -> other family? next hop? (else:
-//! pass) -> budget -> the frame that leaves
+//! ours? (else: not counted) -> plain? possible source? (else: pass) -> denied -> STUN? (pass) -> decide -> other family?
+//! next hop? (else: pass) -> budget -> the frame that leaves
 //! ```
 //!
 //! * Ours is UDP in one piece, without options or extension headers, to the listening address and to our MAC address.
@@ -34,6 +34,9 @@ pub(crate) fn expect(
         return FrameOutcome::Passed;
     }
     let outcome = reference.judge(ours.source, ours.payload());
+    if setup.stun && outcome != Outcome::Dropped(Reason::Denied) && starts_like_stun(ours.payload()) {
+        return FrameOutcome::Passed;
+    }
     if goes_to_the_other_family(&ours, &outcome, setup) {
         return FrameOutcome::Passed;
     }
@@ -191,6 +194,11 @@ fn goes_to_the_other_family(arrived: &Arrived<'_>, outcome: &Outcome, setup: &Se
     };
     let to_ipv4 = || payload[8..20] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
     reached && to_ipv4() != arrived.source.is_ipv4()
+}
+
+/// A first byte of 0 to 3, and the magic cookie (RFC 8489, section 5).
+fn starts_like_stun(payload: &[u8]) -> bool {
+    payload.len() >= 8 && payload[0] <= 3 && payload[4..8] == [0x21, 0x12, 0xa4, 0x42]
 }
 
 /// Whether the next hop towards `to` is certainly the one that the frame came from.

@@ -15,6 +15,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Vec<(u8, [u8; 16])>,
     pub(crate) listen_v4: Option<SocketAddrV4>,
     pub(crate) listen_v6: Option<SocketAddrV6>,
+    /// Whether STUN is on.
+    pub(crate) stun: bool,
     /// Addresses of this host.
     pub(crate) local: Vec<IpAddr>,
     pub(crate) advertise: Vec<SocketAddr>,
@@ -45,6 +47,7 @@ impl Setup {
             keys,
             listen_v4: Some(SocketAddrV4::new(Ipv4Addr::new(5, 9, 8, 7), 3478)),
             listen_v6: Some(SocketAddrV6::new(Ipv6Addr::new(0x2a01, 0x4f8, 0, 0, 0, 0, 0, 7), 3478, 0, 0)),
+            stun: false,
             local: Vec::new(),
             advertise: Vec::new(),
             broadcasts: Vec::new(),

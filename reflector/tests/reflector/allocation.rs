@@ -4,6 +4,7 @@
 
 use crate::daemon::Reflector;
 use crate::protocol::{Key, now_s, probe};
+use crate::stun_message::request;
 use crate::traffic::Endpoint;
 use engine::clock::{boot_ns, realtime_ns};
 use engine::kind::{Engine, Kind};
@@ -14,11 +15,14 @@ use reflector::counters::{Cells, Event};
 use reflector::daemon::{engine_options, socket_options};
 use reflector::rates::Limits;
 use reflector::shared::{Rules, Shared};
+use reflector::stun::{Mode, Refusal, Stun};
+use reflector::stun_sockets::Sockets;
 use reflector::worker::Worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::yield_now;
 use std::time::Instant;
+use stun_codec::rfc5780::attributes::{ChangeRequest, ResponsePort};
 use wire::siphash::SipKey;
 use wire::{BlockSet, KeyRing, Policy, Reason};
 
@@ -111,6 +115,40 @@ pub(crate) fn t19_ten_million_decisions_allocate_nothing() {
         assert!(counts.datagrams(Event::Dropped(reason)) > 0, "no sample was dropped for {reason}");
     }
     assert!(accepted >= decided / 16 * 3);
+}
+
+pub(crate) fn t19_a_million_stun_requests_allocate_nothing() {
+    let corners = ["127.0.0.1:4000", "127.0.0.2:4001", "127.0.0.1:4001", "127.0.0.2:4000"];
+    let corners = corners.map(|corner| corner.parse().unwrap());
+    let (worker, cells) = worker();
+    let mut worker = worker.with_stun(Stun::new(Mode::Behaviour, Sockets::new(&corners, 1, &[])));
+    let change = || vec![ChangeRequest::new(true, true).into()];
+    let good = request([1; 12], change(), true);
+    let mut forged = good.clone();
+    forged[8] ^= 1;
+    let unknown = request([3; 12], vec![ResponsePort::new(9).into()], true);
+    let mut samples = [request([2; 12], vec![], false), good.clone(), unknown, forged, good[..20].to_vec()];
+    let source: SocketAddr = "127.0.0.9:4000".parse().unwrap();
+    let mut scratch = vec![0; SCRATCH_LEN];
+    let measured = allocation_counter::measure(|| {
+        for round in 0..STUN_ROUNDS {
+            worker.begin_batch();
+            for datagram in &mut samples {
+                let socket = SocketId(u8::try_from(round % 4).unwrap());
+                let condition = Condition::Whole;
+                let arrival =
+                    Arrival { datagram, scratch: &mut scratch, source, local: None, socket, condition };
+                worker.handle(arrival);
+            }
+            worker.end_batch(Batch { datagrams: 5, overflows: 0 });
+        }
+    });
+    assert_eq!(measured.count_total, 0);
+    let counts = cells.read();
+    assert_eq!((counts.datagrams(Event::Received), counts.stun()), (5 * STUN_ROUNDS, 5 * STUN_ROUNDS));
+    for refusal in [Refusal::Fingerprint, Refusal::Malformed] {
+        assert_eq!(counts.datagrams(Event::StunDropped(refusal)), STUN_ROUNDS, "{refusal:?}");
+    }
 }
 
 pub(crate) fn t19_a_million_datagrams_through_a_socket_allocate_nothing(kind: Kind) {
@@ -207,6 +245,7 @@ pub(crate) fn t19_descriptors_and_memory_are_those_of_the_start(kind: Kind) {
 }
 
 const DECISIONS: u64 = 10_000_000;
+const STUN_ROUNDS: u64 = 200_000;
 /// Datagrams in a flush of the sender: more than fit into one GSO train.
 const TRAIN: usize = 96;
 /// Datagrams that surely fit into the default receive buffer, in trains.

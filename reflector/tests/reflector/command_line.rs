@@ -68,7 +68,7 @@ pub(crate) fn a_malformed_flag_is_named_with_what_would_be_right() {
         (&["--listen", "127.0.0.1:0", "--log-format", "a\nb"], &["--log-format a\\nb"]),
         (&["--listen", "127.0.0.1:0", "--listn", "x"], &["--listn", "--listen"]),
         (&["--listen"], &["--listen", "value is required"]),
-        (&["--listen", "127.0.0.1:0", "--stun", "binding"], &["--stun"]),
+        (&["--listen", "127.0.0.1:0", "--stun", "on"], &["--stun on", "off, binding or behaviour"]),
         (&["--listen", "127.0.0.1:0", "stray"], &["stray"]),
     ];
     for (arguments, words) in cases {
@@ -262,6 +262,14 @@ pub(crate) fn check_names_what_to_mend_and_the_command() {
         78,
         &["--listen 192.0.2.77:3478", "no interface"],
     );
+    let corners = ["--listen", "127.88.9.1:3478", "--stun", "behaviour"];
+    let text = String::from_utf8(check(&corners).stdout).unwrap();
+    assert!(text.contains("by: --stun-alternate"), "{text}");
+    let other = ["--stun-alternate", "127.88.9.2:3479"];
+    let text = String::from_utf8(check(&[&corners[..], &other].concat()).stdout).unwrap();
+    assert!(text.contains("127.88.9.2:3479") && !text.contains("by: --stun-alternate"), "{text}");
+    let elsewhere = [&corners[..], &["--stun-alternate", "192.0.2.77:3479"]].concat();
+    assert_refused(&check(&elsewhere), 78, &["--stun-alternate 192.0.2.77:3479", "no interface"]);
     std::fs::set_permissions(folder.path.join("ring.toml"), PermissionsExt::from_mode(0o640)).unwrap();
     let text = String::from_utf8(check(&["--listen", "127.0.0.1:3478"]).stdout).unwrap();
     assert!(!text.contains("chmod"), "{text}");

@@ -84,3 +84,24 @@ pub(crate) fn a_malformed_question_is_one_line() {
     let output = program().current_dir(&folder.path).arg("explain").args(denied).output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("dropped: denied"));
 }
+
+pub(crate) fn stun_is_explained_where_it_is_on() {
+    let folder = Folder::new();
+    folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
+    let bare = "000100002112a442000102030405060708090a0b";
+    let change = "000100082112a442000102030405060708090a0b0003000400000006";
+    let response = "010100002112a442000102030405060708090a0b";
+    for (hex, source, mode, words) in [
+        (bare, "8.8.8.8:5000", "off", "dropped: short"),
+        (bare, "8.8.8.8:5000", "binding", "answered: a Binding success response goes to 8.8.8.8:5000"),
+        (bare, "8.8.8.8:53", "binding", "dropped: source"),
+        (change, "8.8.8.8:5000", "binding", "error 420 goes to 8.8.8.8:5000, for attributes 0x0003"),
+        (change, "8.8.8.8:5000", "behaviour", "answered"),
+        (response, "8.8.8.8:5000", "behaviour", "dropped: kind"),
+    ] {
+        let arguments = [hex, "--source", source, "--keys", "ring.toml", "--stun", mode];
+        let output = program().current_dir(&folder.path).arg("explain").args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(words) && said.contains("handed to STUN") == (mode != "off"), "{hex}: {said}");
+    }
+}

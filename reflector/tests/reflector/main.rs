@@ -26,6 +26,8 @@ mod reach;
 mod reload;
 mod rotation;
 mod runbook;
+mod stun;
+mod stun_message;
 mod traffic;
 
 use engine::kind::Kind;
@@ -68,6 +70,7 @@ type Named<T> = &'static [(&'static str, T)];
 
 const ONCE: Named<fn()> = named![
     allocation::t19_ten_million_decisions_allocate_nothing,
+    allocation::t19_a_million_stun_requests_allocate_nothing,
     command_line::a_malformed_flag_is_named_with_what_would_be_right,
     command_line::a_malformed_variable_is_named,
     command_line::a_malformed_file_is_named_with_its_line,
@@ -95,10 +98,12 @@ const ONCE: Named<fn()> = named![
     engines::check_says_which_engine_would_run_and_why,
     explain::the_first_check_that_fails_is_the_one_that_the_vectors_name,
     explain::a_malformed_question_is_one_line,
+    explain::stun_is_explained_where_it_is_on,
     reload::deny_lists_follow_a_reload,
     reload::a_refused_reload_changes_nothing_and_says_why,
     reload::what_needs_a_restart_is_named_and_stays,
     runbook::every_metric_reason_and_error_has_its_row,
+    stun::an_alternate_that_cannot_be_one_is_refused,
 ];
 
 const ON_IO_URING: Named<fn()> =
@@ -124,4 +129,12 @@ const ON_ENGINES: Named<fn(Kind)> = named![
     reach::t5_the_reflector_does_not_send_to_itself,
     reach::t22_the_admin_server_cannot_be_reached_through_the_relay,
     rotation::t8_rotations_under_load_refuse_nothing_valid_and_accept_nothing_retired,
+    stun::binding_says_what_is_seen_and_nothing_more,
+    stun::each_corner_answers_for_every_other,
+    stun::without_a_second_address_a_change_is_rejected,
+    stun::nothing_but_requests_is_answered,
+    stun::t5_what_is_answered_is_taken_from_nobody,
+    stun::a_crowd_is_answered_each_its_own,
+    stun::a_prefix_gets_its_budget_apart_from_probes,
+    stun::off_it_is_junk_like_any_other,
 ];

@@ -51,9 +51,14 @@ impl Page {
         self.sum("reflector_send_errors_total", &[])
     }
 
+    /// Datagrams that STUN counted: `received`, `answered`, `dropped` or `unsent`.
+    pub(crate) fn stun(&self, what: &str) -> u64 {
+        self.sum(&format!("reflector_stun_{what}_datagrams_total"), &[])
+    }
+
     /// Received datagrams that are in no other counter yet.
     pub(crate) fn missing(&self) -> u64 {
-        let accounted = self.relayed() + self.observed() + self.unsent();
+        let accounted = self.relayed() + self.observed() + self.unsent() + self.stun("received");
         let dropped = self.sum("reflector_dropped_datagrams_total", &[]);
         self.received().checked_sub(accounted + dropped).expect("more went out than came in")
     }

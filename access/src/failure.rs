@@ -1,0 +1,51 @@
+//! Why the program ends before its work is done, and with which exit code.
+//!
+//! * One line, which says what is wrong and what would be right.
+//! * Control characters in it are escaped, so that it stays one line whatever text it quotes.
+
+use std::fmt::{self, Write as _};
+
+/// A reason to end, with the exit code that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// The configuration is wrong, or what it names cannot be had: exit code 78 (EX_CONFIG of sysexits.h).
+    Config(String),
+    /// Something failed while it ran: exit code 1.
+    Runtime(String),
+    /// SIGINT: exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    /// The exit code of the process.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::Config(_) => 78,
+            Failure::Runtime(_) => 1,
+            Failure::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(line) | Failure::Config(line) | Failure::Runtime(line) => {
+                line.chars().try_for_each(|c| match c.is_control() {
+                    true => write!(f, "{}", c.escape_default()),
+                    false => f.write_char(c),
+                })
+            }
+            Failure::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Runtime(error.to_string())
+    }
+}

@@ -1,0 +1,133 @@
+//! The metrics page: counters as they stand, and what is asked for only when somebody looks.
+//!
+//! * Labels are bounded: reflector names are those of the configuration; never an account, never an address.
+
+use crate::app::App;
+use crate::fleet::State;
+use crate::log::Gate;
+use crate::process::Process;
+use crate::status::Status;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where the figures come from.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// The server's parts.
+    pub app: Arc<App>,
+    /// The daemon's state.
+    pub status: Arc<Status>,
+    /// Log lines swallowed.
+    pub gate: Arc<Gate>,
+}
+
+impl Metrics {
+    /// A page of everything.
+    pub fn page(self) -> Registry {
+        let mut registry = Registry::default();
+        self.app.counters.register(&mut registry);
+        registry.register_collector(Box::new(self));
+        registry
+    }
+
+    fn known(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (accounts, devices, sessions) = self.app.registry.directory().counts();
+        let gauges = [
+            ("reflector_access_accounts", "Accounts.", accounts),
+            ("reflector_access_devices", "Devices.", devices),
+            ("reflector_access_sessions", "Devices that are online.", sessions),
+        ];
+        gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &(value as u64)))
+    }
+
+    fn reflectors(&self, page: &mut Page<'_>) -> fmt::Result {
+        let rules = self.app.rules.load();
+        let states = self.app.fleet.states(&rules.reflectors, &rules.drained);
+        let rows = rules.reflectors.iter().zip(&states).flat_map(|(reflector, (is, _))| {
+            State::ALL.map(|state| {
+                let labels = [("reflector", reflector.name.as_str()), ("state", state.as_str())];
+                (labels, u64::from(state == *is))
+            })
+        });
+        let help =
+            "1 for the state that each reflector is in: silent never answered a PROBE, dead does so no more.";
+        page.gauges("reflector_access_reflector_state", help, rows)?;
+        page.gauge(
+            "reflector_access_offered_reflectors",
+            "Reflectors that endpoints are offered.",
+            &(self.app.offered(&rules).len() as u64),
+        )
+    }
+
+    fn daemon(&self, page: &mut Page<'_>) -> fmt::Result {
+        let swallowed = self.gate.swallowed();
+        page.counter("reflector_access_swallowed_log_lines", "Log lines over the limit.", &swallowed)?;
+        let help = "Writes of the audit log that failed; nothing is minted while they do.";
+        page.counter("reflector_access_audit_failures", help, &self.app.audit.failures())?;
+        page.gauge(
+            "reflector_access_ready",
+            "Whether requests are wanted here.",
+            &u64::from(self.status.is_ready()),
+        )?;
+        let help = "How far this clock is from the system's; positive: the system's is behind.";
+        page.gauge("reflector_access_clock_disagreement_seconds", help, &self.status.disagreement_s())?;
+        page.info("reflector_access_build", "This build.", &[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.known(&mut page)?;
+        self.reflectors(&mut page)?;
+        self.daemon(&mut page)?;
+        process(&mut page, &Process::read())
+    }
+}
+
+fn process(page: &mut Page<'_>, process: &Process) -> fmt::Result {
+    page.counter("process_cpu_seconds", "User and system time.", &process.cpu_s)?;
+    page.gauge("process_start_time_seconds", "Unix time of the start.", &process.start_time_s)?;
+    let gauges = [
+        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
+        ("process_virtual_memory_bytes", "Mapped memory.", process.virtual_bytes),
+        ("process_threads", "Threads.", process.threads),
+        ("process_open_fds", "Open descriptors.", process.open_fds),
+        ("process_max_fds", "Descriptors that may be open.", process.max_fds),
+    ];
+    gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &value))
+}
+
+/// The page being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: &impl EncodeCounterValue) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        rows.into_iter().try_for_each(|(labels, value)| encoder.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
+    }
+}

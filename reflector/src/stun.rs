@@ -1,0 +1,177 @@
+//! STUN on the reflector's sockets: Binding (RFC 8489), and what it takes to discover a NAT's behaviour (RFC 5780).
+//!
+//! ```text
+//! starts like STUN, or the socket speaks STUN only -> size -> request? -> source -> budget -> success | 420
+//! ```
+//!
+//! * Stateless: an answer depends on the request, its source, and the socket that it came to.
+//! * Answers only requests; refuses as source what the policy would refuse as destination.
+//! * Everything handed over is counted once more: answered, rejected with 420, dropped for one reason, or not sent.
+//! * Per datagram: no lock, allocation, clock, log or map; the answer is written into the engine's scratch.
+
+#![deny(clippy::disallowed_types)]
+
+use crate::counters::{Counts, Event};
+use crate::rates::Buckets;
+use crate::shared::Rules;
+use crate::stun_answer::{Behaviour, Success, write_unknown};
+use crate::stun_request::{NoRequest, Request};
+use crate::stun_sockets::Sockets;
+use crate::stun_wire::starts_like_stun;
+use engine::{Action, Arrival, SocketId};
+use std::net::SocketAddr;
+use wire::{Policy, TransportAddress};
+
+/// What a worker answers STUN by.
+#[derive(Clone, Debug)]
+pub struct Stun {
+    mode: Mode,
+    sockets: Sockets,
+}
+
+/// How much STUN is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// None.
+    Off,
+    /// Binding.
+    Binding,
+    /// Binding with what discovers a NAT's behaviour.
+    Behaviour,
+}
+
+impl Stun {
+    /// STUN of this mode on these sockets; `None` if it is off.
+    pub fn new(mode: Mode, sockets: Sockets) -> Option<Stun> {
+        (mode != Mode::Off).then_some(Stun { mode, sockets })
+    }
+
+    /// Whether what came to this socket is handed to STUN.
+    #[inline]
+    pub fn takes(&self, socket: SocketId, datagram: &[u8]) -> bool {
+        starts_like_stun(datagram) || self.sockets.speaks_stun_only(socket)
+    }
+
+    /// Serves what was handed over, and counts it.
+    pub fn serve(
+        &self,
+        arrival: Arrival<'_>,
+        rules: &Rules,
+        buckets: &mut Buckets,
+        boot_ns: u64,
+        counts: &mut Counts,
+    ) -> Action {
+        let bytes = arrival.datagram.len() as u64;
+        counts.count(Event::StunReceived, 1, bytes);
+        self.answer(arrival, rules, buckets, boot_ns).unwrap_or_else(|refusal| {
+            counts.count(Event::StunDropped(refusal), 1, bytes);
+            Action::Drop
+        })
+    }
+
+    fn answer(
+        &self,
+        arrival: Arrival<'_>,
+        rules: &Rules,
+        buckets: &mut Buckets,
+        boot_ns: u64,
+    ) -> Result<Action, Refusal> {
+        let Arrival { datagram, scratch, source, local, socket, .. } = arrival;
+        let Rules { policy, limits, .. } = rules;
+        let changes = self.mode == Mode::Behaviour && self.sockets.has_others(socket);
+        let request = examine(datagram, source, changes, policy)?;
+        if !buckets.spend_stun(limits, source.ip(), boot_ns) {
+            return Err(Refusal::Rate);
+        }
+        let rejected = !request.unknown.kinds().is_empty();
+        let (socket, len) = if rejected {
+            (socket, write_unknown(&request, scratch))
+        } else {
+            let from = self.sockets.changed(socket, request.change);
+            let behaviour =
+                || Behaviour { origin: self.sockets.origin(from, local), other: self.sockets.other(socket) };
+            let behaviour = (self.mode == Mode::Behaviour).then(behaviour);
+            (from, Success { mapped: source, behaviour }.write(&request, scratch))
+        };
+        let label = if rejected { REJECTED } else { ANSWERED };
+        // The scratch has room for every answer; a smaller one would be the engine's fault, and answers nothing.
+        let len = len.ok_or(Refusal::Oversize)?;
+        Ok(Action::Scratch { len, to: source, socket, label })
+    }
+}
+
+/// The request that a datagram is, if nothing but a budget stands in the way of its answer; `changes` says whether
+/// CHANGE-REQUEST is understood.
+///
+/// # Errors
+/// The first check that fails.
+pub fn examine(
+    datagram: &[u8],
+    source: SocketAddr,
+    changes: bool,
+    policy: &Policy,
+) -> Result<Request, Refusal> {
+    if datagram.len() > policy.max_datagram {
+        return Err(Refusal::Oversize);
+    }
+    let request = Request::read(datagram, changes)?;
+    let permitted = TransportAddress::from_socket(source).is_some_and(|source| policy.permits(source));
+    permitted.then_some(request).ok_or(Refusal::Source)
+}
+
+/// Why a datagram that was handed over is answered with nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Longer than `--max-datagram`.
+    Oversize,
+    /// Not a STUN message, or one whose parts do not fit together.
+    Malformed,
+    /// A STUN message, but no Binding request.
+    Kind,
+    /// Its FINGERPRINT is wrong.
+    Fingerprint,
+    /// The policy would refuse its source as destination.
+    Source,
+    /// The budget of its source's prefix is spent.
+    Rate,
+}
+
+impl Refusal {
+    /// Every reason, in the order of the checks.
+    pub const ALL: [Refusal; 6] = [
+        Refusal::Oversize,
+        Refusal::Malformed,
+        Refusal::Kind,
+        Refusal::Fingerprint,
+        Refusal::Source,
+        Refusal::Rate,
+    ];
+
+    /// The word that metrics and documents use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Oversize => "oversize",
+            Refusal::Malformed => "malformed",
+            Refusal::Kind => "kind",
+            Refusal::Fingerprint => "fingerprint",
+            Refusal::Source => "source",
+            Refusal::Rate => "rate",
+        }
+    }
+}
+
+impl From<NoRequest> for Refusal {
+    fn from(why: NoRequest) -> Refusal {
+        match why {
+            NoRequest::Malformed => Refusal::Malformed,
+            NoRequest::Kind => Refusal::Kind,
+            NoRequest::Fingerprint => Refusal::Fingerprint,
+        }
+    }
+}
+
+/// The label of a success response.
+pub const ANSWERED: u8 = 2;
+/// The label of an error response.
+pub const REJECTED: u8 = 3;
