@@ -11,6 +11,7 @@ use crate::find::Goal;
 use crate::load_args::{LoadArgs, Meant};
 use crate::payload;
 use crate::plan::Pattern;
+use crate::presence_args::PresenceArgs;
 use crate::profile;
 use crate::ready::Ready;
 use crate::run::Job;
@@ -40,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Sends load through a reflector and reports what became of it.
     Run(Box<RunArgs>),
+    /// Lets endpoints log in at an access server, tell each other, talk, come and go, and reports what became of it.
+    Presence(Box<PresenceArgs>),
 }
 
 /// The flags of `run`.

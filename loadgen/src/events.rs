@@ -1,4 +1,5 @@
-//! What a run has to be told about at once: nothing comes back, the reflector fell silent, the clock jumped.
+//! What a run has to be told about at once: nothing comes back, the reflector fell silent, the generator fell
+//! behind, the clock jumped.
 //!
 //! * Pure: sums and times come in a few times a second, words come out, each once.
 //! * A run of which no SEND ever came back is over: it measures a wrong ring or nobody.
@@ -19,6 +20,7 @@ pub struct Watchman {
     last: Option<Pulse>,
     is_silent: bool,
     is_refused: bool,
+    is_behind: bool,
 }
 
 /// The sums of a run at one time.
@@ -52,6 +54,7 @@ impl Watchman {
             last: None,
             is_silent: false,
             is_refused: false,
+            is_behind: false,
         }
     }
 
@@ -64,6 +67,11 @@ impl Watchman {
                 let shown = shown(jump_ns.unsigned_abs());
                 self.note(pulse.at_ns, format!("the system clock jumped {sign} by {shown}"));
             }
+        }
+        if pulse.lag_ns > MOST_BEHIND_NS && !self.is_behind {
+            self.is_behind = true;
+            let shown = shown(pulse.lag_ns);
+            self.note(pulse.at_ns, format!("the generator is {shown} behind: is --rate out of reach?"));
         }
         if pulse.taken == 0 {
             return;
@@ -133,6 +141,8 @@ fn shown(ns: u64) -> String {
 
 /// A jump of the clock between two looks that no slewing explains, ns.
 const MOST_JUMP_NS: u64 = 5_000_000;
+/// A generator that is so late has fallen behind, ns.
+const MOST_BEHIND_NS: u64 = 500_000_000;
 /// Without anything coming back for so long, something is wrong, ns.
 const PATIENCE_NS: u64 = 1_000_000_000;
 /// Datagrams of which one would have come back.
@@ -191,6 +201,16 @@ mod tests {
                 "datagrams come back again after 2.550s"
             ]
         );
+    }
+
+    #[test]
+    fn a_generator_that_falls_behind_says_so_once() {
+        let mut watchman = Watchman::new(0, false);
+        for tick in 0..40_u64 {
+            let (came, lag_ns) = (tick, tick * 50_000_000);
+            watchman.look(Pulse { at_ns: tick * TICK_NS, taken: tick, came, lag_ns, ..Pulse::default() });
+        }
+        assert_eq!(told(&watchman), ["the generator is 550.00ms behind: is --rate out of reach?"]);
     }
 
     #[test]

@@ -37,8 +37,14 @@ impl Goal {
             Goal::Ndr => 0.0,
             Goal::Pdr => 0.005,
         };
+        let failed =
+            |name: &str| report.validity.checks.iter().any(|check| check.name == name && !check.holds);
+        // Late at times, but never falling behind: others had the CPU meanwhile.
+        let only_late =
+            failed("lag-p99") && ["rate-shortfall", "lag-growth"].iter().all(|name| !failed(name));
         match report.validity.valid {
             _ if report.data.sent == 0 => Verdict::Invalid,
+            false if only_late && report.generator.socket_overflows == 0 => Verdict::Disturbed,
             false => Verdict::Invalid,
             true if report.data.loss <= most => Verdict::Passed,
             true => Verdict::Lost,
@@ -121,7 +127,7 @@ fn line(report: &Report, (rate_per_s, achieved_per_s): (u64, u64), verdict: Verd
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rate.
 fn achieved(report: &Report) -> u64 {
-    report.rate.sent_per_s.max(0.0) as u64
+    report.rate.managed_per_s.max(0.0) as u64
 }
 
 /// How it searches, but for the first rate.
@@ -130,7 +136,7 @@ const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 16, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Data, Validity};
+    use crate::report::{Data, Validity, Verdict as Check};
 
     #[test]
     fn goals_differ_in_the_loss_allowed() {
@@ -145,5 +151,28 @@ mod tests {
         assert_eq!(Goal::Pdr.judge(&report(0.006, true)), Verdict::Lost);
         assert_eq!(Goal::Pdr.judge(&report(0.0, false)), Verdict::Invalid);
         assert_eq!(Goal::Ndr.judge(&Report::default()), Verdict::Invalid);
+    }
+
+    #[test]
+    fn who_is_late_but_keeps_up_was_disturbed() {
+        let judged = |names: &[&str]| {
+            let check = |name: &&str| Check {
+                name: (*name).to_owned(),
+                value: None,
+                relation: "<=".to_owned(),
+                bound: 0.0,
+                unit: "ns".to_owned(),
+                holds: false,
+            };
+            Goal::Ndr.judge(&Report {
+                data: Data { sent: 1_000, ..Data::default() },
+                validity: Validity { valid: false, checks: names.iter().map(check).collect() },
+                ..Report::default()
+            })
+        };
+        assert_eq!(judged(&["lag-p99"]), Verdict::Disturbed);
+        assert_eq!(judged(&["lag-p99", "rate-shortfall"]), Verdict::Invalid);
+        assert_eq!(judged(&["lag-p99", "lag-growth"]), Verdict::Invalid);
+        assert_eq!(judged(&["socket-overflows"]), Verdict::Invalid);
     }
 }

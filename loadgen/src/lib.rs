@@ -6,6 +6,9 @@
 //!   pure underneath: plan, addresses, profile, warp, schedule, payload, stream, churn,                   report, table
 //!                    stamp, fault, tracker, slices, phase, flows, xdp_plan, xdp_tally,
 //!                    renewal, glances, way, threshold, validity, events, view
+//!
+//!   presence_args -> presence:  settlement { operator } -> society { member { endpoint::Core, NAT }, ledger, calls { link } }
+//!                          `-> presence_report, presence_table;   pure underneath: buddies, share, ledger, keys
 //! ```
 //!
 //! * Open loop: every datagram has an intended time, latency counts from it, lateness is judged and never hidden.
@@ -16,6 +19,8 @@
 
 pub mod addresses;
 pub mod args;
+pub mod buddies;
+pub mod calls;
 pub mod churn;
 pub mod config;
 pub mod contacts;
@@ -28,12 +33,21 @@ pub mod fault;
 pub mod find;
 pub mod flows;
 pub mod glances;
+pub mod keys;
+pub mod ledger;
+pub mod link;
 pub mod load_args;
+pub mod member;
+pub mod operator;
 pub mod output;
 pub mod pairing;
 pub mod payload;
 pub mod phase;
 pub mod plan;
+pub mod presence;
+pub mod presence_args;
+pub mod presence_report;
+pub mod presence_table;
 pub mod profile;
 pub mod progress;
 pub mod random;
@@ -43,9 +57,13 @@ pub mod renewal;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod scrape;
 pub mod screen;
 pub mod sender;
+pub mod settlement;
+pub mod share;
 pub mod slices;
+pub mod society;
 pub mod socket_run;
 pub mod stamp;
 pub mod station;

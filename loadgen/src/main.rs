@@ -10,11 +10,11 @@ use loadgen::args::{Cli, Command, LogFormat, RunArgs, one_line};
 use loadgen::error::Error;
 use loadgen::find::find;
 use loadgen::output::Output;
+use loadgen::presence_args::PresenceArgs;
 use loadgen::progress::{Progress, Surroundings};
-use loadgen::report::Report;
 use loadgen::run::{Job, run};
 use loadgen::units::show_count;
-use loadgen::{summary, table};
+use loadgen::{presence, presence_table, summary, table};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -36,9 +36,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Command::Run(args) = cli.command;
-    start_log(&args);
-    match execute(&args) {
+    let outcome = match cli.command {
+        Command::Run(args) => {
+            start_log(args.quiet, args.log_format);
+            execute(&args)
+        }
+        Command::Presence(args) => {
+            start_log(args.quiet, args.log_format);
+            attend(&args)
+        }
+    };
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             tracing::error!("{error}");
@@ -82,6 +90,21 @@ fn execute(args: &RunArgs) -> Result<u8, Error> {
     Ok(summary::ending(&report).exit_code())
 }
 
+fn attend(args: &PresenceArgs) -> Result<u8, Error> {
+    let plan = args.to_plan(random()? >> 32)?;
+    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let interrupted = watch_signals()?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Error::Runtime(format!("the kernel gives no random bytes: {error}")))?;
+    let report = presence::run(&plan, secret, &interrupted)?;
+    if let Some(json) = json {
+        json.write(&to_json(&report)?)?;
+    }
+    let _ = write!(stdout(), "{}", presence_table::table(&report));
+    Ok(report.exit_code())
+}
+
 /// What runs, in a line.
 fn title(job: &Job) -> String {
     let traffic = job.traffic();
@@ -92,7 +115,7 @@ fn title(job: &Job) -> String {
     format!("reflector-loadgen {}  {who}, payload {}", traffic.relay, traffic.payload.text)
 }
 
-fn to_json(report: &Report) -> Result<Vec<u8>, Error> {
+fn to_json(report: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     let mut json = serde_json::to_vec_pretty(report)
         .map_err(|error| Error::Runtime(format!("the report cannot be written as JSON: {error}")))?;
     json.push(b'\n');
@@ -123,10 +146,10 @@ fn watch_signals() -> Result<Arc<AtomicBool>, Error> {
     Ok(flag)
 }
 
-fn start_log(args: &RunArgs) {
-    let level = if args.quiet { tracing::Level::ERROR } else { tracing::Level::INFO };
+fn start_log(quiet: bool, format: LogFormat) {
+    let level = if quiet { tracing::Level::ERROR } else { tracing::Level::INFO };
     let log = tracing_subscriber::fmt().with_writer(stderr).with_max_level(level).with_target(false);
-    match args.log_format {
+    match format {
         LogFormat::Text => log.without_time().with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }

@@ -165,6 +165,10 @@ pub struct Rate {
     pub sent: u64,
     /// Sent, per second.
     pub sent_per_s: f64,
+    /// What left per second of warm-up and measured phase together: what the generator manages where it lags so far that
+    /// its warm-up lasts on.
+    #[serde(default)]
+    pub managed_per_s: f64,
     /// Valid ones that reached the receiver's NAT (delivered or refused there), per second.
     pub arrived_per_s: f64,
     /// Valid ones delivered, per second.
@@ -283,7 +287,7 @@ pub struct Tried {
     pub rate_per_s: u64,
     /// What the generator managed of it.
     pub achieved_per_s: u64,
-    /// `relayed`, `too lossy` or `not valid`.
+    /// `relayed`, `too lossy`, `not valid`, or `disturbed` by other programs and tried again.
     pub verdict: String,
     /// Sent.
     pub sent: u64,

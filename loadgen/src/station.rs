@@ -191,6 +191,14 @@ impl Sockets {
     /// # Errors
     /// What the kernel says, in one line.
     pub fn open(ipv4: bool) -> Result<Sockets, Error> {
+        Sockets::open_count(ipv4, SOCKETS)
+    }
+
+    /// Opens so many of them, at most [`MOST_SOCKETS`].
+    ///
+    /// # Errors
+    /// What the kernel says, in one line.
+    pub fn open_count(ipv4: bool, count: usize) -> Result<Sockets, Error> {
         let any: IpAddr = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let options = Options {
             reuse_port: false,
@@ -199,15 +207,15 @@ impl Sockets {
             receive_buffer: BUFFER_BYTES,
             send_buffer: BUFFER_BYTES,
         };
-        let mut sockets: Vec<Socket> = Vec::with_capacity(SOCKETS);
+        let mut sockets: Vec<Socket> = Vec::with_capacity(count);
         // A socket whose port would be refused stays open until the end, so that the kernel chooses another.
         let mut unusable = Vec::new();
-        while sockets.len() < SOCKETS && unusable.len() < MOST_SOCKETS {
+        while sockets.len() < count && unusable.len() < MOST_SOCKETS {
             let socket = Socket::open(SocketAddr::new(any, 0), &options)
                 .map_err(|error| Error::Runtime(format!("no socket to send from: {error}")))?;
             if is_served(socket.local().port()) { sockets.push(socket) } else { unusable.push(socket) }
         }
-        if sockets.len() < SOCKETS {
+        if sockets.len() < count {
             let text = "the kernel gives out only ports that a reflector never sends to; widen net.ipv4.ip_local_port_range";
             return Err(Error::Configuration(text.to_owned()));
         }
@@ -243,7 +251,8 @@ pub const SOCKETS: usize = 4;
 const SLOTS: usize = 64;
 /// Datagrams in one send.
 const CAPACITY: usize = 64;
-const MOST_SOCKETS: usize = 64;
+/// Of one station: their places are bytes.
+pub const MOST_SOCKETS: usize = 255;
 /// Buffers wanted of each socket, bytes: a stall of 200 ms at 100,000 datagrams a second.
 const BUFFER_BYTES: usize = 16 << 20;
 /// What payloads are filled with.

@@ -164,11 +164,15 @@ fn rate(Measured { tally, phase, .. }: &Measured) -> Rate {
     let elapsed_ns = phase.elapsed_ns(u64::MAX);
     let per_s = |count: u64| ratio(count, elapsed_ns) * 1e9;
     let sent = tally.sent + tally.invalid_taken;
+    // XDP programs count no warm-up.
+    let whole_ns = phase.end_ns().saturating_sub(phase.start_ns());
+    let managed_per_s = if tally.taken == 0 { per_s(sent) } else { ratio(tally.taken, whole_ns) * 1e9 };
     Rate {
         elapsed_ns,
         due: tally.due,
         sent,
         sent_per_s: per_s(sent),
+        managed_per_s,
         arrived_per_s: per_s(tally.delivered + tally.refused.total()),
         delivered_per_s: per_s(tally.delivered),
     }

@@ -62,9 +62,9 @@ pub fn advice(report: &Report) -> Option<String> {
     if shortfall > 0.01 && report.found.is_none() {
         let due_per_s = report.rate.due as f64 * 1e9 / report.rate.elapsed_ns.max(1) as f64;
         return Some(format!(
-            "the generator reached {:.0}/s of {due_per_s:.0}/s: lower --rate, give it more --workers, or send below the \
+            "the generator manages {:.0}/s of {due_per_s:.0}/s: lower --rate, give it more --workers, or send below the \
              sockets with --xdp",
-            report.rate.sent_per_s
+            report.rate.managed_per_s
         ));
     }
     if report.generator.transmit_errors > 0 {
@@ -115,6 +115,9 @@ fn search(found: &Found) -> String {
     }
     let goal = if found.goal == "ndr" { "no loss" } else { "loss up to 0.5%" };
     let result = match (found.rate_per_s, found.failed_per_s) {
+        _ if found.tried.last().is_some_and(|last| last.verdict == "disturbed") => {
+            "stopped: other programs take the CPUs; free the machine and search again".to_owned()
+        }
         (0, _) => "no rate held".to_owned(),
         (held, 0) => format!("{}/s held, and none failed: the limit lies higher", show_count(held)),
         (held, failed) => format!("{}/s held, {}/s did not", show_count(held), show_count(failed)),

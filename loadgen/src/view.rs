@@ -237,7 +237,8 @@ impl View {
         let (meant, managed) = (total(&self.offered), total(&self.achieved));
         let keeps_up = meant <= 0.0 || managed > meant * 0.98;
         let event = self.events.first().map_or("", String::as_str);
-        let (jumped, silent) = (event.contains("clock"), event.ends_with('?'));
+        let (jumped, silent) =
+            (event.contains("clock"), event.ends_with("away?") || event.starts_with("every SEND"));
         let light = |name: String, good: bool| {
             let (mark, color) = if good { ("● ", Color::Green) } else { ("✗ ", Color::Red) };
             [Span::from(mark).fg(color), Span::from(name), Span::from("   ")]

@@ -144,7 +144,8 @@ const FLOORS: [(&str, u8, &[&str]); 13] = [
     ("reflector", 2, &["wire", "engine"]),
     ("access", 2, &["wire", "nat", "engine"]),
     ("endpoint", 2, &["wire", "nat"]),
-    ("loadgen", 3, &["wire", "nat", "search", "engine"]),
+    // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
+    ("loadgen", 3, &["wire", "nat", "search", "engine", "endpoint"]),
     ("perf", 3, &["wire", "nat", "search", "engine", "lab"]),
     ("benches", 3, &["wire", "nat", "engine", "reflector", "access", "endpoint"]),
 ];

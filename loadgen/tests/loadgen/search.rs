@@ -17,7 +17,8 @@ fn a_search_brackets_the_limit() {
     assert_eq!(found.tried[0].rate_per_s, 250);
     for tried in &found.tried {
         let within = tried.lost * 200 <= tried.sent;
-        assert!(tried.verdict == "not valid" || within == (tried.verdict == "relayed"), "{tried:?}");
+        let judged = ["relayed", "too lossy"].contains(&tried.verdict.as_str());
+        assert!(!judged || within == (tried.verdict == "relayed"), "{tried:?}");
         // What the limit drops is never taken for relayed; a burst of the machine's own making passes no rate far above.
         assert!(tried.verdict != "relayed" || tried.rate_per_s < 3_000, "{tried:?}");
     }

@@ -96,3 +96,14 @@ fn a_reflector_that_falls_silent_is_told_of_and_measured_on() {
     assert!(told(&report.events, "is the reflector away?"), "{:?}", report.events);
     assert!(told(&report.events, "datagrams come back again after"), "{:?}", report.events);
 }
+
+#[test]
+fn a_rate_out_of_reach_is_told_with_what_is_in_reach() {
+    let echo = echo("reach", Mischief::None);
+    let (code, report) = run("reach", &echo, "--endpoints 20 --rate 20M --duration 1s");
+    assert!(code == 98 && !report.validity.valid, "{code}");
+    assert!(report.validity.checks.iter().any(|check| check.name == "rate-shortfall" && !check.holds));
+    assert!(told(&report.events, "is --rate out of reach?"), "{:?}", report.events);
+    assert!(report.rate.managed_per_s > 100.0 && report.rate.managed_per_s < 19e6, "{:?}", report.rate);
+    assert!(loadgen::table::advice(&report).unwrap().contains("lower --rate"));
+}

@@ -1,0 +1,258 @@
+//! The calls of an access server's HTTP interface that endpoints make, by a few connections that are kept alive.
+//!
+//! * A thread of its own; questions and answers are messages, each with the life of the endpoint that it belongs to.
+//! * A call's time counts from when the endpoint asked, so waiting for a free connection is in it.
+//! * Plain HTTP: what is measured is the server, not TLS.
+
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::ledger::{histogram, note};
+use crate::link::{Asked, Link, Target};
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wire::device::{DeviceAnswer, DeviceRequest};
+use wire::login::{ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, RefreshRequest, Session};
+use wire::name::DeviceId;
+use wire::problem::ProblemKind;
+
+/// A question to the access server, of an endpoint in one of its lives.
+#[derive(Debug)]
+pub struct Call {
+    /// Whose.
+    pub endpoint: u32,
+    /// In which of its lives.
+    pub life: u32,
+    /// What.
+    pub question: Question,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// `POST /v1/devices`.
+    Enrol(Box<DeviceRequest>),
+    /// `POST /v1/challenge`, then `/v1/login`.
+    Login {
+        /// Who.
+        device: DeviceId,
+        /// Its keys.
+        keys: Keys,
+        /// Its NAT.
+        nat: nat::Behaviour,
+        /// Where it is.
+        contacts: Vec<ContactProof>,
+    },
+    /// `POST /v1/refresh`.
+    Refresh(Session, RefreshRequest),
+    /// `POST /v1/logout`.
+    Logout(Session),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whose.
+    pub endpoint: u32,
+    /// In which of its lives.
+    pub life: u32,
+    /// What.
+    pub outcome: Outcome,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The device is enrolled.
+    Enrolled(DeviceAnswer),
+    /// Logged in, or refreshed.
+    Login(Box<LoginAnswer>),
+    /// Logged out.
+    LoggedOut,
+    /// The session has ended.
+    LostSession,
+    /// Refused, or not answered: why.
+    Failed(String),
+}
+
+/// Who makes the calls.
+#[derive(Debug)]
+pub struct Calls {
+    questions: Option<UnboundedSender<(Instant, Call)>>,
+    answers: mpsc::Receiver<Answer>,
+    thread: Option<JoinHandle<Result<Times, Error>>>,
+    asked: u64,
+    answered: u64,
+}
+
+/// How long calls took, ns, by path; and how many failed.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// By path.
+    pub by_path: BTreeMap<&'static str, Histogram<u64>>,
+    /// Why calls failed, and how often.
+    pub failures: BTreeMap<String, u64>,
+}
+
+impl Calls {
+    /// Starts the thread, which opens connections when they are needed.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(target: Target, connections: u32) -> Result<Calls, Error> {
+        let (questions, receiver) = unbounded_channel();
+        let (sender, answers) = mpsc::channel();
+        let work = move || -> Result<Times, Error> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Error::Runtime(format!("no runtime for calls: {error}")))?;
+            runtime.block_on(serve(target, connections, receiver, sender))
+        };
+        let thread = std::thread::Builder::new()
+            .name("calls".to_owned())
+            .spawn(work)
+            .map_err(|error| Error::Runtime(format!("no thread for calls: {error}")))?;
+        Ok(Calls { questions: Some(questions), answers, thread: Some(thread), asked: 0, answered: 0 })
+    }
+
+    /// Asks.
+    pub fn ask(&mut self, call: Call) {
+        if let Some(questions) = &self.questions
+            && questions.send((Instant::now(), call)).is_ok()
+        {
+            self.asked += 1;
+        }
+    }
+
+    /// An answer that is there.
+    pub fn poll(&mut self) -> Option<Answer> {
+        let answer = self.answers.try_recv().ok()?;
+        self.answered += 1;
+        Some(answer)
+    }
+
+    /// Questions without an answer yet.
+    pub fn open_count(&self) -> u64 {
+        self.asked - self.answered
+    }
+
+    /// Ends the thread; what was measured.
+    ///
+    /// # Errors
+    /// What the thread says.
+    pub fn finish(mut self) -> Result<Times, Error> {
+        self.questions = None;
+        let died = || Error::Runtime("the thread of calls died; this is a fault of the generator".to_owned());
+        self.thread.take().ok_or_else(died)?.join().map_err(|_| died())?
+    }
+}
+
+async fn serve(
+    target: Target,
+    connections: u32,
+    receiver: UnboundedReceiver<(Instant, Call)>,
+    sender: mpsc::Sender<Answer>,
+) -> Result<Times, Error> {
+    let receiver = Arc::new(Mutex::new(receiver));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        tasks.spawn(work(Link::new(target.clone()), Arc::clone(&receiver), sender.clone()));
+    }
+    let mut times = Times::default();
+    while let Some(done) = tasks.join_next().await {
+        let of_one = done.map_err(|error| Error::Runtime(format!("a connection's task died: {error}")))??;
+        for (path, time) in of_one.by_path {
+            match times.by_path.get_mut(path) {
+                // All have one range, so that adding cannot fail.
+                Some(all) => *all += &time,
+                None => drop(times.by_path.insert(path, time)),
+            }
+        }
+        for (reason, count) in of_one.failures {
+            *times.failures.entry(reason).or_default() += count;
+        }
+    }
+    Ok(times)
+}
+
+/// One connection's calls, one after the other, until nobody asks any more.
+async fn work(
+    mut link: Link,
+    receiver: Arc<Mutex<UnboundedReceiver<(Instant, Call)>>>,
+    sender: mpsc::Sender<Answer>,
+) -> Result<Times, Error> {
+    let mut times = Times::default();
+    loop {
+        let next = receiver.lock().await.recv().await;
+        let Some((since, Call { endpoint, life, question })) = next else { return Ok(times) };
+        let outcome = ask(&mut link, question, since, &mut times).await?;
+        if let Outcome::Failed(reason) = &outcome {
+            *times.failures.entry(reason.clone()).or_default() += 1;
+        }
+        // Whoever started this may have given up.
+        let _ = sender.send(Answer { endpoint, life, outcome });
+    }
+}
+
+async fn ask(
+    link: &mut Link,
+    question: Question,
+    since: Instant,
+    times: &mut Times,
+) -> Result<Outcome, Error> {
+    let outcome = match question {
+        Question::Enrol(request) => {
+            let asked = link.call("/v1/devices", None, Some(&*request)).await;
+            times.note("/v1/devices", since)?;
+            asked.and_then(|answer| answer.read()).map(Outcome::Enrolled)
+        }
+        Question::Login { device, keys, nat, contacts } => {
+            let asked = link.call("/v1/challenge", None, Some(&ChallengeRequest { device })).await;
+            times.note("/v1/challenge", since)?;
+            match asked.and_then(|answer| answer.read::<ChallengeAnswer>()) {
+                Err(failure) => Err(failure),
+                Ok(challenge) => {
+                    let request = keys.login(device, challenge.nonce, (nat, contacts), link.name());
+                    let since = Instant::now();
+                    let asked = link.call("/v1/login", None, Some(&request)).await;
+                    times.note("/v1/login", since)?;
+                    asked.and_then(|answer| answer.read()).map(Outcome::Login)
+                }
+            }
+        }
+        Question::Refresh(session, request) => {
+            let asked = link.call("/v1/refresh", Some(session), Some(&request)).await;
+            times.note("/v1/refresh", since)?;
+            asked.and_then(|answer| answer.read()).map(Outcome::Login)
+        }
+        Question::Logout(session) => {
+            let asked = link.call::<()>("/v1/logout", Some(session), None).await;
+            times.note("/v1/logout", since)?;
+            asked.map(|_| Outcome::LoggedOut)
+        }
+    };
+    Ok(outcome.unwrap_or_else(|failure| match failure {
+        Asked::Refused(problem) if problem.kind() == Some(ProblemKind::Session) => Outcome::LostSession,
+        Asked::Refused(problem) => Outcome::Failed(problem.to_string()),
+        Asked::Unreachable(reason) => Outcome::Failed(reason),
+    }))
+}
+
+impl Times {
+    fn note(&mut self, path: &'static str, since: Instant) -> Result<(), Error> {
+        let time_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if !self.by_path.contains_key(path) {
+            self.by_path.insert(path, histogram()?);
+        }
+        if let Some(times) = self.by_path.get_mut(path) {
+            note(times, time_us);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! The operator's door of an access server: the Unix socket at which accounts are added and made buddies.
+//!
+//! * One JSON object a line each way, as `reflector-access account import` and `buddy add` send them.
+//! * Everybody has one password of this run, with a hash that costs nothing to check: what is measured is presence, not
+//!   argon2.
+
+use crate::error::Error;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use wire::name::AccountName;
+
+/// A connection to the socket.
+#[derive(Debug)]
+pub struct Operator {
+    stream: BufReader<UnixStream>,
+}
+
+/// What is asked.
+#[derive(Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum Operation<'a> {
+    AddAccounts { accounts: Vec<(&'a AccountName, &'a str)> },
+    AddBuddy { account: &'a AccountName, buddy: &'a AccountName },
+}
+
+/// What is answered.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Done,
+    Refused(String),
+}
+
+impl Operator {
+    /// Opens the door.
+    ///
+    /// # Errors
+    /// Nobody listens there, or not for us.
+    pub fn open(control: &Path) -> Result<Operator, Error> {
+        let refused = |error: std::io::Error| {
+            Error::Configuration(format!(
+                "--control {}: {error}; name the running access server's --control (STORE.sock by default), as the \
+                 store's owner",
+                control.display()
+            ))
+        };
+        let stream = UnixStream::connect(control).map_err(refused)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
+        Ok(Operator { stream: BufReader::new(stream) })
+    }
+
+    /// Adds accounts, a thousand at once.
+    ///
+    /// # Errors
+    /// The server refuses, or goes away.
+    pub fn add_accounts(&mut self, names: &[AccountName], hash: &str) -> Result<(), Error> {
+        names.chunks(PIECE).try_for_each(|piece| {
+            self.ask(&Operation::AddAccounts { accounts: piece.iter().map(|name| (name, hash)).collect() })
+        })
+    }
+
+    /// Makes two accounts buddies.
+    ///
+    /// # Errors
+    /// The server refuses, or goes away.
+    pub fn add_buddy(&mut self, account: &AccountName, buddy: &AccountName) -> Result<(), Error> {
+        self.ask(&Operation::AddBuddy { account, buddy })
+    }
+
+    fn ask(&mut self, operation: &Operation<'_>) -> Result<(), Error> {
+        let gone = |error: &dyn std::fmt::Display| {
+            Error::Runtime(format!("the access server does not answer at its control socket: {error}"))
+        };
+        let mut text = serde_json::to_vec(operation).map_err(|error| gone(&error))?;
+        text.push(b'\n');
+        self.stream.get_mut().write_all(&text).map_err(|error| gone(&error))?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line).map_err(|error| gone(&error))?;
+        match serde_json::from_str(&line).map_err(|error| gone(&error))? {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(reason) => Err(Error::Runtime(format!("the access server refuses: {reason}"))),
+        }
+    }
+}
+
+/// The hash of a password as a PHC string, at the least cost that there is.
+///
+/// # Errors
+/// None in practice: parameters and salt are constants of the right form.
+pub fn cheap_hash(password: &str, salt: [u8; 16]) -> Result<String, Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Runtime(format!("the password was not hashed: {error}"));
+    let params = Params::new(Params::MIN_M_COST, 1, 1, None).map_err(|error| failed(&error))?;
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(|error| failed(&error))?;
+    Ok(hash.to_string())
+}
+
+/// Accounts added at once.
+const PIECE: usize = 1_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_have_the_form_that_the_server_reads() {
+        let (a, b): (AccountName, AccountName) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let text = |operation: &Operation<'_>| serde_json::to_string(operation).unwrap();
+        let add = Operation::AddAccounts { accounts: vec![(&a, "x")] };
+        assert_eq!(text(&add), r#"{"do":"add-accounts","accounts":[["a","x"]]}"#);
+        let join = Operation::AddBuddy { account: &a, buddy: &b };
+        assert_eq!(text(&join), r#"{"do":"add-buddy","account":"a","buddy":"b"}"#);
+        assert!(matches!(serde_json::from_str(r#""done""#).unwrap(), Outcome::Done));
+        let refused = serde_json::from_str(r#"{"refused":"no"}"#).unwrap();
+        assert!(matches!(refused, Outcome::Refused(reason) if reason == "no"));
+        assert!(cheap_hash("secret", [7; 16]).unwrap().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        let error = Operator::open(Path::new("/nowhere/store.sock")).unwrap_err();
+        assert_eq!(error.exit_code(), 78);
+    }
+}

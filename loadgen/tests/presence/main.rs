@@ -1,0 +1,191 @@
+//! The whole method on loopback: real reflectors, a real access server, and sixty endpoints of the generator.
+//!
+//! * Needs no root. Where the other programs were not built beside this test it is `ignored` and says so; with the
+//!   variable NOTHING_IGNORED set, it fails and says so.
+//! * Judged by what became of notices and datagrams, never by a time; waits are bounds.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod site;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use loadgen::presence_report::{NoticeReport, PresenceReport};
+use site::{Programs, Site, said};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let trials = vec![
+        trial("sixty_come_talk_and_go_and_every_notice_is_accounted_for", sixty_come_talk_and_go),
+        trial("who_comes_and_goes_all_the_time_loses_no_notice", who_comes_and_goes_all_the_time),
+        trial("an_interrupted_run_keeps_what_it_has", an_interrupted_run_keeps_what_it_has),
+        trial("what_cannot_work_is_said_at_once", what_cannot_work_is_said_at_once),
+        trial("an_access_server_that_refuses_all_contacts_is_named", refused_contacts_are_named),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn sixty_come_talk_and_go(programs: &Programs) {
+    let site = Site::start(programs, true);
+    let metrics = site.metrics();
+    let flags = [
+        "--endpoints",
+        "60",
+        "--storm",
+        "3s",
+        "--steady",
+        "14s",
+        "--talk",
+        "100%",
+        "--offline-time",
+        "1s",
+        "--patience",
+        "30s",
+        "--late",
+        "30s",
+        "--seed",
+        "1",
+        "--threshold",
+        "loss<=0%",
+        "--metrics",
+        &metrics[0],
+        "--metrics",
+        &metrics[1],
+    ];
+    let (code, report) = site.finish(&flags);
+    // A busy machine makes a run invalid, not wrong.
+    assert!([0, 98].contains(&code), "exit {code}: {report:?}");
+    assert_eq!(report.validity.valid, code == 0);
+    assert_eq!((report.setup.accounts, report.storm.started, report.storm.logged_in), (60, 60, 60));
+    assert_eq!((report.storm.login.count, report.storm.to_all.count), (60, 60));
+    nothing_is_missing(&report);
+
+    // Who comes is told to each buddy that is there, once for each friendship; half of them leave.
+    let [came, went] = [&report.came, &report.went].map(|notices| notices.counts);
+    assert_eq!((came.due, came.void), (report.setup.friendships, 0));
+    assert!(came.direct > 0 && came.reflected > 0 && went.due > 0, "{came:?} {went:?}");
+    assert_eq!((came.by_server, went.by_server, came.late), (0, 0, 0), "{came:?} {went:?}");
+    let share = &report.notice_share;
+    assert_eq!((share.count, share.reflected), (came.direct + came.reflected, came.reflected));
+    assert!(share.agrees && share.against_grid == 0, "{share:?}");
+    assert!((share.predicted - 0.9).abs() < 1e-9 && share.sampling_error < 0.2, "{share:?}");
+
+    let talk = report.talk_share.as_ref().unwrap();
+    assert!(talk.count > 20 && (talk.predicted - 0.24).abs() < 1e-9, "{talk:?}");
+    assert!(report.paths.said > 100 && report.paths.heard == report.paths.said, "{:?}", report.paths);
+    // Direct paths are sought against the clock.
+    assert!(!report.validity.valid || (talk.against_grid == 0 && talk.agrees), "{talk:?}");
+
+    // The reflectors relayed for nobody else.
+    assert_eq!(report.reflectors.iter().map(|load| load.relayed).sum::<u64>(), report.paths.reflected);
+    assert!(report.reflectors.iter().all(|load| load.relayed > 0), "{:?}", report.reflectors);
+    assert!(report.calls["/v1/login"].count >= 60 && report.calls["/v1/devices"].count == 60);
+    assert_eq!(report.calls["/v1/logout"].count, 60);
+}
+
+fn who_comes_and_goes_all_the_time(programs: &Programs) {
+    let site = Site::start(programs, true);
+    let flags = [
+        "--endpoints",
+        "40",
+        "--storm",
+        "1s",
+        "--steady",
+        "6s",
+        "--talk",
+        "20%",
+        "--churn",
+        "2s/500ms",
+        "--offline",
+        "25%",
+        "--offline-time",
+        "500ms",
+        "--patience",
+        "30s",
+        "--nat",
+        "open=20%,eim/eif=20%,eim/apdf=40%,symmetric=20%",
+    ];
+    let (code, report) = site.finish(&flags);
+    assert!([0, 98].contains(&code), "exit {code}: {report:?}");
+    assert!(report.churn.left > 20 && report.churn.returned > 10, "{:?}", report.churn);
+    assert!(report.came.counts.due > report.setup.friendships, "{:?}", report.came);
+    assert!(report.went.counts.due > 50, "{:?}", report.went);
+    assert_eq!(report.notice_share.against_grid, 0, "{:?}", report.notice_share);
+    nothing_is_missing(&report);
+}
+
+fn an_interrupted_run_keeps_what_it_has(programs: &Programs) {
+    let site = Site::start(programs, true);
+    let mut run = site.command(&["--endpoints", "20", "--storm", "1s", "--steady", "10m"]);
+    let mut child = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+    site.wait_for_logins(20);
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let report = site.report();
+    assert!(report.interrupted && report.storm.logged_in <= 20 && report.came.counts.is_conserved());
+}
+
+fn what_cannot_work_is_said_at_once(programs: &Programs) {
+    let site = Site::start(programs, true);
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["--nat", "open=60%,eim/eif=60%"], 2, "sum to 120%"),
+        (&["--access", "https://127.0.0.1"], 2, "http://HOST:PORT"),
+        (&["--control", "/nowhere/store.sock"], 78, "STORE.sock"),
+        (&["--external", "192.0.2.0/24", "--endpoints", "10"], 78, "ip route add local 192.0.2.0/24"),
+        (&["--endpoints", "300", "--external", "127.64.0.0/24"], 2, "254 addresses for 300"),
+        (&["--metrics", "http://127.0.0.1:9/metrics"], 78, "--metrics"),
+    ];
+    for (flags, code, words) in cases {
+        let output = site.command(&[flags, &["--quiet"]].concat()).output().unwrap();
+        let text = said(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {text}");
+        assert!(text.contains(words) && text.lines().count() == 1, "{flags:?}: {text}");
+    }
+}
+
+fn refused_contacts_are_named(programs: &Programs) {
+    let site = Site::start(programs, false);
+    let flags = ["--endpoints", "4", "--storm", "200ms", "--patience", "3s", "--quiet"];
+    let output = site.command(&flags).output().unwrap();
+    let text = said(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("does it accept contacts in --external (--allow-destination)"), "{text}");
+}
+
+/// Every notice and every datagram is accounted for, and none was lost.
+fn nothing_is_missing(report: &PresenceReport) {
+    for NoticeReport { counts, latency } in [&report.came, &report.went] {
+        assert!(counts.is_conserved() && counts.lost == 0, "{counts:?}");
+        assert_eq!(latency.count, counts.direct + counts.reflected);
+    }
+    let paths = &report.paths;
+    assert!(paths.reflected > 0 && paths.direct_sent > 0, "{paths:?}");
+    assert_eq!((paths.returned, paths.lost, paths.foreign), (paths.reflected, 0, 0), "{paths:?}");
+    assert_eq!(paths.observed, paths.probes, "{paths:?}");
+    let from_reflectors = paths.delivered + paths.refused_by_nat + paths.away;
+    assert_eq!(paths.returned + paths.observed, from_reflectors, "{paths:?}");
+    let from_hosts = paths.direct_delivered + paths.direct_refused + paths.direct_away;
+    assert_eq!(paths.direct_sent, from_hosts, "{paths:?}");
+    assert_eq!(report.false_offline, 0);
+    assert!(report.call_failures.is_empty(), "{:?}", report.call_failures);
+    assert!(!report.planning.fit, "loopback");
+}
+
+/// A trial that runs where the programs are.
+fn trial(name: &str, work: fn(&Programs)) -> Trial {
+    Trial::ignorable_test(name, move || match Programs::find() {
+        Err(reason) if std::env::var_os("NOTHING_IGNORED").is_some() => Err(Failed::from(reason)),
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+        Ok(programs) => {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(&programs))).map(|()| Completion::Completed);
+            outcome.map_err(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                Failed::from(
+                    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words"),
+                )
+            })
+        }
+    })
+}
