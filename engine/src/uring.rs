@@ -24,7 +24,7 @@ use crate::socket::Socket;
 use crate::stop::{Stop, Stopper};
 use crate::uring_buffers::{Buffers, Id, SCRATCHES};
 use crate::uring_probe::probe;
-use crate::uring_ring::{Completion, Ring, Sizes, Token};
+use crate::uring_ring::{Completion, Ring, SENDS_PER_SLOT, Sizes, Token};
 use crate::uring_sends::{Launch, Sends};
 use crate::{Action, Arrival, Batch, Handler, SCRATCH_LEN, SendError, Sent, SocketId};
 use io_uring::opcode;
@@ -118,7 +118,7 @@ impl Worker {
     fn start(uring: Uring) -> io::Result<Worker> {
         let Uring { sockets, options, stop } = uring;
         let Options { slots, slot_len, gso, .. } = options;
-        let ring = Ring::open(sizes(sockets.len(), options), options.mode)?;
+        let ring = Ring::open(Sizes::of(sockets.len(), slots), options.mode)?;
         let buffers = Buffers::new(sockets.len(), slots, slot_len);
         let mut worker = Worker {
             arrivals: VecDeque::with_capacity(buffers.count()),
@@ -413,20 +413,6 @@ struct Filled {
     len: usize,
 }
 
-/// Queues for every send and buffer that can be under way at once, so that neither can be full.
-fn sizes(sockets: usize, options: Options) -> Sizes {
-    let sends = options.slots * SENDS_PER_SLOT;
-    let others = 4 * (sockets + 1);
-    let completions = sends + sockets * options.slots.next_power_of_two() + others;
-    Sizes { submissions: entries(sends + others), completions: entries(completions) }
-}
-
-fn entries(number: usize) -> u32 {
-    u32::try_from(number.next_power_of_two()).unwrap_or(u32::MAX)
-}
-
 const NOTHING: Batch = Batch { datagrams: 0, overflows: 0 };
 /// Datagrams queued before a flush, for each message of a batch.
 const DATAGRAMS_PER_SLOT: usize = 16;
-/// Groups under way, for each message of a batch.
-const SENDS_PER_SLOT: usize = 4;

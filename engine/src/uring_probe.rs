@@ -38,6 +38,32 @@ fn attempt(mode: Mode) -> Result<(), Refusal> {
     }
 }
 
+/// Whether what so many workers with so many sockets each lock fits into what this process may lock, by taking all of it
+/// at once: batches of `slots` messages, as their engines will.
+///
+/// # Errors
+/// What refuses it.
+pub fn probe_room(mode: Mode, workers: usize, sockets: usize, slots: usize) -> Result<(), Refusal> {
+    let take = move || -> io::Result<()> {
+        let sizes = Sizes::of(sockets, slots);
+        // Twice: the kernel takes down what was tried here in its own time, perhaps after the workers' own is set up.
+        let mut held = Vec::with_capacity(2 * workers);
+        for _ in 0..2 * workers {
+            let (ring, buffers) = (Ring::open(sizes, mode)?, Buffers::new(sockets, slots, 1));
+            let registered = buffers.register(&ring);
+            // Nothing receives into them, so the order in which both are given back does not matter.
+            held.push((ring, buffers));
+            registered?;
+        }
+        Ok(())
+    };
+    let thread = std::thread::Builder::new().spawn(take).map_err(|error| refusal(&error))?;
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ECHILD)))
+        .map_err(|error| refusal(&error))
+}
+
 /// Whether a multishot receive into provided buffers is accepted.
 fn receives(mut ring: Ring) -> io::Result<Result<(), &'static str>> {
     let socket = socket2::Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;

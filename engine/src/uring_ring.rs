@@ -190,6 +190,20 @@ pub(crate) struct Sizes {
     pub(crate) completions: u32,
 }
 
+impl Sizes {
+    /// Enough for every send and buffer that can be under way at once, so that neither can be full.
+    pub(crate) fn of(sockets: usize, slots: usize) -> Sizes {
+        let sends = slots * SENDS_PER_SLOT;
+        let others = 4 * (sockets + 1);
+        let completions = sends + sockets * slots.next_power_of_two() + others;
+        Sizes { submissions: entries(sends + others), completions: entries(completions) }
+    }
+}
+
+fn entries(number: usize) -> u32 {
+    u32::try_from(number.next_power_of_two()).unwrap_or(u32::MAX)
+}
+
 /// How completions come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -306,6 +320,8 @@ impl Completion {
     }
 }
 
+/// Groups under way, for each message of a batch.
+pub(crate) const SENDS_PER_SLOT: usize = 4;
 const RECEIVE: u64 = 1 << 32;
 const STOP: u64 = 2 << 32;
 const CANCEL: u64 = 3 << 32;

@@ -6,7 +6,7 @@
 
 use crate::figures::{count, float, floored, percent, time};
 use crate::report::{MOST_LOSS, Step};
-use crate::search::{Tried, Verdict, bracket};
+use search::{Tried, Verdict, bracket};
 use serde::{Deserialize, Serialize};
 
 /// The capacity found.

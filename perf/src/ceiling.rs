@@ -5,8 +5,8 @@
 //! * What the generator cannot offer is never a capacity: there the estimate is one core over the core-time at half load.
 
 use crate::report::MOST_LOSS;
-use crate::search::{Search, Tried, Verdict, bracket};
 use crate::trial::Trial;
+use search::{Search, Tried, Verdict, bracket};
 use serde::{Deserialize, Serialize};
 
 /// The capacity of a subject under one kind of traffic.

@@ -15,13 +15,13 @@ use crate::figures::{count, float, floored, percent, time};
 use crate::lacks;
 use crate::pace::Pace;
 use crate::round::{Lengths, Turn, turns};
-use crate::search::Search;
 use crate::stage::{self, Load, Stage};
 use crate::subject::{Subject, Traffic};
 use crate::trial::{Purpose, Trial};
 use anyhow::Context;
 use lab::interrupt::{Interrupt, Interrupted};
 use lab::programs::Programs;
+use search::Search;
 use std::time::{Duration, Instant};
 
 /// How long and how often.

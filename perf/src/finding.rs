@@ -10,9 +10,9 @@ use crate::figures::{float, floored};
 use crate::histogram::{CurvePoint, curve, merged};
 use crate::reading::{Percentiles, Purpose, Reading};
 use crate::report::MOST_LOSS;
-use crate::search::{Tried, Verdict};
 use crate::spread::Spread;
 use lab::generator::NatPair;
+use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One cell's figures.

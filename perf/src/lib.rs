@@ -51,7 +51,6 @@ pub mod round;
 pub mod row;
 #[cfg(test)]
 mod sample;
-pub mod search;
 pub mod site;
 pub mod span;
 pub mod spread;

@@ -9,8 +9,8 @@ use crate::environment::Environment;
 use crate::figures::{bytes, count, float, percent, time};
 use crate::plot::{Figure, Mark, Size, draw, escaped, glyph};
 use crate::report::{MOST_LOSS, Report, Step};
-use crate::search::Verdict;
 use crate::tables::{self, Table};
+use search::Verdict;
 
 /// The page.
 ///

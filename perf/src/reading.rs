@@ -7,9 +7,9 @@
 use crate::cell::Cell;
 use crate::figures::{float, rounded};
 use crate::rig::DISTURBANCES;
-use crate::search::{Tried, Verdict};
 use lab::generator::{NatPair, Outcome};
 use lab::relay::Counters;
+use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One run.

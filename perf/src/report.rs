@@ -10,10 +10,10 @@ use crate::environment::Environment;
 use crate::figures::{float, rounded};
 use crate::histogram::CurvePoint;
 use crate::rig::DISTURBANCES;
-use crate::search::{Tried, Verdict};
 use lab::generator::{Check, NatPair, Outcome};
 use lab::reflector::Ready;
 use lab::relay::Counters;
+use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

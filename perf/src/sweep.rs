@@ -16,10 +16,10 @@ use crate::pace::Pace;
 use crate::placement::Placement;
 use crate::reading::{Purpose, Reading};
 use crate::report::MOST_LOSS;
-use crate::search::{Search, Tried};
 use crate::site::{Load, Site};
 use anyhow::Context;
 use lab::interrupt::{Interrupt, Interrupted};
+use search::{Search, Tried};
 use std::time::{Duration, Instant};
 
 /// A sweep under way.

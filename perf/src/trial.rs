@@ -3,10 +3,10 @@
 //! * Flat and small: a comparison holds hundreds of them.
 //! * A figure that was not found is `None`, never 0.
 
-use crate::search::{Tried, Verdict};
 use crate::span::Span;
 use crate::subject::{Subject, Traffic};
 use lab::generator::Outcome;
+use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One run.

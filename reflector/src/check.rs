@@ -3,8 +3,8 @@
 //! * Opens one socket on loopback to see what the kernel grants; nothing of a running reflector is touched.
 //! * Ends with 78 where `run` would refuse to start, else with 0, whatever there is to mend.
 
-use crate::config::Config;
-use crate::daemon::{mode, socket_options};
+use crate::config::{Config, MAX_WORKERS};
+use crate::daemon::{SLOTS, mode, socket_options};
 use crate::failure::Failure;
 use crate::findings::{self, Facts, Finding};
 use crate::layers::Layers;
@@ -48,11 +48,13 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
     let socket = Socket::open(loopback, &socket_options(loopback, config.receive_buffer))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let cpus = affinity::allowed()?.len();
+    let workers = config.workers.unwrap_or(cpus).clamp(1, MAX_WORKERS);
+    let sockets = config.listen.len() + config.stun.further_addresses(&config.listen).len();
     Ok(Facts {
-        choice: config.engine.choose()?,
+        choice: config.engine.choose(workers, sockets, SLOTS)?,
         granted: socket.granted(),
         cpus,
-        workers: config.workers.unwrap_or(cpus),
+        workers,
         ring_mode: mode(&config.keys),
         interfaces: interfaces::list()?,
         xdp: XdpFacts::read(&config.acceleration, cpus)?,

@@ -10,7 +10,7 @@
 use crate::failure::Failure;
 use engine::kind::Kind;
 use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe};
+use engine::uring_probe::{Refusal, probe, probe_room};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,13 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// The engine to run, after a look at what may run here.
+    /// The engine to run, after a look at what may run here: so many workers with so many sockets each, in batches of so
+    /// many slots.
     ///
     /// # Errors
     /// io_uring is demanded and may not run.
-    pub fn choose(self) -> Result<Choice, Failure> {
-        self.decide(probe)
+    pub fn choose(self, workers: usize, sockets: usize, slots: usize) -> Result<Choice, Failure> {
+        self.decide(|mode| probe(mode).and_then(|()| probe_room(mode, workers, sockets, slots)))
     }
 
     /// The engine to run, given what a probe of a mode says; `mio` needs none.

@@ -108,11 +108,11 @@ struct Opened {
 impl Opened {
     fn open(config: &Config) -> Result<Opened, Failure> {
         let ring = read_ring(config)?;
-        let choice = config.engine.choose()?;
         let allowed = affinity::allowed()?;
         let workers = config.workers.unwrap_or(allowed.len()).clamp(1, MAX_WORKERS);
         let cpus: Vec<usize> = allowed.iter().copied().cycle().take(workers).collect();
         let groups = open_groups(config, workers, &cpus)?;
+        let choice = config.engine.choose(workers, groups.len(), SLOTS)?;
         let admin = open_admin(config.admin)?;
         let facts = Facts {
             choice,
@@ -356,7 +356,7 @@ fn report_panics() {
 }
 
 /// Messages in one receive.
-const SLOTS: usize = 64;
+pub const SLOTS: usize = 64;
 /// Bytes of the longest train.
 const TRAIN_LEN: usize = 65_536;
 /// Without trains, a slot is a multiple of half a page.

@@ -124,8 +124,15 @@ pub fn bracket(tried: &[Tried]) -> Bracket {
         tried.iter().filter(move |each| verdict_fits(each.verdict)).map(|each| each.rate_per_s)
     };
     let has_passed = |rate: u64| rates(|verdict| verdict == Verdict::Passed).any(|passed| passed == rate);
-    let lowest = rates(Verdict::is_failure).filter(|rate| !has_passed(*rate)).min();
-    let is_it = |each: &&Tried| each.verdict.is_failure() && Some(each.rate_per_s) == lowest;
+    // A generator that managed a higher rate was only held up at this one.
+    let most = rates(|verdict| verdict == Verdict::Passed).max();
+    let is_refuted = |each: &Tried| {
+        has_passed(each.rate_per_s)
+            || each.verdict == Verdict::Invalid && most.is_some_and(|most| each.rate_per_s < most)
+    };
+    let fails = |each: &&Tried| each.verdict.is_failure() && !is_refuted(each);
+    let lowest = tried.iter().filter(fails).map(|each| each.rate_per_s).min();
+    let is_it = |each: &&Tried| fails(each) && Some(each.rate_per_s) == lowest;
     let failed = tried.iter().rev().find(is_it).copied();
     let below =
         rates(|verdict| verdict == Verdict::Passed).filter(|rate| lowest.is_none_or(|lowest| *rate < lowest));
@@ -197,6 +204,22 @@ mod tests {
         assert_eq!((passed, failed.map(|failed| failed.rate_per_s)), (Some(80_000), Some(160_000)));
         let busy = run(100_000, Verdict::Lost, &[1, 2, 3, 4], Verdict::Disturbed);
         assert_eq!((rates(&busy), bracket(&busy).failed), (vec![10, 20, 20, 20], None));
+    }
+
+    #[test]
+    fn what_the_generator_managed_higher_up_it_manages_lower_down() {
+        let tried = |rate_per_s, verdict| Tried { rate_per_s, achieved_per_s: rate_per_s, verdict };
+        let mut history = vec![
+            tried(1_400_000, Verdict::Passed),
+            tried(2_000_000, Verdict::Invalid),
+            tried(500_000, Verdict::Invalid),
+        ];
+        let found = bracket(&history);
+        assert_eq!((found.passed, found.failed.map(|it| it.rate_per_s)), (Some(1_400_000), Some(2_000_000)));
+        // A loss, however, is the subject's own.
+        history.push(tried(500_000, Verdict::Lost));
+        let found = bracket(&history);
+        assert_eq!((found.passed, found.failed.map(|it| it.rate_per_s)), (None, Some(500_000)));
     }
 
     #[test]

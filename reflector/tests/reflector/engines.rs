@@ -4,7 +4,7 @@ use crate::daemon::{Folder, Reflector, program};
 use crate::protocol::Key;
 use crate::traffic::Endpoint;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 /// Runs `act` on a thread that may not set up io_uring; neither may the processes that it starts.
 fn without_io_uring<T: Send>(act: impl FnOnce() -> T + Send) -> T {
@@ -51,6 +51,26 @@ pub(crate) fn where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78() {
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
     }
+}
+
+pub(crate) fn where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails() {
+    // Whoever may lock without limit (CAP_IPC_LOCK) gives that up; who has no such right cannot, and need not.
+    let dropped = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
+    let has_limit = Command::new(dropped[0]).args(&dropped[1..]).arg("true").stderr(Stdio::null()).status();
+    let wrapper = if has_limit.is_ok_and(|status| status.success()) { &dropped[..] } else { &[] };
+    let limited = |flags: &[&str], locked_bytes: u64| {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--memlock={locked_bytes}")).args(wrapper).arg(program().get_program());
+        let fixed = ["--listen", "127.0.0.1:0", "--workers", "8", "--allow-destination", "127.0.0.0/8"];
+        Reflector::start_by(command, Folder::new(), &[&fixed, flags].concat())
+    };
+    for locked_bytes in [16 << 10, 64 << 10, 256 << 10] {
+        let reflector = limited(&[], locked_bytes);
+        assert_eq!(reflector.ready["engine"], "mio", "{locked_bytes}");
+        assert!(reflector.log().contains("ulimit -l"), "{}", reflector.log());
+        Endpoint::new("127.0.0.1:0", &reflector).fence();
+    }
+    assert_eq!(limited(&[], 4 << 20).ready["engine"], "uring");
 }
 
 pub(crate) fn check_says_which_engine_would_run_and_why() {

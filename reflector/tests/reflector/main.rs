@@ -106,8 +106,11 @@ const ONCE: Named<fn()> = named![
     stun::an_alternate_that_cannot_be_one_is_refused,
 ];
 
-const ON_IO_URING: Named<fn()> =
-    named![engines::auto_takes_what_measured_best, engines::a_thread_of_the_kernel_serves_as_well,];
+const ON_IO_URING: Named<fn()> = named![
+    engines::auto_takes_what_measured_best,
+    engines::a_thread_of_the_kernel_serves_as_well,
+    engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails,
+];
 
 const ON_ENGINES: Named<fn(Kind)> = named![
     allocation::t19_a_million_datagrams_through_a_socket_allocate_nothing,
