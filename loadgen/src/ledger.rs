@@ -224,14 +224,14 @@ mod tests {
         assert!(!ledger.see((0, 1), true, Learned::Direct, 601), "once");
         assert!(!ledger.see((0, 2), false, Learned::Direct, 602), "that it went was not due");
         assert!(ledger.see((0, 2), true, Learned::Reflected, 2_000));
-        assert!(ledger.see((0, 3), true, Learned::Server, 900));
+        assert!(ledger.see((0, 3), true, Learned::Server, 2_050));
         assert_eq!(ledger.to_all_ns.len(), 0);
         ledger.leave(4, (&[], &[0]), 2_100);
         assert_eq!((ledger.to_all_ns.len(), ledger.to_all_ns.max() / 100_000), (1, 19));
         assert_eq!(ledger.open_count(), 1);
         ledger.give_up();
         let expected =
-            NoticeCounts { due: 5, direct: 1, reflected: 1, by_server: 1, late: 1, void: 1, lost: 1 };
+            NoticeCounts { due: 5, direct: 1, reflected: 1, by_server: 1, late: 2, void: 1, lost: 1 };
         assert_eq!(ledger.came.counts, expected);
         assert!(ledger.came.counts.is_conserved());
         assert_eq!(ledger.came.latency_ns.len(), 2);

@@ -76,6 +76,7 @@ pub mod threshold;
 pub mod tracker;
 pub mod traffic;
 pub mod units;
+pub mod unix_clock;
 pub mod usage;
 pub mod validity;
 pub mod view;

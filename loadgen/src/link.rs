@@ -1,6 +1,6 @@
 //! One HTTP connection that is kept alive and opened again when it has ended.
 //!
-//! * A call takes at most [`PATIENCE`]; an answer at most [`MOST_ANSWER`] bytes.
+//! * A call takes at most [`PATIENCE`]; an answer at most 8 MiB.
 //! * A refusal comes as the problem document that the server sent.
 
 use crate::error::Error;
