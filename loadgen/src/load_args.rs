@@ -19,7 +19,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", env = "REFLECTOR_LOADGEN_RATE", value_parser = units::count)]
     pub rate: Option<u64>,
     /// What stands behind the 32-byte header: a number of bytes, voice (160 at 50/s a flow), video (30 trains of 8 x
-    /// 1,200 a second), game (80 at 30/s), or a TOML file of [[flow]]. Where flows have a pace, as many talk as --rate
+    /// 1,200 a second), game (80 at 30/s), or a TOML file of `[[flow]]`. Where flows have a pace, as many talk as --rate
     /// needs.
     #[arg(long, value_name = "BYTES|NAME|FILE", default_value = "168", env = "REFLECTOR_LOADGEN_PAYLOAD")]
     pub payload: payload::Form,
@@ -33,7 +33,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "FORM", default_value = "uniform", env = "REFLECTOR_LOADGEN_ARRIVALS")]
     pub arrivals: Arrivals,
     /// The rate over the measured phase: constant, steps (20 to 100 %), ramp (10 to 100 %), soak (up, long the same,
-    /// down), or a TOML file of [[point]].
+    /// down), or a TOML file of `[[point]]`.
     #[arg(long, value_name = "NAME|FILE", default_value = "constant", env = "REFLECTOR_LOADGEN_PROFILE")]
     pub profile: profile::Form,
 }

@@ -48,6 +48,8 @@ fn status_bytes(field: &str) -> u64 {
 mod tests {
     use super::*;
 
+    const INEXACT_BYTES: u64 = 4 << 20;
+
     #[test]
     fn work_takes_cpu_time_and_memory() {
         let cpu = CpuTime::open();
@@ -57,6 +59,8 @@ mod tests {
             value = std::hint::black_box(value.wrapping_mul(3));
         }
         assert!(cpu.read_ns() >= before && value != 0);
-        assert!(rss_bytes() > 100_000 && peak_rss_bytes() >= rss_bytes());
+        // Other tests allocate meanwhile, and the kernel keeps both figures to within some pages a CPU.
+        let resident = rss_bytes();
+        assert!(resident > 100_000 && peak_rss_bytes() + INEXACT_BYTES >= resident);
     }
 }

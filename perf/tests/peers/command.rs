@@ -87,7 +87,8 @@ fn namespaces(prefix: &str) -> Vec<String> {
 }
 
 fn wait_until(command: &mut Child, holds: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(120);
+    // The programs may have to be built first; only a hang lasts longer.
+    let until = Instant::now() + Duration::from_secs(600);
     while !holds() {
         let has_ended = command.try_wait().unwrap().is_some();
         if has_ended || Instant::now() > until {

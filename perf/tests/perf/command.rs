@@ -88,7 +88,8 @@ fn quick() -> Command {
 
 /// The command's children, once a reflector and a generator are among them; asked for its version, each is alone.
 fn wait_for_both(command: &mut Child) -> Vec<(u32, String)> {
-    let until = Instant::now() + Duration::from_secs(120);
+    // The programs may have to be built first; only a hang lasts longer.
+    let until = Instant::now() + Duration::from_secs(600);
     loop {
         let children = children_of(command.id());
         let has = |wanted: &str| children.iter().any(|(_, name)| name == wanted);
