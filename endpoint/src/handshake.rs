@@ -101,12 +101,14 @@ impl Peer {
 
     /// Tells the peer what we are: one datagram, under a session or as the first message of a handshake.
     pub(crate) fn notify(&mut self, own: &mut Own, now_us: u64) {
-        if self.sessions.is_open() {
+        let leaves = own.status == Status::Offline;
+        // A peer that has restarted but not confirmed it yet cannot read what goes under the session before.
+        if self.sessions.is_open() && !(leaves && self.sessions.is_changing()) {
             let notice = own.next_notice();
             if let Some(way) = self.way(own, now_us) {
                 self.say(own, way, &[Frame::Notice(notice)]);
             }
-        } else if own.status == Status::Offline {
+        } else if leaves {
             // A farewell needs no answer, so no handshake is kept.
             self.send_init(own, 0, now_us);
             self.sessions.set_pending(None, own);
@@ -124,7 +126,10 @@ impl Peer {
         };
         let index = own.new_index(self.identity.id);
         let bytes = [&init_head(index)[..], &noise].concat();
-        let way = self.way_at_rest(own, now_us);
+        // A farewell must arrive at once: who has just written from there hears us there.
+        let farewell = own.status == Status::Offline && self.sessions.is_changing();
+        let answered = self.answered_to.filter(|_| farewell).map(Way::Direct);
+        let way = answered.or_else(|| self.way_at_rest(own, now_us));
         let mut direct_to = None;
         let reflected = self.ready(own, now_us).map(Way::Reflected);
         // Where the answer cannot come back directly, the peer needs the header that only the reflector brings.
@@ -174,9 +179,10 @@ impl Peer {
         let bytes = [&response_head(sender, local)[..], &noise].concat();
         self.sessions.insert(Session::new(cryptor, (local, sender), greeting.life, now_us), own);
         emit(own, way, &bytes);
-        if let Way::Direct(address) = way {
-            self.answered_to = Some(address);
-        }
+        self.answered_to = match way {
+            Way::Direct(address) => Some(address),
+            Way::Reflected(_) => None,
+        };
         if repeated && arrival.back() != way {
             emit(own, arrival.back(), &bytes);
         }
@@ -188,7 +194,7 @@ impl Peer {
             Arrival::Direct(_) if nat::answer(self.behaviour, own.behaviour()) == Route::Direct => {
                 Some(arrival.back())
             }
-            Arrival::Direct(_) => self.ready(own, now_us).map(Way::Reflected),
+            Arrival::Direct(_) => self.fresh(own, now_us).map(Way::Reflected),
             Arrival::Reflected { .. } => {
                 let open = self.behaviour.admits_strangers() && !self.shares_external(own);
                 let contact = self.named.first().filter(|_| open);
@@ -307,8 +313,10 @@ impl Peer {
         }
         self.contacts_number = number;
         self.behaviour = contacts.behaviour;
-        if !contacts.reflexive.is_empty() {
+        if !contacts.reflexive.is_empty() && contacts.reflexive != self.named {
             self.named = contacts.reflexive;
+            // It answered there before it moved.
+            self.proven.clear();
         }
         if !contacts.hosts.is_empty() {
             self.hosts = contacts.hosts;

@@ -43,7 +43,7 @@ pub(crate) struct Peer {
     /// The number of the last first message of a handshake.
     pub(crate) init_number: (u64, u64),
     pub(crate) init_us: Option<u64>,
-    /// Where our last answer to a first message went directly.
+    /// Where our last answer to a first message went, if directly.
     pub(crate) answered_to: Option<SocketAddr>,
     /// The address with which a handshake was done directly, both ways.
     pub(crate) met_at: Option<SocketAddr>,
@@ -155,24 +155,32 @@ impl Peer {
 
     /// The header to send with now.
     pub(crate) fn ready(&self, own: &Own, now_us: u64) -> Option<Ready> {
-        let left = |address: TransportAddress| {
-            !self.named.is_empty()
-                && !self.named.contains(&address.to_socket())
-                && !self.proven.contains(&address)
-        };
-        self.headers.choose(now_us, |via| own.reflector_lives(via), left)
+        self.headers.choose(now_us, |via| own.reflector_lives(via), |address| self.has_left(address))
+    }
+
+    /// The same, unless it leads to where the peer no longer is.
+    pub(crate) fn fresh(&self, own: &Own, now_us: u64) -> Option<Ready> {
+        self.ready(own, now_us).filter(|ready| !self.has_left(ready.header.peer))
+    }
+
+    /// Whether an address at a reflector is neither what the peer named last nor has answered since.
+    fn has_left(&self, address: TransportAddress) -> bool {
+        !self.named.is_empty()
+            && !self.named.contains(&address.to_socket())
+            && !self.proven.contains(&address)
     }
 
     /// The way that the grid says, before anything is proven.
     pub(crate) fn way_at_rest(&self, own: &Own, now_us: u64) -> Option<Way> {
-        let reflected = self.ready(own, now_us).map(Way::Reflected);
-        let family = |it: &&SocketAddr| own.reflexive.iter().any(|own| own.is_ipv4() == it.is_ipv4());
+        let fresh = self.fresh(own, now_us).map(Way::Reflected);
         let met = self.met_at.map(Way::Direct);
-        let Some(contact) = self.named.iter().find(family).copied() else { return reflected.or(met) };
+        let around = fresh.or(met).or_else(|| self.ready(own, now_us).map(Way::Reflected));
+        let family = |it: &&SocketAddr| own.reflexive.iter().any(|own| own.is_ipv4() == it.is_ipv4());
+        let Some(contact) = self.named.iter().find(family).copied() else { return around };
         let direct = nat::route(own.behaviour(), self.behaviour) == Route::Direct
             && !self.shares_external(own)
             && !self.direct.is_failing(contact);
-        if direct { Some(Way::Direct(contact)) } else { reflected.or(met).or(Some(Way::Direct(contact))) }
+        if direct { Some(Way::Direct(contact)) } else { around.or(Some(Way::Direct(contact))) }
     }
 
     /// The way of the application's datagrams now.

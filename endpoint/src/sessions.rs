@@ -40,6 +40,12 @@ impl Sessions {
         self.live.iter().any(|session| session.confirmed)
     }
 
+    /// Whether the newest session is with another life of the peer than the one to send under.
+    pub(crate) fn is_changing(&self) -> bool {
+        let current = self.live.iter().rev().find(|session| session.confirmed);
+        current.map(|session| session.life) != self.live.last().map(|session| session.life)
+    }
+
     /// The session that we call so.
     pub(crate) fn find(&mut self, index: Index) -> Option<&mut Session> {
         self.live.iter_mut().find(|session| session.local == index)

@@ -44,6 +44,7 @@ mod napi;
 mod nat_box;
 mod packet_socket;
 mod pair;
+pub mod precedence;
 pub mod process_time;
 pub mod program;
 pub mod programs;

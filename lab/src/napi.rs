@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::link::End;
-use crate::tool::tool;
+use crate::precedence::{self, Precedence};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -49,9 +49,7 @@ impl Napi {
     /// # Errors
     /// What chrt(1) says.
     pub fn run_first(&self) -> Result<(), Error> {
-        self.ids
-            .iter()
-            .try_for_each(|id| tool("chrt", ["--fifo", "--pid", "1", &id.to_string()], "").map(drop))
+        self.ids.iter().try_for_each(|id| precedence::give(*id, Precedence::Interrupt))
     }
 
     /// Their process ids.

@@ -75,10 +75,10 @@ pub fn find(
         let (report, latency) = run(&at_rate(job, rate_per_s), surroundings)?;
         surroundings.entropy = surroundings.entropy.wrapping_add(1);
         let verdict = goal.judge(&report);
-        let achieved_per_s = achieved(&report);
+        let (achieved_per_s, delivered_per_s) = managed(&report);
         let is_over = report.refused_all || surroundings.interrupted.load(Relaxed);
         told.push(line(&report, (rate_per_s, achieved_per_s), verdict));
-        tried.push(search::Tried { rate_per_s, achieved_per_s, verdict });
+        tried.push(search::Tried { rate_per_s, achieved_per_s, delivered_per_s, verdict });
         let is_better = best.as_ref().is_none_or(|(before, _)| {
             let passed = |report: &Report| goal.judge(report) == Verdict::Passed;
             let higher = report.settings.rate_per_s > before.settings.rate_per_s;
@@ -125,13 +125,16 @@ fn line(report: &Report, (rate_per_s, achieved_per_s): (u64, u64), verdict: Verd
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rate.
-fn achieved(report: &Report) -> u64 {
-    report.rate.managed_per_s.max(0.0) as u64
+/// What the generator managed, and what of it came out, per second.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Rates.
+fn managed(report: &Report) -> (u64, u64) {
+    let managed = report.rate.managed_per_s.max(0.0);
+    (managed as u64, (managed * (1.0 - report.data.loss)).max(0.0) as u64)
 }
 
 /// How it searches, but for the first rate.
-const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 16, small_gap: 16 };
+const SEARCH: Search =
+    Search { first_per_s: 10_000, factor: 2, most_tries: 16, most_failures: 2, small_gap: 16 };
 
 #[cfg(test)]
 mod tests {

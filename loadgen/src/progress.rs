@@ -245,7 +245,12 @@ mod tests {
     #[test]
     fn states_in_words() {
         assert_eq!(State::Contacts { obtained: 1_000, endpoints: 20_000 }.line(), "contacts 1,000 of 20,000");
-        let tried = [Tried { rate_per_s: 10_000, achieved_per_s: 10_000, verdict: Verdict::Passed }];
+        let tried = [Tried {
+            rate_per_s: 10_000,
+            achieved_per_s: 10_000,
+            delivered_per_s: 10_000,
+            verdict: Verdict::Passed,
+        }];
         assert_eq!(
             State::Trying { goal: Goal::Ndr, rate_per_s: 20_000, tried: &tried }.line(),
             "NDR search, try 2: 20,000/s, held so far: 10,000/s"

@@ -63,7 +63,7 @@ pub fn load(
 ) -> Result<Measured, Error> {
     let Course { traffic, flows, mix, .. } = course;
     let count = u32::try_from(flows.count()).unwrap_or(u32::MAX);
-    let setup_ns = SETUP_NS + SETUP_NS_PER_FLOW * u64::from(count);
+    let setup_ns = before.setup_ns() + SETUP_NS_PER_FLOW * u64::from(count);
     if count == 0 {
         // An interrupt came before anybody had a contact.
         let phase = Phase::new(now_ns(), traffic.warmup_ns, traffic.duration_ns);
@@ -109,6 +109,14 @@ pub fn load(
 #[derive(Debug)]
 pub struct Rehearsal {
     _attached: Load,
+    took_ns: u64,
+}
+
+impl Rehearsal {
+    /// Time to do the same once more, busy moments included, ns.
+    fn setup_ns(&self) -> u64 {
+        (4 * self.took_ns).clamp(LEAST_SETUP_NS, SETUP_NS)
+    }
 }
 
 /// Attaches programs for a run of which nothing is known yet but the load and the length of heads.
@@ -117,7 +125,8 @@ pub struct Rehearsal {
 /// No way to the relay by this interface, no permission, a kernel or an interface that will not do.
 pub fn rehearse(interface: &str, traffic: &Traffic, head_len: usize) -> Result<Rehearsal, Error> {
     let known = way::Tables::read()?.next_hop(interface, traffic.relay.ip())?;
-    let phase = Phase::new(now_ns() + SETUP_NS, traffic.warmup_ns, traffic.duration_ns);
+    let began_ns = now_ns();
+    let phase = Phase::new(began_ns + SETUP_NS, traffic.warmup_ns, traffic.duration_ns);
     let plan = Plan {
         relay: traffic.relay,
         next_hop: known.unwrap_or(ANY_STATION),
@@ -132,7 +141,7 @@ pub fn rehearse(interface: &str, traffic: &Traffic, head_len: usize) -> Result<R
     };
     let mut load = Load::open(interface, &plan).map_err(told)?;
     load.attach().map_err(told)?;
-    Ok(Rehearsal { _attached: load })
+    Ok(Rehearsal { _attached: load, took_ns: now_ns() - began_ns })
 }
 
 fn plan(course: &Course<'_>, next_hop: [u8; 6], flows: u32, phase: &Phase) -> Plan {
@@ -297,8 +306,10 @@ fn unix_s(clock: &Clock, now_ns: u64) -> u32 {
 
 /// Where nobody is asked yet.
 const ANY_STATION: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// Time to load the programs and take their memory before the first intended send, ns.
+/// Time to load the programs and take their memory before the first intended send, at most, ns.
 const SETUP_NS: u64 = 1_000_000_000;
+/// And at least.
+const LEAST_SETUP_NS: u64 = 250_000_000;
 /// Time to write one flow and its head, ns.
 const SETUP_NS_PER_FLOW: u64 = 4_000;
 

@@ -80,7 +80,8 @@ mod tests {
 
     /// Searches a subject that loses nothing up to one rate, 0.3 % up to another, and 5 % beyond.
     fn search(without_per_s: u64, with_per_s: u64, generator_per_s: u64) -> Vec<Trial> {
-        let search = Search { first_per_s: 20_000, factor: 2, most_tries: 9, small_gap: 16 };
+        let search =
+            Search { first_per_s: 20_000, factor: 2, most_tries: 9, most_failures: 2, small_gap: 16 };
         let mut trials = Vec::new();
         while let Some(rate) = next(search, &trials, 5) {
             let loss = match rate {

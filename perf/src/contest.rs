@@ -173,6 +173,7 @@ impl<'a> Contest<'a> {
             first_per_s: floored(1e9 / core_ns / 2.0, 2).max(FIRST_PER_S / 2),
             factor: 2,
             most_tries: self.effort.most_tries,
+            most_failures: 3,
             small_gap: 16,
         };
         // A search of one try has it behind itself.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocation;
+pub mod attempt;
 pub mod audit;
 pub mod awake;
 pub mod axis;

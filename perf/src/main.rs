@@ -184,7 +184,7 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     let interrupt = Interrupt::on_signals()?;
     let programs = Programs::find()?;
     interrupt.check()?;
-    let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join("sweep"));
+    let folder = args.out.clone().unwrap_or_else(|| sweeps_own(&programs));
     let mut progress = |line: &str| tell(line);
     let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
     let ledger = Ledger::open(&folder, &header)?;
@@ -198,7 +198,8 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     }
     let survey = Survey::read(&folder)?;
     show(&format!("{}\n{}\n", survey_tables::capacities(&survey).terminal(), survey.headline))?;
-    tell(&format!("figures agree with each other; next: reflector-perf report {}", folder.display()));
+    let next = args.out.as_ref().map_or_else(String::new, |folder| format!(" {}", folder.display()));
+    tell(&format!("figures agree with each other; next: reflector-perf report{next}"));
     if survey.validity.believed > 0 {
         return Ok(0);
     }
@@ -209,8 +210,9 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<u8> {
-    let survey = Survey::read(&args.sweep)?;
-    let folder = args.out.as_ref().unwrap_or(&args.sweep);
+    let sweep = args.sweep.clone().map_or_else(last_sweep, Ok)?;
+    let survey = Survey::read(&sweep)?;
+    let folder = args.out.as_ref().unwrap_or(&sweep);
     survey_report::write(&survey, folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
     show(&format!("{}\n", survey.headline))?;
@@ -218,7 +220,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
 }
 
 fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
-    let survey = Survey::read(&args.report)?;
+    let survey = Survey::read(&args.report.clone().map_or_else(last_sweep, Ok)?)?;
     let (population, hosts) = (args.population()?, args.hosts(&survey)?);
     let plan = Plan::of(&survey, &population, &hosts, args.extrapolate)?;
     show(&plan.in_words(&survey, &population, &hosts))?;
@@ -234,6 +236,15 @@ fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
     }
     show(&contrast.in_words())?;
     Ok(if contrast.has_regressed() { REGRESSED } else { 0 })
+}
+
+/// Where a sweep is kept unless somebody says where.
+fn sweeps_own(programs: &Programs) -> PathBuf {
+    programs.target().join("perf").join("sweep")
+}
+
+fn last_sweep() -> anyhow::Result<PathBuf> {
+    Ok(sweeps_own(&Programs::find()?))
 }
 
 /// The command as it was typed, its program by name.

@@ -16,9 +16,9 @@ use std::path::PathBuf;
 /// The flags of `plan`.
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// A report's folder or its report.json, or a sweep's folder.
+    /// A report's folder or its report.json, or a sweep's folder [default: where `sweep` writes].
     #[arg(value_name = "REPORT")]
-    pub report: PathBuf,
+    pub report: Option<PathBuf>,
     /// The population as a TOML file.
     #[arg(long, value_name = "FILE", env = "REFLECTOR_PERF_POPULATION", conflicts_with_all = ["users", "preset", "nat", "hostile", "keepalive", "active", "rate", "payload", "train"])]
     pub population: Option<PathBuf>,
@@ -75,9 +75,9 @@ pub struct PlanArgs {
 /// The flags of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArgs {
-    /// A sweep's folder, finished or not.
+    /// A sweep's folder, finished or not [default: where `sweep` writes].
     #[arg(value_name = "DIR")]
-    pub sweep: PathBuf,
+    pub sweep: Option<PathBuf>,
     /// Folder for README.md, report.html and report.json [default: the sweep's own].
     #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
     pub out: Option<PathBuf>,

@@ -96,7 +96,7 @@ impl Quick {
 
     fn search(&self) -> Search {
         let (factor, most_tries) = if self.is_short { (4, 4) } else { (2, 9) };
-        Search { first_per_s: FIRST_PER_S, factor, most_tries, small_gap: 8 }
+        Search { first_per_s: FIRST_PER_S, factor, most_tries, most_failures: 2, small_gap: 8 }
     }
 
     fn load(&self) -> Load {

@@ -4,12 +4,13 @@
 //! * A figure that was not found is `None`, never 0.
 //! * Rates and costs are per datagram that came to the reflector, wrong ones included; latency is of good ones.
 
+use crate::attempt::Attempt;
 use crate::cell::Cell;
-use crate::figures::{float, rounded};
+use crate::figures::float;
 use crate::rig::DISTURBANCES;
 use lab::generator::{NatPair, Outcome};
 use lab::relay::Counters;
-use search::{Tried, Verdict};
+use search::Tried;
 use serde::{Deserialize, Serialize};
 
 /// One run.
@@ -165,14 +166,14 @@ impl Reading {
 
     /// It as the search sees it, with so much loss allowed.
     pub fn tried(&self, most_loss: f64) -> Tried {
-        let verdict = match self.sent {
-            _ if self.is_disturbed() => Verdict::Disturbed,
-            0 => Verdict::Invalid,
-            _ if !self.failed.is_empty() => Verdict::Invalid,
-            _ if self.loss() > most_loss => Verdict::Lost,
-            _ => Verdict::Passed,
+        let attempt = Attempt {
+            offered_per_s: self.offered_per_s,
+            sent_per_s: if self.sent > 0 { self.sent_per_s } else { 0.0 },
+            loss: self.loss(),
+            is_valid: self.is_believed(),
+            is_disturbed: self.is_disturbed(),
         };
-        Tried { rate_per_s: self.offered_per_s, achieved_per_s: rounded(self.sent_per_s), verdict }
+        attempt.judged(most_loss)
     }
 }
 
@@ -230,6 +231,7 @@ const MOST_TAKEN: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::sample;
+    use search::Verdict;
 
     #[test]
     fn a_reading_is_judged_by_loss_and_by_what_failed() {

@@ -4,10 +4,11 @@
 //! * Units stand in the names; fractions are 0.0 to 1.0.
 //! * Pages and tables are drawn from this and nothing else, so an old result can be drawn again.
 
+use crate::attempt::Attempt;
 use crate::capacity::Capacity;
 use crate::cores::{CoreTime, Cores};
 use crate::environment::Environment;
-use crate::figures::{float, rounded};
+use crate::figures::float;
 use crate::histogram::CurvePoint;
 use crate::rig::DISTURBANCES;
 use lab::generator::{Check, NatPair, Outcome};
@@ -94,24 +95,20 @@ impl Step {
 
     /// What became of it; a step without figures is invalid.
     pub fn verdict(&self) -> Verdict {
-        match self.outcome.data.sent {
-            0 => Verdict::Invalid,
-            _ if self.failed_checks().any(|check| DISTURBANCES.contains(&check.name.as_str())) => {
-                Verdict::Disturbed
-            }
-            _ if !self.is_valid() => Verdict::Invalid,
-            _ if self.outcome.data.loss > MOST_LOSS => Verdict::Lost,
-            _ => Verdict::Passed,
-        }
+        self.tried().verdict
     }
 
     /// It as the search sees it.
     pub fn tried(&self) -> Tried {
-        Tried {
-            rate_per_s: self.offered_per_s,
-            achieved_per_s: rounded(self.outcome.rate.sent_per_s),
-            verdict: self.verdict(),
-        }
+        let is_disturbance = |check: &Check| DISTURBANCES.contains(&check.name.as_str());
+        let attempt = Attempt {
+            offered_per_s: self.offered_per_s,
+            sent_per_s: if self.outcome.data.sent > 0 { self.outcome.rate.sent_per_s } else { 0.0 },
+            loss: self.outcome.data.loss,
+            is_valid: self.is_valid(),
+            is_disturbed: self.failed_checks().any(is_disturbance),
+        };
+        attempt.judged(MOST_LOSS)
     }
 
     /// The checks that failed, the generator's own first.

@@ -17,11 +17,12 @@ use crate::flow::BLOCK;
 use crate::placement::Placement;
 use crate::reading::{Costs, Purpose, Reading};
 use crate::span::{Sample, Span};
-use crate::stage::{INTERFACE, PROBE_BUDGET, serve};
+use crate::stage::{INTERFACE, LATE, PROBE_BUDGET, WORKERS, serve};
 use anyhow::{Context, bail};
 use lab::generator::{Generator, Outcome};
 use lab::interrupt::Interrupt;
 use lab::metrics::Metrics;
+use lab::precedence::run_first;
 use lab::process_time::process_ns;
 use lab::program::{Program, Start, ending};
 use lab::programs::Programs;
@@ -139,6 +140,7 @@ impl Site {
         common(&mut start, &keys, engine, workers, &placement);
         let mut program = hosts.second.enter(|| Program::start(&start))??;
         let admin = ready(&mut program)?.admin;
+        run_first(program.id(), WORKERS)?;
         let flags = ["--xdp", INTERFACE, "--external", BLOCK, "--pairs", "ring", "--keepalive", "0"];
         let reflector = Reached { listen, admin, keys, flags: flags.map(str::to_owned).to_vec() };
         let ground = Ground::Cable(Box::new(hosts), napi);
@@ -222,7 +224,7 @@ impl Site {
     ) -> anyhow::Result<(Outcome, Vec<Sample>)> {
         let (began, mut samples) = (Instant::now(), Vec::new());
         loop {
-            samples.push(self.sample(began, generator.program().id())?);
+            samples.extend(self.sample(began, generator.program().id())?);
             let next = Instant::now() + EVERY;
             while Instant::now() < next {
                 interrupt.check()?;
@@ -235,7 +237,8 @@ impl Site {
         }
     }
 
-    fn sample(&mut self, began: Instant, generator_id: u32) -> anyhow::Result<Sample> {
+    fn sample(&mut self, began: Instant, generator_id: u32) -> anyhow::Result<Option<Sample>> {
+        let asked = Instant::now();
         let own = |program: u32, napi: Option<&Napi>| -> u64 {
             let ids = napi.into_iter().flat_map(|napi| napi.ids().iter().copied()).chain([program]);
             ids.filter_map(process_ns).sum()
@@ -257,7 +260,7 @@ impl Site {
         }
         sample.frames = counted(&self.metrics()?)?.received;
         sample.at = began.elapsed();
-        Ok(sample)
+        Ok((asked.elapsed() < LATE).then_some(sample))
     }
 
     /// What the load cost, from the part of the run in which it stood.

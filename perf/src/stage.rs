@@ -21,6 +21,7 @@ use anyhow::{Context, bail};
 use lab::generator::{Generator, Outcome};
 use lab::interrupt::Interrupt;
 use lab::metrics::Metrics;
+use lab::precedence::run_first;
 use lab::process_time::process_ns;
 use lab::program::{Program, Start, ending};
 use lab::programs::Programs;
@@ -90,6 +91,7 @@ impl Stage {
         let listen = SocketAddr::new(hosts.second.ipv4().into(), PORT);
         let start = Starting { subject, hosts: &hosts, listen, cores, programs };
         let (relay, shown) = start.relay()?;
+        run_first(relay.id(), if subject.is_reflector() { WORKERS } else { "" })?;
         let mut stage = Stage {
             subject,
             settings,
@@ -154,7 +156,7 @@ impl Stage {
         self.commands.push(generator.command().to_owned());
         let (began, mut samples) = (Instant::now(), Vec::new());
         let outcome = loop {
-            samples.push(self.sample(began, &mut generator)?);
+            samples.extend(self.sample(began, &mut generator)?);
             let next = Instant::now() + EVERY;
             let mut ended = None;
             while ended.is_none() && Instant::now() < next {
@@ -179,21 +181,23 @@ impl Stage {
         Ok(())
     }
 
-    fn sample(&mut self, began: Instant, generator: &mut Generator) -> anyhow::Result<Sample> {
+    fn sample(&mut self, began: Instant, generator: &mut Generator) -> anyhow::Result<Option<Sample>> {
+        let asked = Instant::now();
         let text = self.hosts.first.enter(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
         let own = |program: u32, napi: &Napi| {
             let ids = napi.ids().iter().copied().chain([program]);
             ids.filter_map(process_ns).sum()
         };
         let [of_generator, of_relay] = &self.napi;
-        Ok(Sample {
+        let sample = Sample {
             at: began.elapsed(),
             frames: received(&text, INTERFACE).context("the kernel does not count frames of this cable")?,
             relay: CoreTime::of(self.cores.reflector)?,
             generator: CoreTime::of(self.cores.generator)?,
             relay_own_ns: own(self.relay.id(), of_relay),
             generator_own_ns: own(generator.program().id(), of_generator),
-        })
+        };
+        Ok((asked.elapsed() < LATE).then_some(sample))
     }
 
     /// Makes the flows of a subject that is no reflector, and its file.
@@ -334,6 +338,8 @@ pub const READY: &str = "ready";
 pub(crate) const INTERFACE: &str = "eth0";
 /// The port of every relay.
 const PORT: u16 = 4_000;
+/// How the names of a reflector's threads begin that relay.
+pub(crate) const WORKERS: &str = "worker-";
 /// Every namespace has a loopback of its own.
 const ADMIN_PORT: u16 = 9_464;
 /// One generator asks for all endpoints, and they share a few blocks.
@@ -357,6 +363,8 @@ const FEATURES: [&str; 6] = [
 const POLL_NS: u32 = 30_000;
 /// How long a start may take on a machine that builds something else meanwhile.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Figures read so far apart belong to no one moment, as when this program waits for its turn on a processor.
+pub(crate) const LATE: Duration = Duration::from_millis(20);
 /// Between two samples.
 const EVERY: Duration = Duration::from_millis(100);
 /// How often the end of a run is looked for.

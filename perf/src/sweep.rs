@@ -73,7 +73,7 @@ impl Effort {
             };
         }
         Effort {
-            most_tries: 9,
+            most_tries: 12,
             factor: 2,
             search: ms(600),
             most_tries_a_round: 3,
@@ -135,7 +135,8 @@ impl<'a> Sweep<'a> {
             first_per_s: self.first_per_s(cell),
             factor: self.effort.factor,
             most_tries: self.effort.most_tries,
-            small_gap: 16,
+            most_failures: 3,
+            small_gap: 12,
         };
         loop {
             let readings: Vec<&Reading> = self.ledger.readings().iter().collect();

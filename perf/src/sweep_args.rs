@@ -181,12 +181,15 @@ impl SweepArgs {
                         return Err(error).with_context(|| format!("{engine}, {workers} workers"));
                     }
                     Err(error) => {
-                        let absence = Absence {
-                            what: format!("{engine}, {workers} workers"),
-                            why: format!("{error:#}"),
+                        // What stands in the way of so many stands in the way of more.
+                        let what = match workers {
+                            1 => engine.to_string(),
+                            _ => format!("{engine} with {workers} workers or more"),
                         };
+                        let absence = Absence { what, why: format!("{error:#}") };
                         progress(&format!("{} is left out: {}", absence.what, absence.why));
                         absent.push(absence);
+                        break;
                     }
                 }
             }

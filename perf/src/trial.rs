@@ -3,10 +3,12 @@
 //! * Flat and small: a comparison holds hundreds of them.
 //! * A figure that was not found is `None`, never 0.
 
+use crate::attempt::Attempt;
+use crate::figures::float;
 use crate::span::Span;
 use crate::subject::{Subject, Traffic};
 use lab::generator::Outcome;
-use search::{Tried, Verdict};
+use search::Tried;
 use serde::{Deserialize, Serialize};
 
 /// One run.
@@ -96,7 +98,7 @@ impl Trial {
 
     /// Loss of what was sent; all of it if nothing was.
     pub fn loss(&self) -> f64 {
-        if self.sent == 0 { 1.0 } else { crate::figures::float(self.lost) / crate::figures::float(self.sent) }
+        if self.sent == 0 { 1.0 } else { float(self.lost) / float(self.sent) }
     }
 
     /// Busy time of the relay's core per datagram, ns.
@@ -116,18 +118,14 @@ impl Trial {
 
     /// It as the search sees it, with so much loss allowed.
     pub fn tried(&self, most_loss: f64) -> Tried {
-        let verdict = match self.sent {
-            _ if self.is_disturbed() => Verdict::Disturbed,
-            0 => Verdict::Invalid,
-            _ if !self.failed.is_empty() => Verdict::Invalid,
-            _ if self.loss() > most_loss => Verdict::Lost,
-            _ => Verdict::Passed,
+        let attempt = Attempt {
+            offered_per_s: self.offered_per_s,
+            sent_per_s: if self.sent > 0 { self.sent_per_s } else { 0.0 },
+            loss: self.loss(),
+            is_valid: self.is_believed(),
+            is_disturbed: self.is_disturbed(),
         };
-        Tried {
-            rate_per_s: self.offered_per_s,
-            achieved_per_s: crate::figures::rounded(self.sent_per_s),
-            verdict,
-        }
+        attempt.judged(most_loss)
     }
 }
 
@@ -154,6 +152,7 @@ const MOST_TAKEN: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::sample;
+    use search::Verdict;
 
     #[test]
     fn a_run_is_judged_by_loss_and_by_what_failed() {

@@ -2,8 +2,8 @@
 //!
 //! * Pure: the same history gives the same next rate.
 //! * A try that others disturbed is repeated, and says nothing; disturbed again and again, the search ends.
-//! * Climbs by a factor until a rate fails, tries the first failure again, since one bad moment must not pass for a
-//!   limit, then halves the gap on a logarithmic scale.
+//! * Climbs by a factor until a rate fails, then halves the gap on a logarithmic scale.
+//! * What fails narrowly is tried again: a limit fails each time, a bad moment of the machine does not.
 //! * Ends after a number of tries, when the gap is small, or when there is nothing lower to try.
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,8 @@ pub struct Search {
     pub factor: u64,
     /// Tries in all.
     pub most_tries: usize,
+    /// Tries of a rate that fails narrowly, until it counts as failed.
+    pub most_failures: usize,
     /// What part of a rate that passed is a small gap to one that failed: 8 is one eighth.
     pub small_gap: u64,
 }
@@ -28,6 +30,8 @@ pub struct Tried {
     pub rate_per_s: u64,
     /// What the generator managed of it, per second.
     pub achieved_per_s: u64,
+    /// What came out of the subject, per second.
+    pub delivered_per_s: u64,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -77,9 +81,13 @@ pub struct Bracket {
 }
 
 impl Tried {
-    /// Whether the generator managed so little that a second try would change nothing.
-    fn is_far_beyond_the_generator(self) -> bool {
-        self.verdict == Verdict::Invalid && self.achieved_per_s < self.rate_per_s / 5 * 4
+    /// Whether it failed by so much that a second try would change nothing.
+    fn fails_by_far(self) -> bool {
+        match self.verdict {
+            Verdict::Invalid => self.achieved_per_s < self.rate_per_s / 5 * 4,
+            Verdict::Lost => self.delivered_per_s < self.achieved_per_s / 10 * 9,
+            Verdict::Passed | Verdict::Disturbed => false,
+        }
     }
 }
 
@@ -94,8 +102,11 @@ impl Search {
             let in_a_row = tried.iter().rev().take_while(|each| each.verdict == Verdict::Disturbed).count();
             return (in_a_row < MOST_DISTURBED).then_some(last.rate_per_s);
         }
-        let is_first_failure = tried.iter().filter(|each| each.verdict.is_failure()).count() == 1;
-        if last.verdict.is_failure() && is_first_failure && !last.is_far_beyond_the_generator() {
+        let failures = tried
+            .iter()
+            .filter(|each| each.rate_per_s == last.rate_per_s && each.verdict.is_failure())
+            .count();
+        if last.verdict.is_failure() && failures < self.most_failures && !last.fails_by_far() {
             return Some(last.rate_per_s);
         }
         match bracket(tried) {
@@ -156,7 +167,8 @@ const LOWEST_PER_S: u64 = 500;
 mod tests {
     use super::*;
 
-    const SEARCH: Search = Search { first_per_s: 10_000, factor: 2, most_tries: 9, small_gap: 8 };
+    const SEARCH: Search =
+        Search { first_per_s: 10_000, factor: 2, most_tries: 9, most_failures: 2, small_gap: 8 };
 
     /// Tries rates against a relay that passes up to a limit, with another verdict for the tries named.
     fn run(passes_up_to: u64, otherwise: Verdict, spoiled: &[usize], with: Verdict) -> Vec<Tried> {
@@ -168,7 +180,9 @@ mod tests {
                 true => Verdict::Passed,
                 false => otherwise,
             };
-            tried.push(Tried { rate_per_s, achieved_per_s: rate_per_s.min(GENERATOR_PER_S), verdict });
+            let achieved_per_s = rate_per_s.min(GENERATOR_PER_S);
+            let delivered_per_s = achieved_per_s.min(passes_up_to);
+            tried.push(Tried { rate_per_s, achieved_per_s, delivered_per_s, verdict });
         }
         tried
     }
@@ -183,7 +197,8 @@ mod tests {
     #[test]
     fn it_climbs_confirms_and_closes_in() {
         let tried = run(100_000, Verdict::Lost, &[], Verdict::Invalid);
-        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 160, 113, 95, 103]);
+        // 160 loses so much that it is not tried again, 103 so little that it is.
+        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 95, 103, 103]);
         let Bracket { passed, failed } = bracket(&tried);
         assert_eq!(passed, Some(95_000));
         assert_eq!(failed.unwrap().verdict, Verdict::Lost);
@@ -194,21 +209,30 @@ mod tests {
         let tried = run(100_000, Verdict::Lost, &[1], Verdict::Invalid);
         assert_eq!(rates(&tried)[..5], [10, 20, 20, 40, 80]);
         assert_eq!(bracket(&tried).failed.unwrap().verdict, Verdict::Lost);
+        // Nor is it one when it comes late.
+        let tried = run(100_000, Verdict::Lost, &[6], Verdict::Lost);
+        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 95, 95, 103]);
+        assert_eq!(bracket(&tried).passed, Some(95_000));
     }
 
     #[test]
     fn a_disturbed_try_is_repeated_and_says_nothing() {
         let tried = run(100_000, Verdict::Lost, &[1, 2, 5], Verdict::Disturbed);
-        assert_eq!(rates(&tried), [10, 20, 20, 20, 40, 80, 80, 160, 160]);
+        assert_eq!(rates(&tried), [10, 20, 20, 20, 40, 80, 80, 160, 113]);
         let Bracket { passed, failed } = bracket(&tried);
-        assert_eq!((passed, failed.map(|failed| failed.rate_per_s)), (Some(80_000), Some(160_000)));
+        assert_eq!((passed, failed.map(|failed| failed.rate_per_s)), (Some(80_000), Some(113_000)));
         let busy = run(100_000, Verdict::Lost, &[1, 2, 3, 4], Verdict::Disturbed);
         assert_eq!((rates(&busy), bracket(&busy).failed), (vec![10, 20, 20, 20], None));
     }
 
     #[test]
     fn what_the_generator_managed_higher_up_it_manages_lower_down() {
-        let tried = |rate_per_s, verdict| Tried { rate_per_s, achieved_per_s: rate_per_s, verdict };
+        let tried = |rate_per_s, verdict| Tried {
+            rate_per_s,
+            achieved_per_s: rate_per_s,
+            delivered_per_s: rate_per_s,
+            verdict,
+        };
         let mut history = vec![
             tried(1_400_000, Verdict::Passed),
             tried(2_000_000, Verdict::Invalid),
@@ -225,7 +249,7 @@ mod tests {
     #[test]
     fn it_ends_whatever_happens() {
         let hopeless = run(0, Verdict::Invalid, &[], Verdict::Lost);
-        assert_eq!((rates(&hopeless), bracket(&hopeless).passed), (vec![10, 10, 2, 0], None));
+        assert_eq!((rates(&hopeless), bracket(&hopeless).passed), (vec![10, 10, 2, 2, 0, 0], None));
         let generators = run(GENERATOR_PER_S, Verdict::Invalid, &[], Verdict::Lost);
         assert_eq!(rates(&generators), [10, 20, 40, 80, 160, 320, 640, 357]);
         let unlimited = run(u64::MAX, Verdict::Lost, &[], Verdict::Lost);

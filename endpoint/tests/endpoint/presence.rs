@@ -1,7 +1,8 @@
 //! Who is there: notices through the reflector and directly, farewells, leases, loss, repetition (T24).
 
-use crate::world::{LATENCY_US, World};
+use crate::world::{Hop, LATENCY_US, World};
 use endpoint::{Carrier, Event, Notice, Path, Presence, Status};
+use nat::Behaviour;
 use proptest::prelude::*;
 
 /// Alice and Bob behind NATs that let in whom they called, Carol behind one that lets anyone in.
@@ -90,6 +91,47 @@ fn a_peer_that_restarts_elsewhere_is_not_looked_for_where_it_was() {
     world.kill(ALICE);
     world.run(2 * LATENCY_US);
     assert!(!world.sees(BOB, ALICE), "the farewell went to where nobody is");
+}
+
+#[test]
+fn a_farewell_reaches_who_has_restarted_behind_another_mapping() {
+    let pairs = Behaviour::ALL.into_iter().flat_map(|a| Behaviour::ALL.map(|b| (a, b)));
+    // After notices alone, and after a conversation, which proves paths of all kinds.
+    for ((a, b), talked) in pairs.flat_map(|pair| [(pair, false), (pair, true)]) {
+        // As soon as the answer has come, and once the session is confirmed.
+        for later_us in [0, 10 * LATENCY_US] {
+            let case = format!("{a} to {b}, talked: {talked}, {later_us} us after the answer");
+            let mut world = World::new(1);
+            world.add(a);
+            world.add(b);
+            // Who leaves came last, so its profile has a header to where the other was.
+            world.start(BOB);
+            world.run(1_500_000);
+            world.start(ALICE);
+            world.run(1_500_000);
+            for _ in 0..if talked { 20 } else { 0 } {
+                world.say(ALICE, BOB, b"x");
+                world.say(BOB, ALICE, b"x");
+                world.run(100_000);
+            }
+            world.kill(BOB);
+            world.move_host(BOB);
+            world.start(BOB);
+            let restarted_us = world.now_us;
+            let answered = |world: &World| {
+                let answers =
+                    |hop: &Hop| (hop.from, hop.to) == (Some(ALICE), BOB) && hop.at_us > restarted_us;
+                world.sees(BOB, ALICE) && world.trace.iter().any(answers)
+            };
+            assert!(world.run_until(restarted_us + 250_000, answered), "no answer, {case}");
+            world.run(later_us);
+            let now_us = world.now_us;
+            world.with(ALICE, |core| core.leave(now_us));
+            world.kill(ALICE);
+            world.run(2 * LATENCY_US);
+            assert!(!world.sees(BOB, ALICE), "the farewell was lost, {case}");
+        }
+    }
 }
 
 #[test]

@@ -121,8 +121,13 @@ fn who_comes_and_goes_all_the_time(programs: &Programs) {
     assert!(report.came.counts.due > report.setup.friendships, "{:?}", report.came);
     assert!(report.went.counts.due > 50, "{:?}", report.went);
     assert_eq!(report.notice_share.against_grid, 0, "{:?}", report.notice_share);
-    assert_eq!(report.came.counts.lost, 0, "{:?}", report.came);
-    // A farewell is one datagram, to where the buddy was last known to be; the lease tells what it does not.
+    assert_eq!(
+        (report.came.counts.lost, report.went.counts.lost),
+        (0, 0),
+        "{:?} {:?}",
+        report.came,
+        report.went
+    );
     nothing_is_missing(&report);
 }
 

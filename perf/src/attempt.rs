@@ -1,0 +1,78 @@
+//! What a search is told of a run.
+//!
+//! * Cores that others took say nothing about the subject; a generator that is late says something about itself.
+//! * But lateness of milliseconds loses no tenth of what was sent: who loses that much has lost it itself.
+
+use crate::figures::rounded;
+use search::{Tried, Verdict};
+
+/// A run, as far as a search cares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attempt {
+    /// Asked for, per second.
+    pub offered_per_s: u64,
+    /// Sent, per second.
+    pub sent_per_s: f64,
+    /// What was lost of it, a part of one; nothing sent is all lost.
+    pub loss: f64,
+    /// Whether every check held.
+    pub is_valid: bool,
+    /// Whether one of those failed that tell of other programs.
+    pub is_disturbed: bool,
+}
+
+impl Attempt {
+    /// It with so much loss allowed.
+    pub fn judged(&self, most_loss: f64) -> Tried {
+        let has_offered = self.sent_per_s > OFFERED * crate::figures::float(self.offered_per_s);
+        let verdict = match () {
+            () if self.is_disturbed => Verdict::Disturbed,
+            () if self.sent_per_s <= 0.0 => Verdict::Invalid,
+            () if has_offered && self.loss > BY_FAR => Verdict::Lost,
+            () if !self.is_valid => Verdict::Invalid,
+            () if self.loss > most_loss => Verdict::Lost,
+            () => Verdict::Passed,
+        };
+        Tried {
+            rate_per_s: self.offered_per_s,
+            achieved_per_s: rounded(self.sent_per_s),
+            delivered_per_s: rounded(self.sent_per_s * (1.0 - self.loss)),
+            verdict,
+        }
+    }
+}
+
+/// The part of a rate that must have been sent to call it offered.
+const OFFERED: f64 = 0.95;
+/// A loss that no hesitation of a generator explains.
+const BY_FAR: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Attempt = Attempt {
+        offered_per_s: 1_000,
+        sent_per_s: 1_000.0,
+        loss: 0.001,
+        is_valid: true,
+        is_disturbed: false,
+    };
+
+    #[test]
+    fn runs_are_judged() {
+        let verdict = |attempt: Attempt| attempt.judged(0.005).verdict;
+        assert_eq!(verdict(FINE), Verdict::Passed);
+        assert_eq!(verdict(Attempt { loss: 0.01, ..FINE }), Verdict::Lost);
+        assert_eq!(FINE.judged(0.0).verdict, Verdict::Lost);
+        let late = Attempt { is_valid: false, ..FINE };
+        assert_eq!(verdict(late), Verdict::Invalid);
+        assert_eq!(verdict(Attempt { loss: 0.01, ..late }), Verdict::Invalid);
+        assert_eq!(verdict(Attempt { loss: 0.5, ..late }), Verdict::Lost);
+        assert_eq!(verdict(Attempt { loss: 0.5, sent_per_s: 900.0, ..late }), Verdict::Invalid);
+        assert_eq!(verdict(Attempt { loss: 0.5, is_disturbed: true, ..late }), Verdict::Disturbed);
+        assert_eq!(verdict(Attempt { sent_per_s: 0.0, loss: 1.0, ..late }), Verdict::Invalid);
+        let tried = Attempt { loss: 0.25, ..FINE }.judged(0.0);
+        assert_eq!((tried.achieved_per_s, tried.delivered_per_s), (1_000, 750));
+    }
+}
