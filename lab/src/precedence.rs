@@ -1,7 +1,7 @@
 //! Who runs first on a processor: real-time priorities for what stands in for interrupts and for what is measured.
 //!
-//! * A kernel thread in front of ordinary processes makes the scheduler guarantee these a share (the fair server), and a
-//!   relay that is served by both rules stalls for milliseconds each second. So what is measured is no ordinary process.
+//! * A relay that is an ordinary process behind a real-time kernel thread stalls for some 8 ms each second: the scheduler
+//!   reserves ordinary processes a share (its fair server). So what is measured is a real-time process, too.
 //! * The order is that of a network interface: its interrupts before every process, the relay before what else may run.
 
 use crate::error::Error;

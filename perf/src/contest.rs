@@ -152,7 +152,8 @@ impl<'a> Contest<'a> {
         Ok(vec![
             fact("Generator's end", generator.join(", ")),
             fact("Relay's end", relay.join(", ")),
-            fact("Who serves an end", "a kernel thread (threaded NAPI) on its host's core, SCHED_FIFO"),
+            fact("Who serves an end", "a kernel thread (threaded NAPI) on its host's core, SCHED_FIFO 2"),
+            fact("The relay", "SCHED_FIFO 1: behind its interface, before everything else"),
             fact("Moderation of the relay's end", format!("{} µs", self.settings.moderation_us)),
             fact("Idle processors", self.awake.in_words()),
         ])

@@ -19,6 +19,8 @@ pub struct Contrast {
     pub lines: Vec<Line>,
     /// What a reader must know before believing it.
     pub caveats: Vec<String>,
+    /// Whether the first is a prediction of the second.
+    pub is_prediction: bool,
 }
 
 /// One metric of one cell.
@@ -84,7 +86,7 @@ impl Contrast {
                 caveats.push(format!("{count} configurations are in the {which} alone and not compared"));
             }
         }
-        Contrast { lines, caveats }
+        Contrast { lines, caveats, is_prediction: false }
     }
 
     /// Of what the first predicts with what the second found; cells that the first has measured itself are left out.
@@ -122,7 +124,7 @@ impl Contrast {
                 lines.push(Line { cell: found.cell, metric: Metric::P99, before, after, noise, verdict });
             }
         }
-        Ok(Contrast { lines, caveats: caveats(before, after) })
+        Ok(Contrast { lines, caveats: caveats(before, after), is_prediction: true })
     }
 
     /// Whether anything is worse.
@@ -132,31 +134,38 @@ impl Contrast {
 
     /// It as a table to read, with a sentence at the end.
     pub fn in_words(&self) -> String {
+        let heads = match self.is_prediction {
+            true => ["predicted", "measured", "error", "allowed"],
+            false => ["first", "second", "change", "noise"],
+        };
+        let [first, second, change, noise] = heads;
         let mut text = format!(
-            "{:<34} {:<9} {:>12} {:>12} {:>9} {:>9}  {}\n",
-            "configuration", "metric", "first", "second", "change", "noise", "verdict"
+            "{:<34} {:<9} {first:>12} {second:>12} {change:>9} {noise:>9}  {}\n",
+            "configuration", "metric", "verdict"
         );
         for line in &self.lines {
+            // An error is a part of what is, a change of what was.
+            let (to, from) =
+                if self.is_prediction { (line.before, line.after) } else { (line.after, line.before) };
             text.push_str(&format!(
                 "{:<34} {:<9} {:>12} {:>12} {:>9} {:>9}  {}\n",
                 line.cell.to_string(),
                 line.metric.name(),
                 line.metric.shown(line.before),
                 line.metric.shown(line.after),
-                signed(line.after / line.before - 1.0),
+                signed(to / from - 1.0),
                 format!("±{}", percent(line.noise)),
-                line.verdict.word()
+                line.verdict.word(self.is_prediction)
             ));
         }
         self.caveats.iter().for_each(|caveat| text.push_str(&format!("note: {caveat}\n")));
         let count = |verdict| self.lines.iter().filter(|line| line.verdict == verdict).count();
-        text.push_str(&format!(
-            "{} worse, {} better, {} within noise, of {} compared\n",
-            count(Verdict::Worse),
-            count(Verdict::Better),
-            count(Verdict::Same),
-            self.lines.len()
-        ));
+        let (worse, better, same, all) =
+            (count(Verdict::Worse), count(Verdict::Better), count(Verdict::Same), self.lines.len());
+        text.push_str(&match self.is_prediction {
+            true => format!("{same} of {all} predicted within what is allowed\n"),
+            false => format!("{worse} worse, {better} better, {same} within noise, of {all} compared\n"),
+        });
         text
     }
 }
@@ -220,11 +229,13 @@ impl Metric {
 }
 
 impl Verdict {
-    fn word(self) -> &'static str {
-        match self {
-            Verdict::Same => "same",
-            Verdict::Better => "better",
-            Verdict::Worse => "WORSE",
+    fn word(self, is_prediction: bool) -> &'static str {
+        match (self, is_prediction) {
+            (Verdict::Same, false) => "same",
+            (Verdict::Same, true) => "held",
+            (Verdict::Better, _) => "better",
+            (Verdict::Worse, false) => "WORSE",
+            (Verdict::Worse, true) => "MISSED",
         }
     }
 }

@@ -184,10 +184,12 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     let interrupt = Interrupt::on_signals()?;
     let programs = Programs::find()?;
     interrupt.check()?;
-    let folder = args.out.clone().unwrap_or_else(|| sweeps_own(&programs));
+    let name = if args.short { "sweep-short" } else { SWEEP };
+    let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join(name));
     let mut progress = |line: &str| tell(line);
     let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
     let ledger = Ledger::open(&folder, &header)?;
+    let known = ledger.readings().len();
     let ended = Sweep::new(&header, sites, ledger, &interrupt, &mut progress).run();
     let readings = ended.with_context(|| {
         format!("what was measured is kept in {}; the same command goes on with it", folder.display())
@@ -198,8 +200,12 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     }
     let survey = Survey::read(&folder)?;
     show(&format!("{}\n{}\n", survey_tables::capacities(&survey).terminal(), survey.headline))?;
-    let next = args.out.as_ref().map_or_else(String::new, |folder| format!(" {}", folder.display()));
-    tell(&format!("figures agree with each other; next: reflector-perf report{next}"));
+    if readings.len() == known {
+        tell(
+            "nothing was left to measure; to measure anew, remove that folder or name another one with --out",
+        );
+    }
+    tell(&format!("figures agree with each other; next: reflector-perf report {}", folder.display()));
     if survey.validity.believed > 0 {
         return Ok(0);
     }
@@ -239,13 +245,12 @@ fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
 }
 
 /// Where a sweep is kept unless somebody says where.
-fn sweeps_own(programs: &Programs) -> PathBuf {
-    programs.target().join("perf").join("sweep")
+fn last_sweep() -> anyhow::Result<PathBuf> {
+    Ok(Programs::find()?.target().join("perf").join(SWEEP))
 }
 
-fn last_sweep() -> anyhow::Result<PathBuf> {
-    Ok(sweeps_own(&Programs::find()?))
-}
+/// The folder of sweeps that are not short.
+const SWEEP: &str = "sweep";
 
 /// The command as it was typed, its program by name.
 fn typed() -> String {

@@ -27,7 +27,8 @@ pub struct SweepArgs {
     /// Few and short runs, half a minute: shows that everything works, not how fast.
     #[arg(long, env = "REFLECTOR_PERF_SHORT")]
     pub short: bool,
-    /// Folder of the sweep; one that was interrupted goes on [default: perf/sweep in cargo's target folder].
+    /// Folder of the sweep; one that was interrupted goes on [default: perf/sweep in cargo's target
+    /// folder, with --short perf/sweep-short].
     #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
     pub out: Option<PathBuf>,
     /// Engines: mio, uring, xdp [default: those that run here].

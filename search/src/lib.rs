@@ -85,7 +85,7 @@ impl Tried {
     fn fails_by_far(self) -> bool {
         match self.verdict {
             Verdict::Invalid => self.achieved_per_s < self.rate_per_s / 5 * 4,
-            Verdict::Lost => self.delivered_per_s < self.achieved_per_s / 10 * 9,
+            Verdict::Lost => self.delivered_per_s < self.achieved_per_s / 4 * 3,
             Verdict::Passed | Verdict::Disturbed => false,
         }
     }
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn it_climbs_confirms_and_closes_in() {
         let tried = run(100_000, Verdict::Lost, &[], Verdict::Invalid);
-        // 160 loses so much that it is not tried again, 103 so little that it is.
-        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 95, 103, 103]);
+        // 160 loses so much that it is not tried again, 113 so little that it is.
+        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 113, 95, 103]);
         let Bracket { passed, failed } = bracket(&tried);
         assert_eq!(passed, Some(95_000));
         assert_eq!(failed.unwrap().verdict, Verdict::Lost);
@@ -210,8 +210,8 @@ mod tests {
         assert_eq!(rates(&tried)[..5], [10, 20, 20, 40, 80]);
         assert_eq!(bracket(&tried).failed.unwrap().verdict, Verdict::Lost);
         // Nor is it one when it comes late.
-        let tried = run(100_000, Verdict::Lost, &[6], Verdict::Lost);
-        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 95, 95, 103]);
+        let tried = run(100_000, Verdict::Lost, &[7], Verdict::Lost);
+        assert_eq!(rates(&tried), [10, 20, 40, 80, 160, 113, 113, 95, 95]);
         assert_eq!(bracket(&tried).passed, Some(95_000));
     }
 
