@@ -144,6 +144,10 @@ impl Contrast {
             "configuration", "metric", "verdict"
         );
         for line in &self.lines {
+            let allowed = match (self.is_prediction, line.metric) {
+                (true, Metric::P99) => format!("×{MOST_FACTOR}"),
+                _ => format!("±{}", percent(line.noise)),
+            };
             // An error is a part of what is, a change of what was.
             let (to, from) =
                 if self.is_prediction { (line.before, line.after) } else { (line.after, line.before) };
@@ -154,7 +158,7 @@ impl Contrast {
                 line.metric.shown(line.before),
                 line.metric.shown(line.after),
                 signed(to / from - 1.0),
-                format!("±{}", percent(line.noise)),
+                allowed,
                 line.verdict.word(self.is_prediction)
             ));
         }

@@ -213,14 +213,15 @@ fn capacity(cell: Cell, ceiling: &Ceiling, readings: &[&Reading], loads: &[LoadF
     let found = float(ceiling.pdr_per_s?);
     let workers = f64::from(cell.workers.max(1));
     let half = loads.iter().find(|load| load.purpose == Purpose::Half).and_then(|load| load.cost_ns);
+    // Where the generator was late, what it made up for in bursts may be lost, but no more than that.
+    let most_loss = if ceiling.is_generators { 5.0 * MOST_LOSS } else { MOST_LOSS };
     let too_much = |reading: &Reading| {
         let is_offered = reading.sent_per_s > 0.95 * float(reading.offered_per_s) && !reading.is_disturbed();
-        is_offered && reading.loss() > MOST_LOSS && float(reading.offered_per_s) > found
+        is_offered && reading.loss() > most_loss && float(reading.offered_per_s) > found
     };
     let lost = searched(cell, readings).filter(|reading| too_much(reading));
     let lost_at = lost.map(|reading| float(reading.offered_per_s)).fold(f64::INFINITY, f64::min);
     if ceiling.is_generators {
-        // Whoever was late when it was lost: where too much was lost, nobody has seen it relayed.
         let estimate = half.map(|cost_ns| cost_ns.map(|ns| (workers * 1e9 / ns).min(lost_at)));
         let at_least = |per_s: f64| float(floored(per_s.max(found), 3));
         let once = Spread { median: found, least: found, most: found, rounds: 1 };
