@@ -3,7 +3,7 @@
 //! * Cores that others took say nothing about the subject; a generator that is late says something about itself.
 //! * But lateness of milliseconds loses no tenth of what was sent: who loses that much has lost it itself.
 
-use crate::figures::rounded;
+use crate::figures::{float, rounded};
 use search::{Tried, Verdict};
 
 /// A run, as far as a search cares.
@@ -22,9 +22,20 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// A run of which so much was sent and lost, and these checks failed.
+    pub fn of(offered_per_s: u64, sent_per_s: f64, (sent, lost): (u64, u64), failed: &[String]) -> Attempt {
+        Attempt {
+            offered_per_s,
+            sent_per_s: if sent > 0 { sent_per_s } else { 0.0 },
+            loss: if sent > 0 { float(lost) / float(sent) } else { 1.0 },
+            is_valid: failed.is_empty() && sent > 0,
+            is_disturbed: failed.iter().any(|name| DISTURBANCES.contains(&name.as_str())),
+        }
+    }
+
     /// It with so much loss allowed.
     pub fn judged(&self, most_loss: f64) -> Tried {
-        let has_offered = self.sent_per_s > OFFERED * crate::figures::float(self.offered_per_s);
+        let has_offered = self.sent_per_s > OFFERED * float(self.offered_per_s);
         let verdict = match () {
             () if self.is_disturbed => Verdict::Disturbed,
             () if self.sent_per_s <= 0.0 => Verdict::Invalid,
@@ -42,6 +53,10 @@ impl Attempt {
     }
 }
 
+/// The checks whose failure says that others used the processors, and nothing about what is measured.
+pub const DISTURBANCES: [&str; 2] = ["relay-core-taken", "generator-core-taken"];
+/// Part of a processor that others may take; the kernel's own accounting is not much finer.
+pub const MOST_TAKEN: f64 = 0.1;
 /// The part of a rate that must have been sent to call it offered.
 const OFFERED: f64 = 0.95;
 /// A loss that no hesitation of a generator explains.
@@ -72,6 +87,10 @@ mod tests {
         assert_eq!(verdict(Attempt { loss: 0.5, sent_per_s: 900.0, ..late }), Verdict::Invalid);
         assert_eq!(verdict(Attempt { loss: 0.5, is_disturbed: true, ..late }), Verdict::Disturbed);
         assert_eq!(verdict(Attempt { sent_per_s: 0.0, loss: 1.0, ..late }), Verdict::Invalid);
+        let failed = [DISTURBANCES[0].to_owned()];
+        let found = Attempt::of(1_000, 1_000.0, (8, 2), &failed);
+        assert_eq!(found, Attempt { loss: 0.25, is_valid: false, is_disturbed: true, ..FINE });
+        assert_eq!(Attempt::of(1_000, 1_000.0, (0, 0), &[]).judged(1.0).verdict, Verdict::Invalid);
         let tried = Attempt { loss: 0.25, ..FINE }.judged(0.0);
         assert_eq!((tried.achieved_per_s, tried.delivered_per_s), (1_000, 750));
     }

@@ -168,7 +168,7 @@ mod tests {
             "{text}"
         );
         let mut disturbed = sample::invalid_step(160_000);
-        disturbed.outcome.validity.checks[0].name = crate::rig::DISTURBANCES[0].to_owned();
+        disturbed.outcome.validity.checks[0].name = crate::attempt::DISTURBANCES[0].to_owned();
         steps.push(disturbed);
         assert!(words(&steps, &[]).contains("; then other programs took the cores"));
         steps.push(sample::invalid_step(160_000));

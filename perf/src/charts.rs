@@ -5,6 +5,7 @@
 
 use crate::axis::{Axis, Scale};
 use crate::figures::{compact, count, float, percent, time};
+use crate::percentile_chart;
 use crate::plot::{Bar, Figure, Ink, Mark, SERIES_INKS, Series};
 use crate::report::{MOST_LOSS, Report, Step};
 
@@ -94,35 +95,11 @@ pub fn latency_curve(report: &Report) -> Option<Figure> {
             name: format!("{}/s", count(step.offered_per_s)),
             ink: Ink::Series(number),
             mark: Mark::None,
-            points: step
-                .curve
-                .iter()
-                .map(|point| (rarity(point.percentile), float(point.latency_ns)))
-                .collect(),
+            points: percentile_chart::line(&step.curve),
             doubtful: Vec::new(),
         })
         .collect();
-    let points = || series.iter().flat_map(|series| &series.points);
-    points().next()?;
-    let rarest = points().map(|point| point.0).fold(10.0, f64::max);
-    let marks =
-        [(1.0, "0 %"), (10.0, "90 %"), (1e2, "99 %"), (1e3, "99.9 %"), (1e4, "99.99 %"), (1e5, "99.999 %")];
-    Some(Figure {
-        title: "Latency over percentiles".to_owned(),
-        description: "The latency that a given part of the datagrams did not exceed, one line per rate."
-            .to_owned(),
-        x: Axis {
-            label: "part of the datagrams".to_owned(),
-            scale: Scale::Log,
-            // Rounding must not push the last mark out.
-            range: (1.0, rarest * 1.001),
-            format: compact,
-            marks: Some(marks.map(|(at, written)| (at, written.to_owned())).to_vec()),
-        },
-        y: Axis::log("latency at most", points().map(|point| point.1), time),
-        bars: Vec::new(),
-        series,
-    })
+    percentile_chart::figure("Latency over percentiles", "a rate", series)
 }
 
 /// Busy time of the reflector's core per datagram, one bar per rate.
@@ -204,11 +181,6 @@ fn spread<'a>(steps: &[&'a Step], best: Option<&'a Step>) -> Vec<&'a Step> {
 /// A time on an axis that begins at 0.
 fn short_time(ns: f64) -> String {
     if ns == 0.0 { "0".to_owned() } else { time(ns) }
-}
-
-/// One in so many datagrams lies beyond a percentile.
-fn rarity(percentile: f64) -> f64 {
-    100.0 / (100.0 - percentile).max(1e-7)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub mod peers_page;
 pub mod peers_picture;
 pub mod peers_report;
 pub mod peers_table;
+pub mod percentile_chart;
 pub mod placement;
 pub mod plan;
 pub mod plan_args;

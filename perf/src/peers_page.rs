@@ -9,6 +9,7 @@ use crate::histogram::{curve, merged};
 use crate::page;
 use crate::peers_picture;
 use crate::peers_table::{self, capital};
+use crate::percentile_chart;
 use crate::plot::{Bar, Figure, Ink, Mark, Series, escaped};
 use crate::row::counted;
 use crate::subject::{Subject, Traffic};
@@ -220,10 +221,7 @@ fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> anyhow::Res
         };
         let trials = counted(comparison.trials.iter().filter(is_own));
         let all = merged(trials.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
-        let points: Vec<(f64, f64)> = curve(&all)
-            .iter()
-            .map(|point| (100.0 / (100.0 - point.percentile).max(1e-7), float(point.latency_ns)))
-            .collect();
+        let points = percentile_chart::line(&curve(&all));
         if !points.is_empty() {
             series.push(Series {
                 name: peer.subject.name().to_owned(),
@@ -234,29 +232,7 @@ fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> anyhow::Res
             });
         }
     }
-    let points = || series.iter().flat_map(|series| &series.points);
-    if points().next().is_none() {
-        return Ok(None);
-    }
-    let rarest = points().map(|point| point.0).fold(10.0, f64::max);
-    let marks =
-        [(1.0, "0 %"), (10.0, "90 %"), (1e2, "99 %"), (1e3, "99.9 %"), (1e4, "99.99 %"), (1e5, "99.999 %")];
-    Ok(Some(Figure {
-        title: title.to_owned(),
-        description: "The latency that a given part of the datagrams did not exceed, one line a relay."
-            .to_owned(),
-        x: Axis {
-            label: "part of the datagrams".to_owned(),
-            scale: Scale::Log,
-            // Rounding must not push the last mark out.
-            range: (1.0, rarest * 1.001),
-            format: compact,
-            marks: Some(marks.map(|(at, written)| (at, written.to_owned())).to_vec()),
-        },
-        y: Axis::log("latency at most", points().map(|point| point.1), time),
-        bars: Vec::new(),
-        series,
-    }))
+    Ok(percentile_chart::figure(title, "a relay", series))
 }
 
 fn validity(comparison: &Comparison) -> String {

@@ -4,10 +4,9 @@
 //! * A figure that was not found is `None`, never 0.
 //! * Rates and costs are per datagram that came to the reflector, wrong ones included; latency is of good ones.
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::cell::Cell;
 use crate::figures::float;
-use crate::rig::DISTURBANCES;
 use lab::generator::{NatPair, Outcome};
 use lab::relay::Counters;
 use search::Tried;
@@ -146,7 +145,7 @@ impl Reading {
 
     /// Loss of what was sent; all of it if nothing was.
     pub fn loss(&self) -> f64 {
-        if self.sent == 0 { 1.0 } else { float(self.lost) / float(self.sent) }
+        self.attempt().loss
     }
 
     /// Busy time of the reflector's processors per datagram; of a reflector elsewhere, that of its workers, ns.
@@ -156,24 +155,21 @@ impl Reading {
 
     /// Whether its figures may be believed.
     pub fn is_believed(&self) -> bool {
-        self.failed.is_empty() && self.sent > 0
+        self.attempt().is_valid
     }
 
     /// Whether others used the processors, which says nothing about the reflector.
     pub fn is_disturbed(&self) -> bool {
-        self.failed.iter().any(|name| DISTURBANCES.contains(&name.as_str()))
+        self.attempt().is_disturbed
     }
 
     /// It as the search sees it, with so much loss allowed.
     pub fn tried(&self, most_loss: f64) -> Tried {
-        let attempt = Attempt {
-            offered_per_s: self.offered_per_s,
-            sent_per_s: if self.sent > 0 { self.sent_per_s } else { 0.0 },
-            loss: self.loss(),
-            is_valid: self.is_believed(),
-            is_disturbed: self.is_disturbed(),
-        };
-        attempt.judged(most_loss)
+        self.attempt().judged(most_loss)
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt::of(self.offered_per_s, self.sent_per_s, (self.sent, self.lost), &self.failed)
     }
 }
 
@@ -224,8 +220,6 @@ fn failed(outcome: &Outcome, relay: &Counters, costs: &Costs) -> Vec<String> {
 
 /// The check that every datagram received is accounted for.
 pub const CONSERVATION: &str = "conservation";
-/// Part of a processor that others may take.
-const MOST_TAKEN: f64 = 0.1;
 
 #[cfg(test)]
 mod tests {

@@ -4,13 +4,12 @@
 //! * Units stand in the names; fractions are 0.0 to 1.0.
 //! * Pages and tables are drawn from this and nothing else, so an old result can be drawn again.
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, DISTURBANCES};
 use crate::capacity::Capacity;
 use crate::cores::{CoreTime, Cores};
 use crate::environment::Environment;
 use crate::figures::float;
 use crate::histogram::CurvePoint;
-use crate::rig::DISTURBANCES;
 use lab::generator::{Check, NatPair, Outcome};
 use lab::reflector::Ready;
 use lab::relay::Counters;

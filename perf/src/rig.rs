@@ -4,6 +4,7 @@
 //! * Counters are read when nothing moves any more, so that every datagram of a step is in them.
 //! * What was checked beside the generator's own validity stands in the step, whether it holds or not.
 
+use crate::attempt::{DISTURBANCES, MOST_TAKEN};
 use crate::cores::{CoreTime, Cores, Sharing};
 use crate::figures::float;
 use crate::histogram::{curve, decode};
@@ -167,10 +168,6 @@ fn check(name: &str, value: f64, bound: f64, unit: &str) -> Check {
 const CALM_SLICE: Duration = Duration::from_millis(500);
 /// How often.
 const CALM_SLICES: u8 = 20;
-/// The checks whose failure says that others used the cores, and nothing about the programs.
-pub const DISTURBANCES: [&str; 2] = ["reflector-core-taken", "generator-core-taken"];
-/// Part of a core that others may take; the kernel's own accounting is not much finer.
-const MOST_TAKEN: f64 = 0.1;
 
 #[cfg(test)]
 mod tests {
@@ -213,7 +210,7 @@ mod tests {
         assert!(failed(&end.taken_since(&start, 900 * ms)).is_empty());
         assert_eq!(failed(&end.taken_since(&start, 700 * ms)), ["generator-core-taken"]);
         let disturbed = Snapshot { reflector_process_ns: 205 * ms, ..end };
-        assert_eq!(failed(&disturbed.taken_since(&start, 900 * ms)), ["reflector-core-taken"]);
+        assert_eq!(failed(&disturbed.taken_since(&start, 900 * ms)), ["relay-core-taken"]);
         let shared = Snapshot { is_shared: true, ..disturbed };
         assert!(
             shared.taken_since(&start, 0).is_empty() && shared.reflector_since(&start) == CoreTime::default()

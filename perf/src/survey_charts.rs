@@ -8,6 +8,7 @@ use crate::axis::{Axis as Scaled, Scale};
 use crate::cell::{Axis, Engine};
 use crate::figures::{bytes, compact, float, rounded, time};
 use crate::finding::{Finding, LoadFigures};
+use crate::percentile_chart;
 use crate::plot::{Bar, Figure, Ink, Mark, Series};
 use crate::reading::Purpose;
 use crate::spread::Spread;
@@ -60,31 +61,14 @@ pub fn throughput(survey: &Survey) -> Option<Figure> {
 pub fn latency_curves(survey: &Survey) -> Option<Figure> {
     let curve = |engine: Engine| {
         let half = survey.base(engine)?.at(Purpose::Half)?;
-        let points = half.curve.iter().map(|point| (rarity(point.percentile), float(point.latency_ns)));
-        Some(Series { points: points.collect(), mark: Mark::None, ..line(engine) })
+        Some(Series { points: percentile_chart::line(&half.curve), mark: Mark::None, ..line(engine) })
     };
     let series: Vec<Series> = survey.engines().filter_map(curve).collect();
-    let points = || series.iter().flat_map(|series| &series.points);
-    points().next()?;
-    let rarest = points().map(|point| point.0).fold(10.0, f64::max);
-    let marks =
-        [(1.0, "0 %"), (10.0, "90 %"), (1e2, "99 %"), (1e3, "99.9 %"), (1e4, "99.99 %"), (1e5, "99.999 %")];
-    Some(Figure {
-        title: "Latency over percentiles, each at half of its own capacity".to_owned(),
-        description: "The latency that a given part of the datagrams did not exceed, one line an engine."
-            .to_owned(),
-        x: Scaled {
-            label: "part of the datagrams".to_owned(),
-            scale: Scale::Log,
-            // Rounding must not push the last mark out.
-            range: (1.0, rarest * 1.001),
-            format: compact,
-            marks: Some(marks.map(|(at, written)| (at, written.to_owned())).to_vec()),
-        },
-        y: Scaled::log("latency at most", points().map(|point| point.1), time),
-        bars: Vec::new(),
+    percentile_chart::figure(
+        "Latency over percentiles, each at half of its own capacity",
+        "an engine",
         series,
-    })
+    )
 }
 
 /// The 99th percentile over the rate, at a tenth, a half and nine tenths of each engine's capacity.
@@ -299,11 +283,6 @@ fn line(engine: Engine) -> Series {
 fn mib(value: f64) -> String {
     let whole = rounded(value / f64::from(1 << 20));
     if value == 0.0 { "0".to_owned() } else { bytes(whole << 20) }
-}
-
-/// One in so many datagrams lies beyond a percentile.
-fn rarity(percentile: f64) -> f64 {
-    100.0 / (100.0 - percentile).max(1e-7)
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 //! * Flat and small: a comparison holds hundreds of them.
 //! * A figure that was not found is `None`, never 0.
 
-use crate::attempt::Attempt;
-use crate::figures::float;
+use crate::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::span::Span;
 use crate::subject::{Subject, Traffic};
 use lab::generator::Outcome;
@@ -98,7 +97,7 @@ impl Trial {
 
     /// Loss of what was sent; all of it if nothing was.
     pub fn loss(&self) -> f64 {
-        if self.sent == 0 { 1.0 } else { float(self.lost) / float(self.sent) }
+        self.attempt().loss
     }
 
     /// Busy time of the relay's core per datagram, ns.
@@ -108,24 +107,21 @@ impl Trial {
 
     /// Whether its figures may be believed.
     pub fn is_believed(&self) -> bool {
-        self.failed.is_empty() && self.sent > 0
+        self.attempt().is_valid
     }
 
-    /// Whether others used the cores, which says nothing about the subject.
+    /// Whether others used the processors, which says nothing about the subject.
     pub fn is_disturbed(&self) -> bool {
-        self.failed.iter().any(|name| DISTURBANCES.contains(&name.as_str()))
+        self.attempt().is_disturbed
     }
 
     /// It as the search sees it, with so much loss allowed.
     pub fn tried(&self, most_loss: f64) -> Tried {
-        let attempt = Attempt {
-            offered_per_s: self.offered_per_s,
-            sent_per_s: if self.sent > 0 { self.sent_per_s } else { 0.0 },
-            loss: self.loss(),
-            is_valid: self.is_believed(),
-            is_disturbed: self.is_disturbed(),
-        };
-        attempt.judged(most_loss)
+        self.attempt().judged(most_loss)
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt::of(self.offered_per_s, self.sent_per_s, (self.sent, self.lost), &self.failed)
     }
 }
 
@@ -142,11 +138,6 @@ fn failed(outcome: &Outcome, span: Option<&Span>) -> Vec<String> {
     }
     failed
 }
-
-/// The checks whose failure says that others used the cores, and nothing about the subject.
-const DISTURBANCES: [&str; 2] = ["relay-core-taken", "generator-core-taken"];
-/// Part of a core that others may take.
-const MOST_TAKEN: f64 = 0.1;
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,11 @@
 use crate::{Stage, load};
 use lab::generator::Outcome;
 use lab::relay::Counters;
+use perf::attempt::DISTURBANCES;
 use perf::cores::Cores;
 use perf::histogram;
 use perf::report::Step;
-use perf::rig::{DISTURBANCES, Rig};
+use perf::rig::Rig;
 
 #[test]
 fn both_books_agree_to_the_datagram() {
