@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_may_not_be_believed_does_not_count() {
         let mut readings = sample::readings();
-        readings.iter_mut().for_each(|reading| reading.failed.push("lag-p99".to_owned()));
+        readings.iter_mut().for_each(|reading| reading.failed.push("socket-overflows".to_owned()));
         let finding = Finding::of(sample::cell(), &readings).unwrap();
         assert!(finding.loads.is_empty() && finding.capacity.is_none());
         assert!(finding.offered.iter().all(|offered| !offered.is_believed));

@@ -233,6 +233,8 @@ mod tests {
         let verdict = |reading: &Reading, most_loss| reading.tried(most_loss).verdict;
         assert_eq!((verdict(&reading, 0.005), verdict(&reading, 0.0)), (Verdict::Passed, Verdict::Lost));
         reading.failed = vec!["lag-p99".to_owned()];
+        assert!(verdict(&reading, 0.005) == Verdict::Passed && !reading.is_believed());
+        reading.failed.push("send-errors".to_owned());
         assert!(verdict(&reading, 0.005) == Verdict::Invalid && !reading.is_believed());
         reading.failed.push(DISTURBANCES[0].to_owned());
         assert!(verdict(&reading, 0.005) == Verdict::Disturbed && reading.is_disturbed());

@@ -105,6 +105,8 @@ impl Step {
             sent_per_s: if self.outcome.data.sent > 0 { self.outcome.rate.sent_per_s } else { 0.0 },
             loss: self.outcome.data.loss,
             is_valid: self.is_valid(),
+            // A step shows its latency, too.
+            is_punctual_or_late: self.is_valid(),
             is_disturbed: self.failed_checks().any(is_disturbance),
         };
         attempt.judged(MOST_LOSS)

@@ -77,7 +77,10 @@ impl Row {
         let found = self.ceiling.capacity_per_s()?;
         let half = self.half.and_then(|half| half.core_ns);
         match half.filter(|_| self.ceiling.is_generators) {
-            Some(core_ns) => Some((1e9 / core_ns.median, true)),
+            // Never less than what was relayed.
+            Some(core_ns) => {
+                Some(((1e9 / core_ns.median).max(self.ceiling.pdr_per_s.map_or(0.0, float)), true))
+            }
             None => Some((found, self.ceiling.is_generators)),
         }
     }

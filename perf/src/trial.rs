@@ -151,6 +151,8 @@ mod tests {
         let mut trial = sample::trial(Subject::Mio, 100_000, 0.004, 5_000.0);
         assert_eq!((verdict(&trial, 0.005), verdict(&trial, 0.0)), (Verdict::Passed, Verdict::Lost));
         trial.failed = vec!["lag-p99".to_owned()];
+        assert!(verdict(&trial, 0.005) == Verdict::Passed && !trial.is_believed());
+        trial.failed.push("send-errors".to_owned());
         assert!(verdict(&trial, 0.005) == Verdict::Invalid && !trial.is_believed());
         trial.failed.push(DISTURBANCES[0].to_owned());
         assert!(verdict(&trial, 0.005) == Verdict::Disturbed && trial.is_disturbed());

@@ -81,10 +81,17 @@ pub struct Bracket {
 }
 
 impl Tried {
+    /// Whether the generator, which managed a higher rate another time, was only held up at this one: not every time.
+    fn was_held_up(self, tried: &[Tried]) -> bool {
+        let here = tried.iter().filter(|each| each.rate_per_s == self.rate_per_s).count();
+        let managed = tried.iter().any(|each| each.achieved_per_s > self.rate_per_s);
+        self.verdict == Verdict::Invalid && managed && here < MOST_DISTURBED
+    }
+
     /// Whether it failed by so much that a second try would change nothing.
-    fn fails_by_far(self) -> bool {
+    fn fails_by_far(self, tried: &[Tried]) -> bool {
         match self.verdict {
-            Verdict::Invalid => self.achieved_per_s < self.rate_per_s / 5 * 4,
+            Verdict::Invalid => self.achieved_per_s < self.rate_per_s / 5 * 4 && !self.was_held_up(tried),
             Verdict::Lost => self.delivered_per_s < self.achieved_per_s / 4 * 3,
             Verdict::Passed | Verdict::Disturbed => false,
         }
@@ -106,7 +113,7 @@ impl Search {
             .iter()
             .filter(|each| each.rate_per_s == last.rate_per_s && each.verdict.is_failure())
             .count();
-        if last.verdict.is_failure() && failures < self.most_failures && !last.fails_by_far() {
+        if last.verdict.is_failure() && failures < self.most_failures && !last.fails_by_far(tried) {
             return Some(last.rate_per_s);
         }
         match bracket(tried) {
@@ -135,12 +142,7 @@ pub fn bracket(tried: &[Tried]) -> Bracket {
         tried.iter().filter(move |each| verdict_fits(each.verdict)).map(|each| each.rate_per_s)
     };
     let has_passed = |rate: u64| rates(|verdict| verdict == Verdict::Passed).any(|passed| passed == rate);
-    // A generator that managed a higher rate was only held up at this one.
-    let most = rates(|verdict| verdict == Verdict::Passed).max();
-    let is_refuted = |each: &Tried| {
-        has_passed(each.rate_per_s)
-            || each.verdict == Verdict::Invalid && most.is_some_and(|most| each.rate_per_s < most)
-    };
+    let is_refuted = |each: &Tried| has_passed(each.rate_per_s) || each.was_held_up(tried);
     let fails = |each: &&Tried| each.verdict.is_failure() && !is_refuted(each);
     let lowest = tried.iter().filter(fails).map(|each| each.rate_per_s).min();
     let is_it = |each: &&Tried| fails(each) && Some(each.rate_per_s) == lowest;
@@ -240,6 +242,11 @@ mod tests {
         ];
         let found = bracket(&history);
         assert_eq!((found.passed, found.failed.map(|it| it.rate_per_s)), (Some(1_400_000), Some(2_000_000)));
+        // That a higher rate was lost tells as much of the generator.
+        history[0] = tried(1_400_000, Verdict::Lost);
+        let found = bracket(&history);
+        assert_eq!((found.passed, found.failed.map(|it| it.rate_per_s)), (None, Some(1_400_000)));
+        history[0] = tried(1_400_000, Verdict::Passed);
         // A loss, however, is the subject's own.
         history.push(tried(500_000, Verdict::Lost));
         let found = bracket(&history);
@@ -249,7 +256,7 @@ mod tests {
     #[test]
     fn it_ends_whatever_happens() {
         let hopeless = run(0, Verdict::Invalid, &[], Verdict::Lost);
-        assert_eq!((rates(&hopeless), bracket(&hopeless).passed), (vec![10, 10, 2, 2, 0, 0], None));
+        assert_eq!((rates(&hopeless), bracket(&hopeless).passed), (vec![10, 10, 2, 2, 2, 0, 0, 0], None));
         let generators = run(GENERATOR_PER_S, Verdict::Invalid, &[], Verdict::Lost);
         assert_eq!(rates(&generators), [10, 20, 40, 80, 160, 320, 640, 357]);
         let unlimited = run(u64::MAX, Verdict::Lost, &[], Verdict::Lost);
