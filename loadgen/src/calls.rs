@@ -76,8 +76,10 @@ pub enum Outcome {
     LoggedOut,
     /// The session has ended.
     LostSession,
-    /// Refused, or not answered: why.
-    Failed(String),
+    /// Refused: why.
+    Refused(String),
+    /// Not answered, or with what is no answer: why.
+    Unanswered(String),
 }
 
 /// Who makes the calls.
@@ -88,6 +90,8 @@ pub struct Calls {
     thread: Option<JoinHandle<Result<Times, Error>>>,
     asked: u64,
     answered: u64,
+    /// The last calls that were not answered, and why the last one was not.
+    unanswered: Option<(u64, String)>,
 }
 
 /// How long calls took, ns, by path; and how many failed.
@@ -118,7 +122,8 @@ impl Calls {
             .name("calls".to_owned())
             .spawn(work)
             .map_err(|error| Error::Runtime(format!("no thread for calls: {error}")))?;
-        Ok(Calls { questions: Some(questions), answers, thread: Some(thread), asked: 0, answered: 0 })
+        let (questions, thread) = (Some(questions), Some(thread));
+        Ok(Calls { questions, answers, thread, asked: 0, answered: 0, unanswered: None })
     }
 
     /// Asks.
@@ -134,7 +139,18 @@ impl Calls {
     pub fn poll(&mut self) -> Option<Answer> {
         let answer = self.answers.try_recv().ok()?;
         self.answered += 1;
+        self.unanswered = match (&answer.outcome, self.unanswered.take()) {
+            (Outcome::Unanswered(reason), before) => {
+                Some((before.map_or(0, |(count, _)| count) + 1, reason.clone()))
+            }
+            _ => None,
+        };
         Some(answer)
+    }
+
+    /// How many of the last calls in a row were not answered, and why not.
+    pub fn unanswered(&self) -> Option<(u64, &str)> {
+        self.unanswered.as_ref().map(|(count, reason)| (*count, reason.as_str()))
     }
 
     /// Questions without an answer yet.
@@ -192,7 +208,7 @@ async fn work(
         let next = receiver.lock().await.recv().await;
         let Some((since, Call { endpoint, life, question })) = next else { return Ok(times) };
         let outcome = ask(&mut link, question, since, &mut times).await?;
-        if let Outcome::Failed(reason) = &outcome {
+        if let Outcome::Refused(reason) | Outcome::Unanswered(reason) = &outcome {
             *times.failures.entry(reason.clone()).or_default() += 1;
         }
         // Whoever started this may have given up.
@@ -241,8 +257,8 @@ async fn ask(
     };
     Ok(outcome.unwrap_or_else(|failure| match failure {
         Asked::Refused(problem) if problem.kind() == Some(ProblemKind::Session) => Outcome::LostSession,
-        Asked::Refused(problem) => Outcome::Failed(problem.to_string()),
-        Asked::Unreachable(reason) => Outcome::Failed(reason),
+        Asked::Refused(problem) => Outcome::Refused(problem.to_string()),
+        Asked::Unreachable(reason) => Outcome::Unanswered(reason),
     }))
 }
 

@@ -157,8 +157,8 @@ fn judge(config: &Config, told: &Contacts, refused: Option<TicketError>) -> Resu
             Some(TicketError::Expired) => Error::Configuration(format!(
                 "{reflector} answers with tickets out of time: set both hosts' clocks (`timedatectl`), they differ by a minute or more"
             )),
-            Some(error) => Error::Configuration(format!(
-                "{reflector} answers, but its tickets prove nothing under this ring ({error}): is --keys the ring of the reflector?"
+            Some(_) => Error::Configuration(format!(
+                "{reflector} answers, but not with tickets of this ring, so that it would refuse every SEND: is --keys the ring of the reflector?"
             )),
             None => Error::Runtime(format!(
                 "nothing answers at {reflector} ({} PROBEs): is it running, and does it take sources in {external} (`--allow-destination {external}`)?",

@@ -14,6 +14,9 @@ pub enum Error {
     /// The run failed: exit 1.
     #[error("{0}")]
     Runtime(String),
+    /// A signal came before there was anything to keep: exit 130.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
 }
 
 impl Error {
@@ -23,6 +26,7 @@ impl Error {
             Error::Usage(_) => 2,
             Error::Configuration(_) => 78,
             Error::Runtime(_) => 1,
+            Error::Interrupted => 130,
         }
     }
 }
@@ -38,6 +42,8 @@ pub enum Ending {
     ThresholdFailed,
     /// No SEND ever came back: a wrong ring, most likely.
     Refused,
+    /// What was measured went away before the end.
+    Failed,
     /// A signal ended it early.
     Interrupted,
 }
@@ -47,6 +53,7 @@ impl Ending {
     pub const fn exit_code(self) -> u8 {
         match self {
             Ending::Fine => 0,
+            Ending::Failed => 1,
             Ending::Refused => 78,
             Ending::Invalid => 98,
             Ending::ThresholdFailed => 99,

@@ -1,7 +1,8 @@
 //! The search for the highest rate that a reflector carries: without loss, or with hardly any.
 //!
 //! * A run for each rate, from contacts to drain; which rate is next follows from those before (crate `search`).
-//! * The report is that of the best try, with all tries beside it; after an interrupt, of what there is.
+//! * The report is that of the best try, with all tries beside it; after an interrupt or a failure, of what there is.
+//! * A try that was cut short says nothing about its rate.
 
 use crate::error::Error;
 use crate::profile::Profile;
@@ -39,16 +40,31 @@ impl Goal {
         };
         let failed =
             |name: &str| report.validity.checks.iter().any(|check| check.name == name && !check.holds);
-        // Late at times, but never falling behind: others had the CPU meanwhile.
-        let only_late =
-            failed("lag-p99") && ["rate-shortfall", "lag-growth"].iter().all(|name| !failed(name));
+        // What was sent and arrived did so, however late.
+        let is_late = (failed("lag-p99") || failed("lag-growth"))
+            && report
+                .validity
+                .checks
+                .iter()
+                .all(|check| check.holds || LATENESS.contains(&check.name.as_str()));
+        // Late at times, but never falling behind: others had the CPU meanwhile. Or somebody set the clock.
+        let is_disturbed = (failed("lag-p99") || failed("clock-step"))
+            && ["rate-shortfall", "lag-growth"].iter().all(|name| !failed(name));
         match report.validity.valid {
             _ if report.data.sent == 0 => Verdict::Invalid,
-            false if only_late && report.generator.socket_overflows == 0 => Verdict::Disturbed,
+            false if is_late && report.data.loss <= most => Verdict::Passed,
+            false if is_disturbed && report.generator.socket_overflows == 0 => Verdict::Disturbed,
             false => Verdict::Invalid,
             true if report.data.loss <= most => Verdict::Passed,
             true => Verdict::Lost,
         }
+    }
+
+    /// Whether the later of two tries is the better one: the highest rate that passed, else the last one.
+    fn prefers(self, later: &Report, before: &Report) -> bool {
+        let passed = |report: &Report| self.judge(report) == Verdict::Passed;
+        let higher = later.settings.rate_per_s > before.settings.rate_per_s;
+        if passed(later) { !passed(before) || higher } else { !passed(before) }
     }
 }
 
@@ -65,6 +81,7 @@ pub fn find(
     let most_per_s = job.most_per_s();
     let (mut tried, mut told) = (Vec::new(), Vec::new());
     let mut best: Option<(Report, Histogram<u64>)> = None;
+    let mut failed = String::new();
     while let Some(next_per_s) = search.next(&tried) {
         let rate_per_s = next_per_s.min(most_per_s);
         let is_repeated = tried.iter().any(|each: &search::Tried| each.rate_per_s == rate_per_s);
@@ -72,19 +89,27 @@ pub fn find(
             break;
         }
         (surroundings.watch)(&State::Trying { goal, rate_per_s, tried: &tried });
-        let (report, latency) = run(&at_rate(job, rate_per_s), surroundings)?;
+        let (report, latency) = match run(&at_rate(job, rate_per_s), surroundings) {
+            Ok(done) => done,
+            // What was found before is kept.
+            Err(error) if best.is_some() => {
+                failed = error.to_string();
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         surroundings.entropy = surroundings.entropy.wrapping_add(1);
+        failed.clone_from(&report.failed);
+        let is_cut = surroundings.interrupted.load(Relaxed) || !failed.is_empty();
+        let is_over = report.refused_all || is_cut;
         let verdict = goal.judge(&report);
         let (achieved_per_s, delivered_per_s) = managed(&report);
-        let is_over = report.refused_all || surroundings.interrupted.load(Relaxed);
-        told.push(line(&report, (rate_per_s, achieved_per_s), verdict));
-        tried.push(search::Tried { rate_per_s, achieved_per_s, delivered_per_s, verdict });
-        let is_better = best.as_ref().is_none_or(|(before, _)| {
-            let passed = |report: &Report| goal.judge(report) == Verdict::Passed;
-            let higher = report.settings.rate_per_s > before.settings.rate_per_s;
-            if verdict == Verdict::Passed { !passed(before) || higher } else { !passed(before) }
-        });
-        if is_better {
+        let word = if is_cut { CUT } else { verdict.word() };
+        told.push(line(&report, (rate_per_s, achieved_per_s), word));
+        if !is_cut {
+            tried.push(search::Tried { rate_per_s, achieved_per_s, delivered_per_s, verdict });
+        }
+        if best.as_ref().is_none_or(|(before, _)| !is_cut && goal.prefers(&report, before)) {
             best = Some((report, latency));
         }
         if is_over {
@@ -96,6 +121,7 @@ pub fn find(
     };
     let limit = bracket(&tried);
     report.interrupted |= surroundings.interrupted.load(Relaxed);
+    report.failed = failed;
     report.found = Some(Found {
         goal: goal.as_str().to_owned(),
         rate_per_s: limit.passed.unwrap_or(0),
@@ -114,11 +140,11 @@ fn at_rate(job: &Job, rate_per_s: u64) -> Job {
     job
 }
 
-fn line(report: &Report, (rate_per_s, achieved_per_s): (u64, u64), verdict: Verdict) -> Tried {
+fn line(report: &Report, (rate_per_s, achieved_per_s): (u64, u64), verdict: &str) -> Tried {
     Tried {
         rate_per_s,
         achieved_per_s,
-        verdict: verdict.word().to_owned(),
+        verdict: verdict.to_owned(),
         sent: report.data.sent,
         lost: report.data.lost,
         p99_ns: report.latency.p99_ns,
@@ -132,6 +158,10 @@ fn managed(report: &Report) -> (u64, u64) {
     (managed as u64, (managed * (1.0 - report.data.loss)).max(0.0) as u64)
 }
 
+/// The checks that say that the generator was late, which loses nothing.
+const LATENESS: [&str; 2] = ["lag-p99", "lag-growth"];
+/// What is said of a try that a signal or a failure ended.
+const CUT: &str = "cut short";
 /// How it searches, but for the first rate.
 const SEARCH: Search =
     Search { first_per_s: 10_000, factor: 2, most_tries: 16, most_failures: 2, small_gap: 16 };
@@ -157,8 +187,8 @@ mod tests {
     }
 
     #[test]
-    fn who_is_late_but_keeps_up_was_disturbed() {
-        let judged = |names: &[&str]| {
+    fn who_is_late_but_keeps_up_has_sent_and_was_disturbed_if_anything_is_lost() {
+        let judged = |names: &[&str], loss: f64| {
             let check = |name: &&str| Check {
                 name: (*name).to_owned(),
                 value: None,
@@ -168,14 +198,19 @@ mod tests {
                 holds: false,
             };
             Goal::Ndr.judge(&Report {
-                data: Data { sent: 1_000, ..Data::default() },
+                data: Data { sent: 1_000, loss, ..Data::default() },
                 validity: Validity { valid: false, checks: names.iter().map(check).collect() },
                 ..Report::default()
             })
         };
-        assert_eq!(judged(&["lag-p99"]), Verdict::Disturbed);
-        assert_eq!(judged(&["lag-p99", "rate-shortfall"]), Verdict::Invalid);
-        assert_eq!(judged(&["lag-p99", "lag-growth"]), Verdict::Invalid);
-        assert_eq!(judged(&["socket-overflows"]), Verdict::Invalid);
+        for names in [&["lag-p99"][..], &["lag-growth"], &["lag-p99", "lag-growth"]] {
+            assert_eq!(judged(names, 0.0), Verdict::Passed);
+        }
+        assert_eq!(judged(&["lag-p99"], 0.01), Verdict::Disturbed);
+        assert_eq!(judged(&["lag-p99", "clock-step"], 0.0), Verdict::Disturbed);
+        assert_eq!(judged(&["clock-step"], 0.0), Verdict::Disturbed);
+        assert_eq!(judged(&["lag-p99", "rate-shortfall"], 0.0), Verdict::Invalid);
+        assert_eq!(judged(&["lag-p99", "lag-growth"], 0.01), Verdict::Invalid);
+        assert_eq!(judged(&["socket-overflows"], 0.0), Verdict::Invalid);
     }
 }

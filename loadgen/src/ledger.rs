@@ -162,11 +162,13 @@ impl Ledger {
         self.open.len()
     }
 
-    /// What is open is lost.
-    pub fn give_up(&mut self) {
+    /// What is open is lost; void, where a signal ended the run.
+    pub fn give_up(&mut self, is_interrupted: bool) {
         self.comings.clear();
         for (_, notice) in std::mem::take(&mut self.open) {
-            self.notices(notice.online).counts.lost += 1;
+            let counts = &mut self.notices(notice.online).counts;
+            // Whoever is stopped in the midst of it has lost nothing.
+            *(if is_interrupted { &mut counts.void } else { &mut counts.lost }) += 1;
         }
     }
 
@@ -229,7 +231,7 @@ mod tests {
         ledger.leave(4, (&[], &[0]), 2_100);
         assert_eq!((ledger.to_all_ns.len(), ledger.to_all_ns.max() / 100_000), (1, 19));
         assert_eq!(ledger.open_count(), 1);
-        ledger.give_up();
+        ledger.give_up(false);
         let expected =
             NoticeCounts { due: 5, direct: 1, reflected: 1, by_server: 1, late: 2, void: 1, lost: 1 };
         assert_eq!(ledger.came.counts, expected);

@@ -50,6 +50,11 @@ pub enum Asked {
 }
 
 impl Target {
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Takes a URL apart and finds its host.
     ///
     /// # Errors

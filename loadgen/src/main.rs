@@ -83,7 +83,7 @@ fn execute(args: &RunArgs) -> Result<u8, Error> {
     // Whoever closed the pipe does not want the table.
     let _ = write!(stdout(), "{}", table::table(&report));
     match table::advice(&report) {
-        Some(advice) if report.refused_all => tracing::error!("{advice}"),
+        Some(advice) if report.refused_all || !report.failed.is_empty() => tracing::error!("{advice}"),
         Some(advice) => tracing::warn!("{advice}"),
         None => {}
     }
@@ -102,6 +102,9 @@ fn attend(args: &PresenceArgs) -> Result<u8, Error> {
         json.write(&to_json(&report)?)?;
     }
     let _ = write!(stdout(), "{}", presence_table::table(&report));
+    if !report.failed.is_empty() {
+        tracing::error!("{}", report.failed);
+    }
     Ok(report.exit_code())
 }
 

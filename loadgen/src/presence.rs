@@ -11,6 +11,8 @@ use crate::buddies::Buddies;
 use crate::calls::Calls;
 use crate::churn::Draws;
 use crate::error::Error;
+use crate::events::{Expected, Pulse, Watchman};
+use crate::link;
 use crate::presence_args::PresencePlan;
 use crate::presence_report::{
     ChurnReport, NoticeReport, PresenceGenerator, PresenceReport, PresenceSettings, Setup, Storm,
@@ -21,11 +23,12 @@ use crate::scrape::scrape;
 use crate::settlement::settle;
 use crate::share::{Share, ShareCount};
 use crate::society::{LONGEST_DATAGRAM, Society};
-use crate::station::{Sockets, Station};
+use crate::station::{Sockets, Station, now_ns};
 use crate::summary::latency;
 use crate::usage::{CpuTime, rss_bytes};
 use engine::clock;
 use nat::{Route, after_punch, reflected_share};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Runs it; `secret` grows into keys, names and the randomness of endpoints.
@@ -38,19 +41,57 @@ pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> R
     let station = Station::open(sockets, LONGEST_DATAGRAM)
         .map_err(|error| Error::Runtime(format!("no epoll for the sockets: {error}")))?;
     let before = scrape(&plan.metrics)?;
+    reach(plan)?;
     let mut calls = Calls::start(plan.target.clone(), plan.args.connections)?;
     let (parts, setup) = settle(plan, &ports, secret, &mut calls, interrupted)?;
     let mut stage = Stage::new(plan, Society::new(parts, station, calls)?, interrupted);
     let mut report = stage.play(setup)?;
-    let after = scrape(&plan.metrics)?;
-    let loads = plan.metrics.iter().zip(before.iter().zip(&after));
-    report.reflectors = loads.map(|((url, _), (before, after))| after.since(before, url)).collect();
-    let times = stage.society.calls.finish()?;
+    let Stage { society, watchman, .. } = stage;
+    let watched = watchman.end(pulse(&society));
+    (report.events, report.failed) = (watched.events, watched.failed);
+    if let Some((_, reason)) = society.calls.unanswered().filter(|(count, _)| *count >= ENOUGH_CALLS) {
+        let text = format!("the access server did not answer at the end: {reason}: is it away?");
+        report.failed = if report.failed.is_empty() { text } else { format!("{}; {text}", report.failed) };
+    }
+    match scrape(&plan.metrics) {
+        Ok(after) => {
+            let loads = plan.metrics.iter().zip(before.iter().zip(&after));
+            report.reflectors = loads.map(|((url, _), (before, after))| after.since(before, url)).collect();
+        }
+        // What endpoints saw is kept.
+        Err(error) if report.failed.is_empty() => report.failed = error.to_string(),
+        Err(_) => {}
+    }
+    let times = society.calls.finish()?;
     for (path, histogram) in &times.by_path {
         report.calls.insert((*path).to_owned(), latency(histogram)?);
     }
     report.call_failures = times.failures;
     Ok(report)
+}
+
+/// Whether anybody listens where the access server shall be, before its store gets accounts.
+fn reach(plan: &PresencePlan) -> Result<(), Error> {
+    let failed = |error: std::io::Error| {
+        Error::Configuration(format!(
+            "--access {}: {error}; name where the running access server listens (its --listen)",
+            plan.args.access
+        ))
+    };
+    TcpStream::connect_timeout(&plan.target.address(), link::PATIENCE).map(drop).map_err(failed)
+}
+
+/// The sums of datagrams through reflectors.
+fn pulse(society: &Society) -> Pulse {
+    let paths = &society.paths;
+    Pulse {
+        at_ns: now_ns(),
+        taken: paths.reflected + paths.probes,
+        came: paths.returned + paths.observed,
+        answers: paths.observed,
+        offset_ns: clock::realtime_ns() - clock::boot_ns(),
+        ..Pulse::default()
+    }
 }
 
 /// A society, and where its day has got to.
@@ -62,12 +103,18 @@ struct Stage<'a> {
     talk: Vec<(u32, u32)>,
     churn: ChurnReport,
     told_us: u64,
+    watchman: Watchman,
+    /// Whether the access server did not answer at the last look.
+    is_unanswered: bool,
+    events_told: usize,
 }
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a PresencePlan, society: Society, interrupted: &'a AtomicBool) -> Stage<'a> {
         let talk = pairs_that_talk(plan, &society.buddies);
-        Stage { plan, society, interrupted, talk, churn: ChurnReport::default(), told_us: 0 }
+        let (churn, watchman) = (ChurnReport::default(), Watchman::new(now_ns(), Expected::Answers));
+        let (told_us, is_unanswered, events_told) = (0, false, 0);
+        Stage { plan, society, interrupted, talk, churn, told_us, watchman, is_unanswered, events_told }
     }
 
     /// All phases, and what they brought.
@@ -84,7 +131,7 @@ impl<'a> Stage<'a> {
         self.steady()?;
         let talk_share = self.ways_of_talk();
         self.leave_together()?;
-        self.society.ledger.give_up();
+        self.society.ledger.give_up(self.is_over());
         let (came, went) =
             (NoticeReport::of(&self.society.ledger.came)?, NoticeReport::of(&self.society.ledger.went)?);
         self.all_leave()?;
@@ -131,7 +178,7 @@ impl<'a> Stage<'a> {
             planning: planning(self.plan),
             ..PresenceReport::default()
         };
-        report.judge(step_ns);
+        report.judge(step_ns.max(self.watchman.most_jump_ns()));
         Ok(report)
     }
 
@@ -287,8 +334,38 @@ impl<'a> Stage<'a> {
             let (there, open) = (self.society.count_in(), self.society.ledger.open_count());
             let calls = self.society.calls.open_count();
             tracing::info!("{phase}: {there} logged in, {open} notices and {calls} calls open");
+            self.look()?;
         }
         self.society.turn(until_us)
+    }
+
+    /// Tells at once what figures would show at the end.
+    ///
+    /// # Errors
+    /// Nobody has logged in, and nobody will.
+    fn look(&mut self) -> Result<(), Error> {
+        let pulse = pulse(&self.society);
+        self.watchman.look(pulse);
+        let is_shut = self.society.count_in() == 0 && self.society.access_failures >= ENOUGH_REFUSED;
+        if self.watchman.is_refused() || is_shut && self.society.login_ns.is_empty() {
+            return Err(self.nobody());
+        }
+        let unanswered = self.society.calls.unanswered().map(|(_, reason)| reason.to_owned());
+        let is_unanswered = unanswered.is_some();
+        let what = match (unanswered, self.is_unanswered) {
+            (Some(reason), false) => Some(format!("the access server does not answer: {reason}")),
+            (None, true) => Some("the access server answers again".to_owned()),
+            _ => None,
+        };
+        self.is_unanswered = is_unanswered;
+        if let Some(what) = what {
+            self.watchman.note(pulse.at_ns, what);
+        }
+        for event in self.watchman.events().iter().skip(self.events_told) {
+            tracing::warn!("{}", event.what);
+        }
+        self.events_told = self.watchman.events().len();
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
@@ -363,6 +440,10 @@ const TALK_US: u64 = 1_000_000;
 /// So long after both are there, direct paths have been sought.
 const SOUGHT_US: u64 = 10_000_000;
 const TELL_US: u64 = 1_000_000;
+/// Logins that failed, none that did not: nobody will log in.
+const ENOUGH_REFUSED: u64 = 20;
+/// Calls in a row that were not answered: the access server is away.
+const ENOUGH_CALLS: u64 = 3;
 const STEP_US: u64 = 10_000;
 /// At the end: nothing has come for so long.
 const QUIET_US: u64 = 300_000;

@@ -7,7 +7,7 @@
 
 use crate::error::Error;
 use crate::ledger::{NoticeCounts, Notices};
-use crate::report::{Latency, Planning, Validity, Verdict};
+use crate::report::{Event, Latency, Planning, Validity, Verdict};
 use crate::scrape::ReflectorLoad;
 use crate::share::Share;
 use crate::summary::latency;
@@ -30,6 +30,9 @@ pub struct PresenceReport {
     pub started_unix_s: u64,
     /// Whether a signal ended the run early; the rest is then the partial result.
     pub interrupted: bool,
+    /// Why the run failed before its end, in words; the rest is then the partial result. Empty: it did not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed: String,
     /// Accounts and devices.
     pub setup: Setup,
     /// The login storm.
@@ -64,6 +67,9 @@ pub struct PresenceReport {
     pub thresholds: Vec<Verdict>,
     /// Whether the rig is one to plan capacity by.
     pub planning: Planning,
+    /// What happened meanwhile that explains the figures, in words.
+    #[serde(default)]
+    pub events: Vec<Event>,
 }
 
 /// What was asked for.
@@ -246,12 +252,13 @@ impl PresenceReport {
         self.agreement = shares.into_iter().filter_map(verdict).collect();
     }
 
-    /// The exit code: 130 interrupted, 98 invalid, 99 a threshold or the agreement failed, 0 fine.
+    /// The exit code: 130 interrupted, 1 failed before the end, 98 invalid, 99 a threshold or the agreement failed, 0 fine.
     pub fn exit_code(&self) -> u8 {
         use crate::error::Ending;
         let holds = self.thresholds.iter().chain(&self.agreement).all(|verdict| verdict.holds);
         let ending = match (self.interrupted, self.validity.valid, holds) {
             (true, ..) => Ending::Interrupted,
+            _ if !self.failed.is_empty() => Ending::Failed,
             (_, false, _) => Ending::Invalid,
             (_, _, false) => Ending::ThresholdFailed,
             _ => Ending::Fine,

@@ -5,6 +5,7 @@
 use crate::presence_report::{NoticeReport, PresenceReport};
 use crate::report::Latency;
 use crate::share::Share;
+use crate::table::happened;
 use crate::units::{show_count, show_fraction, show_ns};
 use std::fmt::Write;
 
@@ -170,8 +171,12 @@ fn judgement(report: &PresenceReport) -> Vec<(&'static str, String)> {
         if failed.is_empty() { "valid".to_owned() } else { format!("INVALID: {}", failed.join("; ")) };
     rows.push(("validity", validity));
     rows.extend(report.planning.reasons.iter().map(|reason| ("note", format!("not for planning: {reason}"))));
+    rows.extend(report.events.iter().map(|event| ("event", happened(event))));
     if report.interrupted {
         rows.push(("note", "interrupted: a partial result".to_owned()));
+    }
+    if !report.failed.is_empty() {
+        rows.push(("FAILED", format!("{}; a partial result", report.failed)));
     }
     rows
 }

@@ -24,6 +24,9 @@ pub struct Report {
     /// Whether no SEND ever came back, which ended the run early.
     #[serde(default)]
     pub refused_all: bool,
+    /// Why the run failed before its end, in words; the rest is then the partial result. Empty: it did not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed: String,
     /// How the endpoints learned their contacts.
     pub contacts: Contacts,
     /// Rates of the measured phase.

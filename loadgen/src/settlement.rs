@@ -51,7 +51,7 @@ pub fn settle(
             friendships += 1;
         }
         if interrupted.load(Relaxed) {
-            return Err(Error::Runtime("interrupted before anybody had logged in".to_owned()));
+            return Err(Error::Interrupted);
         }
     }
     tracing::info!("{friendships} friendships made; enrolling devices");
@@ -78,7 +78,7 @@ fn enrolled(
     while calls.open_count() > 0 {
         let Some(Answer { endpoint, outcome, .. }) = calls.poll() else {
             if interrupted.load(Relaxed) {
-                return Err(Error::Runtime("interrupted before anybody had logged in".to_owned()));
+                return Err(Error::Interrupted);
             }
             std::thread::sleep(GLANCE);
             continue;
@@ -90,7 +90,7 @@ fn enrolled(
                 }
                 reflectors = answer.reflectors;
             }
-            Outcome::Failed(reason) => {
+            Outcome::Refused(reason) | Outcome::Unanswered(reason) => {
                 return Err(Error::Runtime(format!("a device was not enrolled: {reason}")));
             }
             Outcome::Login(_) | Outcome::LoggedOut | Outcome::LostSession => {}

@@ -267,7 +267,7 @@ impl Society {
                 core.handle_login(*login, now_us);
             }
             Outcome::LostSession => core.handle_lost_session(now_us),
-            Outcome::Failed(_) => core.handle_failure(now_us),
+            Outcome::Refused(_) | Outcome::Unanswered(_) => core.handle_failure(now_us),
             Outcome::Enrolled(_) | Outcome::LoggedOut => return,
         }
         self.drain(answer.endpoint, Learned::Server, now_us);

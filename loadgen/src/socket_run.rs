@@ -8,7 +8,7 @@ use crate::contacts::PROBE_LEN;
 use crate::crews::Crew;
 use crate::directory::Directory;
 use crate::error::Error;
-use crate::events::{Pulse, Watchman};
+use crate::events::{Expected, Pulse, Watchman};
 use crate::fault::OVERSIZE;
 use crate::pairing::Pairs;
 use crate::phase::{LEAST_DRAIN_NS, Phase};
@@ -49,7 +49,8 @@ pub fn load(
         .collect();
     let shared = Shared { config, phase: &phase, run, directory, of_kind: &of_kind };
     let refused: f64 = config.faults.shares().map(|(_, share)| share).sum();
-    let mut watchman = Watchman::new(phase.measured_ns(), refused > MOST_REFUSED);
+    let expected = if refused > MOST_REFUSED { Expected::Little } else { Expected::Answers };
+    let mut watchman = Watchman::new(phase.measured_ns(), expected);
     let results: Vec<Result<Tally, Error>> = thread::scope(|scope| {
         let shared = &shared;
         let cells = slices.iter().zip(&lives);
@@ -74,13 +75,7 @@ pub fn load(
         tally.add(&result?)?;
     }
     let series = slices::series(&slices.iter().collect::<Vec<_>>(), phase.elapsed_ns(u64::MAX));
-    Ok(Measured {
-        tally,
-        series,
-        phase,
-        events: watchman.events().to_vec(),
-        is_refused: watchman.is_refused(),
-    })
+    Ok(Measured { tally, series, phase, watched: watchman.end(pulse(&lives)) })
 }
 
 fn load_one(

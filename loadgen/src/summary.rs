@@ -3,11 +3,12 @@
 //! * Pure: numbers in, a report out. Loss is what was sent and never seen, never an estimate.
 
 use crate::error::{Ending, Error};
+use crate::events::Watched;
 use crate::fault::Fault;
 use crate::phase::Phase;
 use crate::report::{
-    Contacts, Data, Event, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Population, Rate,
-    Report, SCHEMA, Series, Settings, Verdict,
+    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Population, Rate, Report,
+    SCHEMA, Series, Settings, Verdict,
 };
 use crate::tally::{self, Tally};
 use crate::threshold::Relation;
@@ -74,10 +75,8 @@ pub struct Measured {
     pub series: Series,
     /// Its times.
     pub phase: Phase,
-    /// What happened meanwhile.
-    pub events: Vec<Event>,
-    /// Whether no SEND ever came back, which ended it.
-    pub is_refused: bool,
+    /// What was seen meanwhile.
+    pub watched: Watched,
 }
 
 /// Makes the report.
@@ -90,7 +89,9 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
     let (data, rate) = (data(tally), rate(measured));
     let latency = latency(&tally.latency)?;
     let generator = generator(findings);
-    let validity = validity::judge(&generator, &rate, findings.clock_step_ns);
+    // A clock that jumped there and back was no steady one either.
+    let clock_step_ns = findings.clock_step_ns.max(measured.watched.most_jump_ns);
+    let validity = validity::judge(&generator, &rate, clock_step_ns);
     let mut thresholds: Vec<Verdict> =
         traffic.thresholds.iter().map(|threshold| threshold.judge(&latency, &data)).collect();
     if !findings.settings.invalid.is_empty() {
@@ -105,7 +106,8 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
         settings: findings.settings.clone(),
         started_unix_s: findings.started_unix_s,
         interrupted: findings.interrupted,
-        refused_all: measured.is_refused,
+        refused_all: measured.watched.is_refused,
+        failed: measured.watched.failed.clone(),
         contacts: findings.contacts.clone(),
         rate,
         data,
@@ -124,17 +126,20 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
         validity,
         thresholds,
         planning: Planning { fit: reasons.is_empty(), reasons },
-        events: measured.events.clone(),
+        events: measured.watched.events.clone(),
         found: None,
     })
 }
 
-/// How the program ends: interrupted before all refused, that before invalid, invalid before a failed threshold.
+/// How the program ends: interrupted before all refused, that before failed, failed before invalid, invalid before a
+/// failed threshold.
 pub fn ending(report: &Report) -> Ending {
     if report.interrupted {
         Ending::Interrupted
     } else if report.refused_all {
         Ending::Refused
+    } else if !report.failed.is_empty() {
+        Ending::Failed
     } else if !report.validity.valid {
         Ending::Invalid
     } else if report.thresholds.iter().any(|verdict| !verdict.holds) {

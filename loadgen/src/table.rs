@@ -20,7 +20,11 @@ pub fn table(report: &Report) -> String {
     if report.interrupted {
         rows.push(("note", "interrupted: a partial result".to_owned()));
     }
-    let mut out = report.found.as_ref().map(search).unwrap_or_default();
+    if !report.failed.is_empty() {
+        rows.push(("FAILED", format!("{}; a partial result", report.failed)));
+    }
+    let is_cut = report.interrupted || !report.failed.is_empty();
+    let mut out = report.found.as_ref().map(|found| search(found, is_cut)).unwrap_or_default();
     for (name, value) in rows {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{name:<11} {value}");
@@ -35,6 +39,12 @@ pub fn advice(report: &Report) -> Option<String> {
     let settings = &report.settings;
     if report.refused_all {
         return report.events.last().map(|event| event.what.clone());
+    }
+    if !report.failed.is_empty() {
+        return Some(report.failed.clone());
+    }
+    if report.rate.due == 0 {
+        return None;
     }
     let arrived = report.data.delivered + report.data.refused_by_nat.total();
     if report.data.sent > 0 && arrived == 0 && settings.pairs == ready::FLOWS {
@@ -80,7 +90,15 @@ pub fn advice(report: &Report) -> Option<String> {
             report.generator.receive_buffer_bytes
         ));
     }
-    None
+    let failed = |name: &str| report.validity.checks.iter().any(|check| check.name == name && !check.holds);
+    if failed("clock-step") {
+        return Some("somebody set the system clock meanwhile: run it again".to_owned());
+    }
+    let is_late = (failed("lag-p99") || failed("lag-growth")) && report.found.is_none();
+    is_late.then(|| {
+        "the generator was late: end what else uses its CPUs, give it others (--cpus), or lower --rate"
+            .to_owned()
+    })
 }
 
 /// HdrHistogram's percentile text (.hgrm), values in ms.
@@ -106,7 +124,7 @@ pub fn hgrm(histogram: &Histogram<u64>) -> String {
 
 /// The tries of a search, and what it found.
 #[allow(clippy::cast_precision_loss)]
-fn search(found: &Found) -> String {
+fn search(found: &Found, is_cut: bool) -> String {
     let mut out = format!("{:>12} {:>12} {:>12} {:>10}  verdict\n", "tried/s", "sent/s", "lost", "p99");
     for tried in &found.tried {
         let (rate, sent) = (show_count(tried.rate_per_s), show_count(tried.achieved_per_s));
@@ -115,9 +133,12 @@ fn search(found: &Found) -> String {
     }
     let goal = if found.goal == "ndr" { "no loss" } else { "loss up to 0.5%" };
     let result = match (found.rate_per_s, found.failed_per_s) {
-        _ if found.tried.last().is_some_and(|last| last.verdict == "disturbed") => {
-            "stopped: other programs take the CPUs; free the machine and search again".to_owned()
-        }
+        (0, _) if is_cut => "cut short before any rate held".to_owned(),
+        (held, _) if is_cut => format!("cut short; {}/s held so far", show_count(held)),
+        (held, _) if found.tried.last().is_some_and(|last| last.verdict == "disturbed") => format!(
+            "stopped: other programs take the CPUs; free the machine and search again; {}/s held so far",
+            show_count(held)
+        ),
         (0, _) => "no rate held".to_owned(),
         (held, 0) => format!("{}/s held, and none failed: the limit lies higher", show_count(held)),
         (held, failed) => format!("{}/s held, {}/s did not", show_count(held), show_count(failed)),
@@ -126,8 +147,9 @@ fn search(found: &Found) -> String {
     out
 }
 
+/// Something that happened, and when.
 #[allow(clippy::cast_precision_loss)]
-fn happened(event: &Event) -> String {
+pub fn happened(event: &Event) -> String {
     let at = show_ns(event.at_ns.unsigned_abs() as f64);
     let at = if event.at_ns < 0 { format!("{at} before the measured phase") } else { format!("at {at}") };
     format!("{at}: {}", event.what)
@@ -206,7 +228,7 @@ fn population(report: &Report) -> String {
     let settings = &report.settings;
     let missing = match report.contacts.missing {
         0 => String::new(),
-        missing => format!(", {missing} without contact"),
+        missing => format!(", {} without contact", show_count(u64::from(missing))),
     };
     format!(
         "{} endpoints{missing}, {} {} pairs, {}",

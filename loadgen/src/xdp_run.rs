@@ -9,7 +9,7 @@
 //! * Receivers need no socket: the receiving program takes what is the run's, the kernel's stack the rest.
 
 use crate::error::Error;
-use crate::events::{Pulse, Watchman};
+use crate::events::{Expected, Pulse, Watched, Watchman};
 use crate::fault::FaultMix;
 use crate::flows::Flows;
 use crate::glances::{Glance, Glances};
@@ -69,7 +69,7 @@ pub fn load(
         let phase = Phase::new(now_ns(), traffic.warmup_ns, traffic.duration_ns);
         phase.cut(phase.start_ns());
         let (tally, series) = (Tally::new()?, xdp_tally::series(&[], 1, 0));
-        return Ok(Measured { tally, series, phase, events: Vec::new(), is_refused: false });
+        return Ok(Measured { tally, series, phase, watched: Watched::default() });
     }
     stand_aside(traffic)?;
     let next_hop = way::resolve(course.interface, traffic.relay)?;
@@ -91,15 +91,21 @@ pub fn load(
     let renewal = flows.expire().then(|| Renewal::new(count, expires_s));
     let glances = Glances::default();
     let refused: f64 = mix.shares().map(|(_, share)| share).sum();
-    // Another relay may be one that was not told of its flows, which is a result.
-    let watchman = Watchman::new(phase.measured_ns(), refused > 0.9 || !flows.expire());
+    let expected = match flows.expire() {
+        _ if refused > 0.9 => Expected::Little,
+        true => Expected::Answers,
+        // Another relay may be one that was not told of its flows, which is a result.
+        false => Expected::Perhaps,
+    };
+    let watchman = Watchman::new(phase.measured_ns(), expected);
     let mut watcher = Watcher { load, flows, phase: &phase, clock, renewal, glances, watchman };
     let cpu_ns = run_workers(&mut watcher, traffic, surroundings)?;
     let counts = watcher.load.counts().map_err(told)?;
     let tally = xdp_tally::tally(&counts, mix, cpu_ns)?;
     let series = xdp_tally::series(&counts.slices, plan.times.slice_ns, phase.elapsed_ns(u64::MAX));
-    let (events, is_refused) = (watcher.watchman.events().to_vec(), watcher.watchman.is_refused());
-    Ok(Measured { tally, series, phase, events, is_refused })
+    let (taken, came) = watcher.load.glance().map_err(told)?;
+    let watched = watcher.watchman.end(Pulse { taken, came, ..Pulse::default() });
+    Ok(Measured { tally, series, phase, watched })
 }
 
 /// Programs that are attached and have nothing to do.

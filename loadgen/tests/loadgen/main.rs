@@ -8,8 +8,10 @@
 
 mod bad_input;
 mod echo;
+mod mishaps;
 mod population;
 mod runs;
 mod search;
+mod set_clock;
 mod shapes;
 mod steady;

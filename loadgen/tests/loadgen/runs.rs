@@ -236,3 +236,36 @@ fn a_signal_keeps_the_partial_result() {
     is_consistent(&report, &echo);
     assert!(report.interrupted && report.rate.elapsed_ns < 60_000_000_000 && report.data.delivered >= 90);
 }
+
+#[test]
+fn flags_are_variables_too_and_the_log_may_be_json() {
+    let echo = echo("variables", Mischief::None);
+    let _turn = turn();
+    let (json, hgrm) =
+        (scratch("variables").with_extension("json"), scratch("variables").with_extension("hgrm"));
+    let cpu = engine::affinity::allowed().unwrap()[0];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-loadgen"));
+    command.args(["run", "--rate", "300", "--cpus", &cpu.to_string(), "--log-format", "json"]);
+    command.arg("--hgrm").arg(&hgrm).env("REFLECTOR_LOADGEN_JSON", &json);
+    command.env("REFLECTOR_LOADGEN_REFLECTOR", echo.address.to_string());
+    command.env("REFLECTOR_LOADGEN_KEYS", &echo.keys).env("REFLECTOR_LOADGEN_ENDPOINTS", "20");
+    command.env("REFLECTOR_LOADGEN_DURATION", "500ms").env("REFLECTOR_LOADGEN_WARMUP", "0");
+    // What is typed counts before the variable.
+    command.env("REFLECTOR_LOADGEN_RATE", "7");
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!([0, 98].contains(&output.status.code().unwrap()), "{said}");
+    let report = Report::from_json(&std::fs::read(&json).unwrap()).unwrap();
+    is_consistent(&report, &echo);
+    assert_eq!(
+        (report.settings.rate_per_s, report.settings.endpoints, report.settings.workers),
+        (300, 20, 1)
+    );
+    assert!(said.lines().count() >= 2, "{said}");
+    for line in said.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["level"].is_string() && line["fields"]["message"].is_string(), "{line}");
+    }
+    let text = std::fs::read_to_string(&hgrm).unwrap();
+    assert!(text.contains(&format!("Total count    = {:>12}", report.data.delivered)), "{text}");
+}

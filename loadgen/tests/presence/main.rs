@@ -7,6 +7,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod mishaps;
+#[path = "../loadgen/set_clock.rs"]
+mod set_clock;
 mod site;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -22,6 +25,27 @@ fn main() -> ExitCode {
         trial("an_interrupted_run_keeps_what_it_has", an_interrupted_run_keeps_what_it_has),
         trial("what_cannot_work_is_said_at_once", what_cannot_work_is_said_at_once),
         trial("an_access_server_that_refuses_all_contacts_is_named", refused_contacts_are_named),
+        trial(
+            "reflectors_that_go_away_fail_the_run_which_keeps_what_it_has",
+            mishaps::reflectors_that_go_away_fail_the_run_which_keeps_what_it_has,
+        ),
+        trial(
+            "reflectors_that_are_away_are_told_of_before_the_storm_is_over",
+            mishaps::reflectors_that_are_away_are_told_of_before_the_storm_is_over,
+        ),
+        trial(
+            "an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has",
+            mishaps::an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has,
+        ),
+        trial(
+            "an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts",
+            mishaps::an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts,
+        ),
+        trial("a_signal_before_anybody_is_there_ends_it", mishaps::a_signal_before_anybody_is_there_ends_it),
+        trial(
+            "a_clock_that_is_set_is_told_at_once_and_the_run_not_believed",
+            mishaps::a_clock_that_is_set_is_told_at_once_and_the_run_not_believed,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -114,8 +138,21 @@ fn who_comes_and_goes_all_the_time(programs: &Programs) {
         "10s",
         "--nat",
         "open=20%,eim/eif=20%,eim/apdf=40%,symmetric=20%",
+        "--buddies",
+        "4",
+        "--connections",
+        "3",
+        "--mapping-timeout",
+        "60s",
+        "--log-format",
+        "json",
     ];
     let (code, report) = site.finish(&flags);
+    let settings = &report.settings;
+    assert_eq!((settings.buddies, settings.connections), (4, 3));
+    assert_eq!(settings.mapping_timeout_ns, 60_000_000_000);
+    // Two random rings of forty, and a pair that both join counts once.
+    assert!((40..=80).contains(&report.setup.friendships), "{:?}", report.setup);
     assert!([0, 98].contains(&code), "exit {code}: {report:?}");
     assert!(report.churn.left > 20 && report.churn.returned > 10, "{:?}", report.churn);
     assert!(report.came.counts.due > report.setup.friendships, "{:?}", report.came);

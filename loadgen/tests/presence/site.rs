@@ -5,7 +5,7 @@
 
 use loadgen::presence_report::PresenceReport;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -113,6 +113,21 @@ impl Site {
         serde_json::from_slice(&std::fs::read(self.folder.join("report.json")).unwrap()).unwrap()
     }
 
+    /// Where the files of this site are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends both reflectors, as a power cut would.
+    pub(crate) fn end_reflectors(&mut self) {
+        end(&mut self.running[..NAMES.len()]);
+    }
+
+    /// Ends the access server in the same way.
+    pub(crate) fn end_access(&mut self) {
+        end(&mut self.running[NAMES.len()..]);
+    }
+
     /// Where the metrics of the reflectors are.
     pub(crate) fn metrics(&self) -> Vec<String> {
         self.reflectors.iter().map(|(_, admin)| format!("http://{admin}/metrics")).collect()
@@ -153,11 +168,15 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for child in &mut self.running {
-            child.kill().ok();
-            child.wait().ok();
-        }
+        end(&mut self.running);
         std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+fn end(running: &mut [Child]) {
+    for child in running {
+        child.kill().ok();
+        child.wait().ok();
     }
 }
 

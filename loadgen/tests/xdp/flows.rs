@@ -27,7 +27,7 @@ fn endpoint(number: u8, ipv4: bool) -> SocketAddr {
 }
 
 /// A file of 20 flows in a ring, each with the head that names its receiver.
-fn ring(rig: &Rig, relay: SocketAddr) -> String {
+pub(crate) fn ring(rig: &Rig, relay: SocketAddr) -> String {
     let mut text = "# FROM TO VIA HEAD\n".to_owned();
     for number in 0..20 {
         let (from, to) = (endpoint(number, relay.is_ipv4()), endpoint((number + 1) % 20, relay.is_ipv4()));

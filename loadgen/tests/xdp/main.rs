@@ -13,7 +13,10 @@ mod echo;
 mod endpoints;
 mod flows;
 mod forwarder;
+mod mishaps;
 mod rig;
+#[path = "../loadgen/set_clock.rs"]
+mod set_clock;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::panic::catch_unwind;
@@ -25,7 +28,12 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
-    let trials = endpoints::TESTS.iter().chain(&flows::TESTS).map(|test| trial(*test)).collect();
+    let trials = endpoints::TESTS
+        .iter()
+        .chain(&flows::TESTS)
+        .chain(&mishaps::TESTS)
+        .map(|test| trial(*test))
+        .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -64,6 +64,10 @@ impl Rig {
     }
 
     pub(crate) fn start(&self, relay: SocketAddr, flags: &str) -> Child {
+        self.host.spawn(&mut self.command(relay, flags)).unwrap()
+    }
+
+    pub(crate) fn command(&self, relay: SocketAddr, flags: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-loadgen"));
         command.args([
             "run",
@@ -77,7 +81,7 @@ impl Rig {
         ]);
         command.args(["--warmup", "0", "--json", self.file("report.json").to_str().unwrap()]);
         command.args(flags.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.host.spawn(&mut command).unwrap()
+        command
     }
 
     /// What the last run wrote.
