@@ -133,12 +133,15 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 13] = [
+const FLOORS: [(&str, u8, &[&str]); 15] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
     ("fuzz", 0, &["wire"]),
     ("tidy", 0, &[]),
+    // For tests of any floor; no program may need it.
+    ("harness", 0, &[]),
+    ("features", 0, &[]),
     ("engine", 1, &[]),
     ("lab", 2, &["wire", "nat", "engine"]),
     ("reflector", 2, &["wire", "engine"]),
@@ -146,8 +149,8 @@ const FLOORS: [(&str, u8, &[&str]); 13] = [
     ("endpoint", 2, &["wire", "nat"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
     ("loadgen", 3, &["wire", "nat", "search", "engine", "endpoint"]),
-    ("perf", 3, &["wire", "nat", "search", "engine", "lab"]),
-    ("benches", 3, &["wire", "nat", "engine", "reflector", "access", "endpoint"]),
+    ("perf", 3, &["features", "wire", "nat", "search", "engine", "lab"]),
+    ("benches", 3, &["features", "wire", "nat", "engine", "reflector", "access", "endpoint"]),
 ];
 
 /// Crates that know each other through the network alone, in tests as well.
