@@ -9,6 +9,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 mod edges;
+mod features;
 mod source;
 
 use std::collections::BTreeSet;
