@@ -40,6 +40,16 @@ impl Missing {
         let reason = format!("needs {}: apt-get install {}", names.join(", "), packages.join(" "));
         (!missing.is_empty()).then_some(Missing { reason, root: false, packages })
     }
+
+    /// Two requirements as one, so that a run says at once what a machine lacks of both.
+    pub fn both(first: Option<Missing>, second: Option<Missing>) -> Option<Missing> {
+        let (Some(first), Some(second)) = (&first, &second) else { return first.or(second) };
+        let mut packages = [first.packages.as_slice(), &second.packages].concat();
+        packages.sort();
+        packages.dedup();
+        let reason = format!("{}; {}", first.reason, second.reason);
+        Some(Missing { reason, root: first.root || second.root, packages })
+    }
 }
 
 /// Whether a program is in one of the folders of PATH.
@@ -65,5 +75,18 @@ mod tests {
             Missing::programs(&[("sh", "dash"), ("no-such-b", "second"), ("no-such-a", "first")]).unwrap();
         assert_eq!(missing.packages, ["first", "second"]);
         assert_eq!(missing.reason, "needs no-such-b, no-such-a: apt-get install first second");
+    }
+
+    #[test]
+    fn two_that_are_missing_are_one() {
+        let (root, program) = (
+            Missing { root: true, ..Missing::feature("needs root") },
+            Missing::programs(&[("no-such", "b")]),
+        );
+        let both = Missing::both(Some(root.clone()), program.clone()).unwrap();
+        assert_eq!((both.root, both.packages.as_slice()), (true, ["b".to_owned()].as_slice()));
+        assert_eq!(both.reason, "needs root; needs no-such: apt-get install b");
+        assert_eq!(Missing::both(Some(root.clone()), None), Some(root));
+        assert_eq!((Missing::both(None, program.clone()), Missing::both(None, None)), (program, None));
     }
 }
