@@ -233,14 +233,13 @@ mod tests {
 
     #[test]
     fn old_files_move_up_and_the_oldest_goes() {
-        let folder = std::env::temp_dir().join(format!("access-audit-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let config = AuditConfig { path: folder.join("audit"), max_len: 10, kept: 2 };
+        let folder = harness::Folder::new("access-audit");
+        let config = AuditConfig { path: folder.file("audit"), max_len: 10, kept: 2 };
         let mut log = Log::open(config.clone()).unwrap();
         for text in ["1\n", "2222222\n", "33\n", "44444444\n", "5555555555555\n", "6\n"] {
             assert_eq!(log.write(text.as_bytes()).unwrap(), text.len());
         }
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+        let read = |name: &str| std::fs::read_to_string(folder.file(name)).ok();
         assert_eq!(read("audit").as_deref(), Some("6\n"));
         assert_eq!(read("audit.1").as_deref(), Some("5555555555555\n"));
         assert_eq!(read("audit.2").as_deref(), Some("44444444\n"));
@@ -248,6 +247,5 @@ mod tests {
         let mut again = Log::open(config).unwrap();
         again.write(b"7\n").unwrap();
         assert_eq!(read("audit").as_deref(), Some("6\n7\n"), "a restart goes on in the same file");
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

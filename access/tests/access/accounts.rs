@@ -1,16 +1,16 @@
 //! `account` and `buddy`, with the server running and without it.
 
 use crate::client::Client;
-use crate::folder::Folder;
 use crate::person::{Person, device_request, fresh};
 use crate::server::{PASSWORD_HASH, Server, assert_done, output_of, program};
 use ed25519_dalek::SigningKey;
+use harness::Folder;
 use std::process::Output;
 
 /// Runs the program on a store that nobody holds.
 fn alone(folder: &Folder, arguments: &[&str], input: &str) -> Output {
     let mut command = program();
-    command.current_dir(&folder.path).env("REFLECTOR_ACCESS_STORE", "access.redb").args(arguments);
+    command.current_dir(folder.path()).env("REFLECTOR_ACCESS_STORE", "access.redb").args(arguments);
     output_of(command, input)
 }
 
@@ -29,7 +29,7 @@ fn enrols(client: &Client, name: &str, password: &str) -> bool {
 
 #[test]
 fn accounts_are_the_same_with_and_without_a_server() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     assert_done(&alone(&folder, &["account", "add", "alice"], "alices password\n"));
     let made = assert_done(&alone(&folder, &["account", "add", "bob", "--generate"], ""));
     assert_eq!(made.trim().len(), 24, "{made}");
@@ -61,8 +61,8 @@ fn accounts_are_the_same_with_and_without_a_server() {
 fn what_is_wrong_is_said_in_one_line_wherever_the_accounts_are() {
     let server = Server::start(&[]);
     server.add_accounts(&["alice", "bob"]);
-    let folder = Folder::new();
-    std::fs::copy(server.folder.path.join("accounts.jsonl"), folder.path.join("accounts.jsonl")).unwrap();
+    let folder = Folder::new("access-test");
+    std::fs::copy(server.folder.file("accounts.jsonl"), folder.file("accounts.jsonl")).unwrap();
     assert_done(&alone(&folder, &["account", "import", "accounts.jsonl"], ""));
     let cases: &[(&[&str], &str, i32, &[&str])] = &[
         (&["account", "add", "alice"], "long enough\n", 1, &["alice already", "account password"]),
@@ -87,7 +87,7 @@ fn what_is_wrong_is_said_in_one_line_wherever_the_accounts_are() {
     let second = output_of(
         {
             let mut command = program();
-            command.current_dir(&server.folder.path);
+            command.current_dir(server.folder.path());
             command.args([
                 "run",
                 "--master",
@@ -107,7 +107,7 @@ fn what_is_wrong_is_said_in_one_line_wherever_the_accounts_are() {
 
 #[test]
 fn an_import_names_the_line_that_is_wrong_and_what_was_done_before() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     let hash = |name: &str| format!("{{\"account\":\"{name}\",\"hash\":\"{PASSWORD_HASH}\"}}\n");
     let good: String = (0..1_500).map(|number| hash(&format!("user{number}"))).collect();
     for (line, words) in [
@@ -122,7 +122,7 @@ fn an_import_names_the_line_that_is_wrong_and_what_was_done_before() {
         let output = alone(&folder, &["account", "import", "users.jsonl"], "");
         refused(&output, 2, &[words, "1000 accounts were added before"]);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "a password was shown");
-        std::fs::remove_file(folder.path.join("access.redb")).unwrap();
+        std::fs::remove_file(folder.file("access.redb")).unwrap();
     }
     folder.write(
         "users.jsonl",
@@ -143,7 +143,7 @@ fn only_the_owner_may_read_what_is_stored() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]);
     for name in ["access.redb", "access.redb.sock", "access.redb.audit.jsonl"] {
-        let mode = std::fs::metadata(server.folder.path.join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(server.folder.file(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }

@@ -1,14 +1,14 @@
 //! Capabilities for products with users of their own.
 
 use crate::client::Answer;
-use crate::folder::Folder;
-use crate::server::{Server, until};
+use crate::server::Server;
 use crate::tickets::unix_s;
+use harness::{Folder, wait_until};
 use serde_json::{Value, json};
 
 /// A server with one service credential.
 pub(crate) fn start(flags: &[&str]) -> Server {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     folder.write("services", &format!("# our product\n{TOKEN}\n"));
     Server::start_in(folder, &[&["--service-credentials", "services"], flags].concat())
 }
@@ -35,7 +35,7 @@ fn two_tickets_make_two_headers_that_relay() {
     assert_eq!(relayed(1, "127.1.0.2:4002"), Some("127.1.0.1:4001".parse().unwrap()));
     assert_eq!(relayed(0, "127.1.0.2:4002"), None);
     assert_eq!(server.tickets.relays("ams1", &header(0), "127.1.0.1:4001"), None, "at no other reflector");
-    until("no line in the audit log", || !server.audit().is_empty());
+    wait_until("no line in the audit log", || !server.audit().is_empty());
     let minted = &server.audit()[0];
     assert_eq!((&minted["call"], minted["minted"].as_array().unwrap().len()), (&json!("capabilities"), 2));
     assert_eq!(

@@ -38,7 +38,7 @@ impl Answer {
 impl Client {
     pub(crate) fn new(base: &str) -> Client {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(1);
-        let config = config.timeout_global(Some(crate::server::PATIENCE)).build();
+        let config = config.timeout_global(Some(harness::PATIENCE)).build();
         Client { agent: config.into(), base: base.to_owned() }
     }
 

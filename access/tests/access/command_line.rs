@@ -1,14 +1,14 @@
 //! What is typed: rings and headers printed, and one line for whatever is wrong.
 
-use crate::folder::Folder;
 use crate::server::{assert_done, output_of, program};
 use crate::tickets::{MASTER, Tickets, unix_s};
+use harness::Folder;
 use serde_json::Value;
 use std::process::Output;
 
 fn run(folder: &Folder, arguments: &[&str]) -> Output {
     let mut command = program();
-    command.current_dir(&folder.path).args(arguments);
+    command.current_dir(folder.path()).args(arguments);
     output_of(command, "")
 }
 
@@ -22,7 +22,7 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
 
 #[test]
 fn the_ring_of_the_documentation_comes_out_and_no_server_runs_on_it() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     let secret: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
     folder.write("master.toml", &format!("[[key]]\nid = 3\nsecret = \"{secret}\"\n"));
     let ring = assert_done(&run(&folder, &["ring", "fra1", "--master", "master.toml"]));
@@ -34,7 +34,7 @@ fn the_ring_of_the_documentation_comes_out_and_no_server_runs_on_it() {
 
 #[test]
 fn a_fresh_master_makes_rings_that_reflectors_read() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     let (one, two) =
         (assert_done(&run(&folder, &["keygen", "--id", "7"])), assert_done(&run(&folder, &["keygen"])));
     assert_ne!(one, two);
@@ -46,7 +46,7 @@ fn a_fresh_master_makes_rings_that_reflectors_read() {
 
 #[test]
 fn minted_headers_relay_between_addresses_and_tickets() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     folder.write("master.toml", MASTER);
     let tickets = Tickets::of(MASTER);
     let ticket = tickets.ticket("fra1", "9.9.9.9:5000", 100).to_string();
@@ -80,7 +80,7 @@ fn minted_headers_relay_between_addresses_and_tickets() {
 
 #[test]
 fn a_malformed_flag_is_named_with_what_would_be_right() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     folder.write("master.toml", MASTER);
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["--listen", "127.0.0.1"], 2, &["--listen 127.0.0.1:", "ADDR:PORT"]),
@@ -142,7 +142,7 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
 
 #[test]
 fn variables_and_the_file_are_read_and_wrong_ones_named() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     folder.write("master.toml", MASTER);
     for (variable, value, words) in [
         ("REFLECTOR_ACCESS_LEASE", "1", "REFLECTOR_ACCESS_LEASE=1"),
@@ -150,7 +150,7 @@ fn variables_and_the_file_are_read_and_wrong_ones_named() {
         ("REFLECTOR_ACCESS_CONFIG", "missing.toml", "missing.toml"),
     ] {
         let mut command = program();
-        command.current_dir(&folder.path).env(variable, value);
+        command.current_dir(folder.path()).env(variable, value);
         command.args(["run", "--master", "master.toml", "--store", "a.redb"]);
         refused(&output_of(command, ""), 78, &[words]);
     }
@@ -169,7 +169,7 @@ fn variables_and_the_file_are_read_and_wrong_ones_named() {
 
 #[test]
 fn help_names_every_setting_and_the_exit_codes() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     let help = assert_done(&run(&folder, &["run", "--help"]));
     for setting in access::settings::SETTINGS {
         assert!(help.contains(&format!("--{}", setting.key)), "{}", setting.key);

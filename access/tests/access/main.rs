@@ -15,7 +15,6 @@ mod command_line;
 mod conversation;
 mod description;
 mod durability;
-mod folder;
 mod minting;
 mod operation;
 mod page;

@@ -1,17 +1,18 @@
 //! Running it: health, metrics, reload, rotation, drain, and what becomes of reflectors that fall silent.
 
 use crate::client::Answer;
-use crate::folder::Folder;
 use crate::person::{Person, proofs};
-use crate::server::{Server, until};
+use crate::server::Server;
 use crate::tickets::{MASTER, Tickets};
 use access::config::Config;
 use access::layers::{Layers, Origin, Raw};
+use harness::{Folder, PATIENCE, Signal, wait_until};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use wire::header::Kind;
 
@@ -97,10 +98,10 @@ fn a_key_is_rotated_under_running_sessions() {
 
 #[test]
 fn a_reload_that_is_wrong_changes_nothing() {
-    let folder = Folder::new();
-    folder.write("config.toml", "reflector = \"fra1=127.9.9.1:3478\"\nlease = \"100s\"\n");
+    let folder = Folder::new("access-test");
+    folder.write("config.toml", "reflector = \"fra1=127.9.9.1:1933\"\nlease = \"100s\"\n");
     let mut server =
-        Server::start_in(folder, &["--config", "config.toml", "--reflector", "fra1=127.9.9.1:3478"]);
+        Server::start_in(folder, &["--config", "config.toml", "--reflector", "fra1=127.9.9.1:1933"]);
     for (name, text) in [("master.toml", "[[key]]\nid = 99\n"), ("config.toml", "lease = \"100\"\n")] {
         let before = server.folder.read(name);
         server.folder.write(name, text);
@@ -120,45 +121,36 @@ fn a_reload_that_is_wrong_changes_nothing() {
 
 #[test]
 fn a_stop_answers_what_was_asked_and_accepts_nothing_more() {
-    let mut server = Server::start(&[]);
-    let mut asked = TcpStream::connect(server.listen).unwrap();
+    let mut server = Server::start(&["--request-timeout", "10m", "--drain-timeout", "1h"]);
     let body = "{\"device\":\"AAAAAAAAAAAAAAAAAAAAAA\"}";
-    let head = "POST /v1/challenge HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
-    write!(asked, "{head}Content-Length: {}\r\n\r\n{{", body.len()).unwrap();
-    until("the connection is not seen", || {
-        server.metrics().sum("reflector_access_open_connections", &[]) >= 1
-    });
-    server.signal("TERM");
+    let mut asked = half_asked(&server, body);
+    server.signal(Signal::SIGTERM);
     server.wait_for_line("draining");
     assert_eq!(server.get("/readyz"), (503, String::from("draining\n")));
     assert_eq!(server.get("/livez").0, 200);
-    until("it still accepts", || TcpStream::connect(server.listen).is_err());
-    asked.write_all(&body.as_bytes()[1..]).unwrap();
+    wait_until("it still accepts", || TcpStream::connect(server.listen).is_err());
+    asked.write_all(body.as_bytes()).unwrap();
     let mut answer = String::new();
     asked.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("nonce"), "{answer}");
     assert_eq!(server.exit_code(), Some(0));
-    assert!(!server.folder.path.join("access.redb.sock").exists());
+    assert!(!server.folder.file("access.redb.sock").exists());
 }
 
 #[test]
 fn a_drain_ends_at_its_time_and_a_second_signal_ends_it_sooner() {
-    for (flags, twice) in [(["--drain-timeout", "100ms"], false), (["--drain-timeout", "1h"], true)] {
-        let mut server = Server::start(&flags);
-        let mut held = TcpStream::connect(server.listen).unwrap();
-        write!(held, "POST /v1/challenge HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{").unwrap();
-        until("the connection is not seen", || {
-            server.metrics().sum("reflector_access_open_connections", &[]) >= 1
-        });
-        server.signal("TERM");
+    for (drain, twice) in [("100ms", false), ("1h", true)] {
+        let mut server = Server::start(&["--request-timeout", "10m", "--drain-timeout", drain]);
+        let _held = half_asked(&server, "{}");
+        server.signal(Signal::SIGTERM);
         server.wait_for_line("draining");
         if twice {
-            server.signal("TERM");
+            server.signal(Signal::SIGTERM);
         }
         assert_eq!(server.exit_code(), Some(0));
     }
     let mut server = Server::start(&[]);
-    server.signal("INT");
+    server.signal(Signal::SIGINT);
     assert_eq!(server.exit_code(), Some(130));
 }
 
@@ -167,7 +159,7 @@ fn a_reflector_that_falls_silent_or_drains_is_offered_to_nobody() {
     let (good, falls) = (Echo::start(true), Echo::start(false));
     let (at_good, at_falls) = (format!("good={}", good.address), format!("falls={}", falls.address));
     let reflectors =
-        ["--reflector", &at_good, "--reflector", &at_falls, "--reflector", "silent=127.9.9.3:3478"];
+        ["--reflector", &at_good, "--reflector", &at_falls, "--reflector", "silent=127.9.9.3:1933"];
     let flags =
         |extra: &[&'static str]| [&reflectors, ["--probe-interval", "100ms"].as_slice(), extra].concat();
     let start = |extra: &[&'static str]| Server::start(&flags(extra));
@@ -190,7 +182,7 @@ fn a_reflector_that_falls_silent_or_drains_is_offered_to_nobody() {
         server.metrics().sum("reflector_access_reflector_state", &[("reflector", name), ("state", state)])
             == 1
     };
-    until("they are not seen to live", || {
+    wait_until("they are not seen to live", || {
         state(&server, "good", "alive") && state(&server, "falls", "alive")
     });
     let warned = server.wait_for_line(
@@ -199,13 +191,18 @@ fn a_reflector_that_falls_silent_or_drains_is_offered_to_nobody() {
     );
     assert_eq!(warned["reflector"], "silent");
     let all = [row("good", "behaviour"), row("falls", "binding"), row("silent", "off")];
-    until("STUN is not found", || offered(alice.refresh(&proofs(&server, &at("127.1.0.1:4001")))) == all);
-    assert_eq!(alice.sees("bob").contacts.len(), 1);
+    wait_until("STUN is not found", || {
+        offered(alice.refresh(&proofs(&server, &at("127.1.0.1:4001")))) == all
+    });
+    // Where the machine is busy, three answers in a row may come too late; the next one heals that.
+    wait_until("bob's contact is not shown", || alice.sees("bob").contacts.len() == 1);
     let version = alice.profile().version;
     drop(falls);
-    until("it is not noticed", || state(&server, "falls", "dead"));
-    until("profiles do not change", || alice.profile().version > version);
-    assert_eq!(offered(alice.login(&[])), [row("good", "behaviour"), row("silent", "off")]);
+    wait_until("it is not noticed", || state(&server, "falls", "dead"));
+    wait_until("profiles do not change", || alice.profile().version > version);
+    wait_until("it is still offered, or another is not", || {
+        offered(alice.login(&[])) == [row("good", "behaviour"), row("silent", "off")]
+    });
     assert!(bob.sees("alice").contacts.is_empty(), "nor are contacts there handed out");
 
     let drained = start(&["--drain", "good"]);
@@ -222,31 +219,56 @@ fn a_reflector_that_says_that_it_drains_is_offered_to_nobody_until_it_is_ready()
     let at = [format!("a={}", reflector.address), format!("a={}", admin.local_addr().unwrap())];
     let says = Arc::clone(&ready);
     std::thread::spawn(move || {
-        for mut stream in admin.incoming().map_while(Result::ok) {
+        for stream in admin.incoming().map_while(Result::ok) {
             let status = if says.load(Ordering::Relaxed) { "200 OK" } else { "503 Service Unavailable" };
-            let mut asked = [0; 512];
-            assert!(stream.read(&mut asked).unwrap() > 0);
-            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            // The prober hangs up when it has what it wants, or has waited long enough; the next call is another one.
+            let _ = answer(stream, status);
         }
     });
-    let flags = ["--reflector", &at[0], "--reflector", "b=127.9.9.3:3478", "--reflector-admin", &at[1]];
+    let flags = ["--reflector", &at[0], "--reflector", "b=127.9.9.3:1933", "--reflector-admin", &at[1]];
     let server = Server::start(&[flags.as_slice(), &["--probe-interval", "100ms"]].concat());
     let state = |state: &str| {
-        server.metrics().sum("reflector_access_reflector_state", &[("reflector", "a"), ("state", state)]) == 1
+        let labels = [("reflector", "a"), ("state", state)];
+        let page = server.metrics();
+        let is = page.sum("reflector_access_reflector_state", &labels) == 1;
+        is.then(|| page.sum("reflector_access_offered_reflectors", &[]))
     };
-    until("it is not seen to live", || state("alive"));
+    wait_until("it is not seen to live", || state("alive") == Some(2));
     ready.store(false, Ordering::Relaxed);
-    until("its drain is not noticed", || state("draining"));
-    assert_eq!(server.metrics().sum("reflector_access_offered_reflectors", &[]), 1);
+    wait_until("its drain is not noticed", || state("draining") == Some(1));
     ready.store(true, Ordering::Relaxed);
-    until("it is not offered again", || state("alive"));
-    assert_eq!(server.metrics().sum("reflector_access_offered_reflectors", &[]), 2);
+    wait_until("it is not offered again", || state("alive") == Some(2));
+}
+
+/// Reads a request to the end of its head, and answers it in one piece.
+fn answer(stream: TcpStream, status: &str) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line)? > 0 && line != "\r\n" {
+        line.clear();
+    }
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.get_mut().write_all(answer.as_bytes())
+}
+
+/// A request whose head the server has read, and which waits for its body.
+fn half_asked(server: &Server, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.listen).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "POST /v1/challenge HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    let head = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
 }
 
 /// A socket that answers PROBEs and STUN as a reflector does, until it is dropped.
 struct Echo {
     address: String,
     stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Echo {
@@ -255,7 +277,7 @@ impl Echo {
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let (address, stop) = (socket.local_addr().unwrap().to_string(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let mut buffer = [0; 100];
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
@@ -269,15 +291,19 @@ impl Echo {
                         }
                     }
                 }
-                socket.send_to(&answer, from).unwrap();
+                // Whoever asked may be gone.
+                let _ = socket.send_to(&answer, from);
             }
         });
-        Echo { address, stop }
+        Echo { address, stop, thread: Some(thread) }
     }
 }
 
 impl Drop for Echo {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // It answers nobody from here on, whatever became of it.
+        }
     }
 }

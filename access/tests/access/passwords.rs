@@ -40,6 +40,18 @@ fn t23_guessing_is_cut_off_the_same_for_accounts_that_are_not_there() {
 #[test]
 fn t23_an_unknown_account_costs_the_same_work_as_a_wrong_password() {
     let hash = access::password::hash(PASSWORD).unwrap();
+    // A busy machine may spoil a round; without the work, the unknown one would take a thousandth in each of them.
+    let mut rounds = Vec::new();
+    let is_same = (0..5).any(|_| {
+        let (known, unknown) = medians(&hash);
+        rounds.push((known, unknown));
+        unknown > known / 4 && unknown < known * 4
+    });
+    assert!(is_same, "{rounds:?}");
+}
+
+/// How long a wrong password takes for an account with this hash, and for one that is not there.
+fn medians(hash: &str) -> (Duration, Duration) {
     let took = |hash: Option<&str>| {
         let started = Instant::now();
         assert!(!access::password::verify("wrong horse", hash));
@@ -48,18 +60,12 @@ fn t23_an_unknown_account_costs_the_same_work_as_a_wrong_password() {
     let (mut known, mut unknown): (Vec<Duration>, Vec<Duration>) = (Vec::new(), Vec::new());
     for _ in 0..9 {
         // Taken in turns, so that a busy machine slows both.
-        known.push(took(Some(&hash)));
+        known.push(took(Some(hash)));
         unknown.push(took(None));
     }
     known.sort();
     unknown.sort();
-    // Without the work, the second would take a thousandth of the first.
-    assert!(
-        unknown[4] > known[4] / 4 && unknown[4] < known[4] * 4,
-        "{:?} against {:?}",
-        unknown[4],
-        known[4]
-    );
+    (known[4], unknown[4])
 }
 
 #[test]

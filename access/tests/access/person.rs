@@ -8,7 +8,7 @@ use wire::base64url::Bytes;
 use wire::login::{ContactProof, LoginRequest, Nonce, Signature};
 use wire::name::DeviceId;
 use wire::nat_json::NatJson;
-use wire::profile::Profile;
+use wire::profile::{BuddyDevice, Profile};
 
 /// The person.
 #[derive(Debug)]
@@ -77,13 +77,23 @@ impl Person {
         serde_json::from_value(self.call("GET", "/v1/profile").good()).unwrap()
     }
 
-    /// What the profile says of the one device of a buddy.
-    pub(crate) fn sees(&self, name: &str) -> wire::profile::BuddyDevice {
-        let profile = self.profile();
-        let buddy = profile.buddies.into_iter().find(|it| it.account.as_str() == name).unwrap();
-        assert_eq!(buddy.devices.len(), 1, "{buddy:?}");
-        buddy.devices.into_iter().next().unwrap()
+    /// The profile, unless the session has ended.
+    pub(crate) fn try_profile(&self) -> Option<Profile> {
+        let answer = self.call("GET", "/v1/profile");
+        (answer.status == 200).then(|| serde_json::from_value(answer.body).unwrap())
     }
+
+    /// What the profile says of the one device of a buddy.
+    pub(crate) fn sees(&self, name: &str) -> BuddyDevice {
+        device_of(self.profile(), name)
+    }
+}
+
+/// What a profile says of the one device of a buddy.
+pub(crate) fn device_of(profile: Profile, name: &str) -> BuddyDevice {
+    let buddy = profile.buddies.into_iter().find(|it| it.account.as_str() == name).unwrap();
+    assert_eq!(buddy.devices.len(), 1, "{buddy:?}");
+    buddy.devices.into_iter().next().unwrap()
 }
 
 /// The body of an enrolment.

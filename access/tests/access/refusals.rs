@@ -221,13 +221,13 @@ fn t3_no_ticket_makes_a_contact_of_an_address_that_reflectors_refuse() {
         "[64:ff9b::7f00:1]:4000",
         "[2002:7f00:1::]:4000",
         "[::127.0.0.1]:4000",
-        "127.9.9.1:3478",
-        "127.9.9.2:3478",
+        "127.9.9.1:1933",
+        "127.9.9.2:1933",
     ] {
         let ticket = server.tickets.ticket("fra1", address, 100);
         let login = alice.login(&shown("fra1", ticket));
         assert_eq!((login.status, login.problem()), (422, "destination"), "{address}");
-        let body = json!({"reflector": "fra1", "tickets": [ticket, server.tickets.ticket("fra1", "127.1.0.1:4000", 9)]});
+        let body = json!({"reflector": "fra1", "tickets": [ticket, server.tickets.ticket("fra1", "127.1.0.1:4000", 90)]});
         let minted = server.client().post_as("/v1/capabilities", TOKEN, &body);
         assert_eq!(minted.problem(), "destination", "{address}");
     }

@@ -3,22 +3,19 @@
 //! * Ready when it says so; ended by its id when the value goes out of scope, whatever the test does.
 
 use crate::client::Client;
-use crate::folder::Folder;
 use crate::page::Page;
 use crate::tickets::{MASTER, Tickets};
-use std::io::{BufRead, BufReader, Write};
+use harness::{Folder, Running, Signal, wait_until, wait_until_or};
+use serde_json::Value;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::{JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
-    log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
+    // Ends before the folder goes that it writes to.
+    running: Running,
     pub(crate) folder: Folder,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -28,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     /// One with two reflectors, fra1 and ams1, loopback opened as contacts, and these flags besides.
     pub(crate) fn start(flags: &[&str]) -> Server {
-        Server::start_in(Folder::new(), flags)
+        Server::start_in(Folder::new("access-test"), flags)
     }
 
     /// One whose folder is there already; `{folder}` in a flag is its path.
@@ -36,9 +33,9 @@ impl Server {
         if folder.read("master.toml").is_empty() {
             folder.write("master.toml", MASTER);
         }
-        let path = folder.path.display().to_string();
+        let path = folder.path().display().to_string();
         let mut command = program();
-        command.current_dir(&folder.path).args(["run", "--admin", "127.0.0.1:0", "--log-format", "json"]);
+        command.current_dir(folder.path()).args(["run", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args([
             "--master",
             "master.toml",
@@ -51,22 +48,13 @@ impl Server {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         if !flags.contains(&"--reflector") {
-            command.args(["--reflector", "fra1=127.9.9.1:3478", "--reflector", "ams1=127.9.9.2:3478"]);
+            command.args(["--reflector", "fra1=127.9.9.1:1933", "--reflector", "ams1=127.9.9.2:1933"]);
         }
         command.args(flags.iter().map(|flag| flag.replace("{folder}", &path)));
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let writer = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *writer.lock().unwrap() += &(line + "\n");
-            }
-        });
+        let running = Running::start(&mut command);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let tickets = Tickets::of(&folder.read("master.toml"));
-        let reader = Some(reader);
-        let mut server = Server { child, log, reader, folder, listen: nowhere, admin: nowhere, tickets };
+        let mut server = Server { running, folder, listen: nowhere, admin: nowhere, tickets };
         let ready = server.wait_for_line("ready");
         server.listen = ready["listen"].as_str().unwrap().split(',').next().unwrap().parse().unwrap();
         server.admin = ready["admin"].as_str().unwrap().parse().unwrap();
@@ -96,56 +84,44 @@ impl Server {
     /// The same, with this on stdin.
     pub(crate) fn command_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = program();
-        command.current_dir(&self.folder.path).env("REFLECTOR_ACCESS_STORE", "access.redb").args(arguments);
+        command.current_dir(self.folder.path()).env("REFLECTOR_ACCESS_STORE", "access.redb").args(arguments);
         output_of(command, input)
     }
 
-    /// Everything logged so far.
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
     /// The first log line with this message, waited for.
-    pub(crate) fn wait_for_line(&mut self, message: &str) -> serde_json::Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let ended = self.child.try_wait().unwrap().is_some();
-            if let Some(reader) = self.reader.take_if(|_| ended) {
-                reader.join().unwrap();
-            }
-            let log = self.log();
-            let mut lines =
-                log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            if let Some(line) = lines.find(|line| line["message"] == message) {
-                return line;
-            }
-            assert!(!ended && Instant::now() < deadline, "no line {message:?} came; the log:\n{log}");
-            sleep(Duration::from_millis(5));
-        }
+    #[track_caller]
+    pub(crate) fn wait_for_line(&mut self, message: &str) -> Value {
+        // Looked at first: what it said before it ended has been read then.
+        wait_until_or(
+            || self.running.has_ended() || self.line(message).is_some(),
+            || format!("no line {message:?} came"),
+        );
+        self.line(message).unwrap_or_else(|| {
+            panic!("it ended without a line {message:?}; the log:\n{}", self.running.stderr())
+        })
     }
 
-    /// Sends a signal by name, e.g. `HUP`.
-    pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    fn line(&self, message: &str) -> Option<Value> {
+        let log = self.running.stderr();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == message)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
     }
 
     /// Kills it without a word, and returns its folder.
     pub(crate) fn kill(mut self) -> Folder {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        std::mem::replace(&mut self.folder, Folder::new())
+        self.running.kill();
+        self.folder
     }
 
     /// Waits for the end and returns the exit code.
+    #[track_caller]
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        let mut code = None;
-        until("it does not end", || {
-            let status = self.child.try_wait().unwrap();
-            code = status.and_then(|status| status.code());
-            status.is_some()
-        });
-        code
+        self.running.wait().code()
     }
 
     /// Status and body of an admin page.
@@ -164,22 +140,15 @@ impl Server {
     pub(crate) fn reload(&self, outcome: &str) {
         let done = || self.metrics().sum("reflector_access_reloads_total", &[("outcome", outcome)]);
         let before = done();
-        self.signal("HUP");
-        until("it does not reload", || done() > before);
+        self.signal(Signal::SIGHUP);
+        wait_until("it does not reload", || done() > before);
     }
 
-    /// The audit log, a value a line.
-    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+    /// The audit log, a value a line; a line that is still being written does not count yet.
+    pub(crate) fn audit(&self) -> Vec<Value> {
         let text = self.folder.read("access.redb.audit.jsonl");
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is what some tests want.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -195,11 +164,11 @@ pub(crate) fn program() -> Command {
 
 /// Runs a command with this on stdin.
 pub(crate) fn output_of(mut command: Command, input: &str) -> Output {
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut running = Running::start_with_input(command.stdin(Stdio::piped()));
     // A program that refuses its arguments reads nothing.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let _ = running.child().stdin.take().unwrap().write_all(input.as_bytes());
+    let status = running.wait();
+    Output { status, stdout: running.stdout().into_bytes(), stderr: running.stderr().into_bytes() }
 }
 
 /// Asserts that a command did what it should, and returns what it printed.
@@ -208,17 +177,6 @@ pub(crate) fn assert_done(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Waits for a condition.
-pub(crate) fn until(what: &str, mut met: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !met() {
-        assert!(Instant::now() < deadline, "{what}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
-/// How long to wait for what must come: far beyond what a busy machine needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The password of accounts of [`Server::add_accounts`].
 pub(crate) const PASSWORD: &str = "correct horse";
 /// Its hash, with parameters that cost a test nothing.

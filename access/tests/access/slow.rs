@@ -1,6 +1,7 @@
 //! Slow and hostile connections: a problem document or a closed connection, and memory that stays where it was.
 
-use crate::server::{Server, until};
+use crate::server::Server;
+use harness::wait_until;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,7 +10,7 @@ const CHALLENGE: &str = "POST /v1/challenge HTTP/1.1\r\nHost: a\r\nContent-Type:
 
 /// What the server says until it closes the connection; a reset is an end like any other.
 fn rest(mut stream: TcpStream) -> String {
-    stream.set_read_timeout(Some(crate::server::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(harness::PATIENCE)).unwrap();
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -25,13 +26,22 @@ fn rest(mut stream: TcpStream) -> String {
 
 #[test]
 fn whoever_is_too_slow_is_cut_off() {
-    let server = Server::start(&["--request-timeout", "300ms"]);
+    // Where this test is itself too slow to send a whole head in time, it gets no answer and takes more time.
+    let answered = ["300ms", "3s", "30s"].iter().any(|timeout| are_cut_off_after(timeout));
+    assert!(answered, "half a body is not answered");
+}
+
+/// Asserts that those who are too slow are cut off; false if half a body got no answer.
+fn are_cut_off_after(timeout: &str) -> bool {
+    let server = Server::start(&["--request-timeout", timeout]);
     let connect = || TcpStream::connect(server.listen).unwrap();
     let silent = connect();
     let mut half_head = connect();
-    half_head.write_all(&CHALLENGE.as_bytes()[..30]).unwrap();
+    // Whether it is still taken shows in what comes back.
+    let _ = half_head.write_all(&CHALLENGE.as_bytes()[..30]);
     let mut half_body = connect();
-    write!(half_body, "{CHALLENGE}Content-Length: 100\r\n\r\n{{\"dev").unwrap();
+    let sent = format!("{CHALLENGE}Content-Length: 100\r\n\r\n{{\"dev");
+    let _ = half_body.write_all(sent.as_bytes());
     let mut drips = connect();
     let dripping = std::thread::spawn(move || {
         for byte in CHALLENGE.bytes().cycle() {
@@ -44,9 +54,11 @@ fn whoever_is_too_slow_is_cut_off() {
     assert!(!rest(silent).contains("200"));
     assert!(!rest(half_head).contains("200"));
     let answer = rest(half_body);
-    assert!(answer.contains("HTTP/1.1 408") && answer.contains("/problems/slow"), "{answer}");
     dripping.join().unwrap();
-    until("connections stay", || server.metrics().sum("reflector_access_open_connections", &[]) == 0);
+    wait_until("connections stay", || server.metrics().sum("reflector_access_open_connections", &[]) == 0);
+    let is_slow = answer.contains("HTTP/1.1 408") && answer.contains("/problems/slow");
+    assert!(is_slow || answer.is_empty(), "{answer}");
+    is_slow
 }
 
 #[test]
@@ -61,12 +73,14 @@ fn whoever_does_not_read_its_answers_is_cut_off() {
             break;
         }
     }
-    until("it stays", || server.metrics().sum("reflector_access_open_connections", &[]) == 0);
+    wait_until("it stays", || server.metrics().sum("reflector_access_open_connections", &[]) == 0);
 }
 
 #[test]
 fn long_heads_and_bodies_are_refused_and_memory_stays() {
-    let server = Server::start(&["--request-timeout", "1s", "--max-connections", "50"]);
+    // Two threads, so that what a thread keeps of its first requests does not depend on the number of CPUs.
+    let flags = ["--request-timeout", "10m", "--max-connections", "50", "--threads", "2"];
+    let server = Server::start(&flags);
     let resident = || server.metrics().sum("process_resident_memory_bytes", &[]);
     // The first requests make threads and buffers that stay.
     let flood = || {
@@ -99,9 +113,9 @@ fn long_heads_and_bodies_are_refused_and_memory_stays() {
 
 #[test]
 fn connections_beyond_the_limit_wait_and_are_served_when_others_end() {
-    let server = Server::start(&["--max-connections", "3"]);
+    let server = Server::start(&["--max-connections", "3", "--request-timeout", "10m"]);
     let held: Vec<_> = (0..3).map(|_| TcpStream::connect(server.listen).unwrap()).collect();
-    until("they are not held", || server.metrics().sum("reflector_access_open_connections", &[]) == 3);
+    wait_until("they are not held", || server.metrics().sum("reflector_access_open_connections", &[]) == 3);
     let mut waits = TcpStream::connect(server.listen).unwrap();
     write!(waits, "GET /v1/openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     waits.set_read_timeout(Some(Duration::from_millis(100))).unwrap();

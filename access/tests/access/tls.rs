@@ -1,7 +1,7 @@
 //! TLS: served with the certificate that is given, and with another after a reload.
 
-use crate::folder::Folder;
-use crate::server::{PATIENCE, Server, until};
+use crate::server::Server;
+use harness::{Folder, PATIENCE, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn ask(server: &Server, trusted: &CertificateDer<'static>) -> std::io::Result<St
 
 #[test]
 fn the_certificate_that_is_given_is_served_and_follows_a_reload() {
-    let folder = Folder::new();
+    let folder = Folder::new("access-test");
     let first = certify(&folder);
     let server = Server::start_in(
         folder,
@@ -68,7 +68,7 @@ fn the_certificate_that_is_given_is_served_and_follows_a_reload() {
     // An alert, or a closed connection.
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"));
-    until("failed handshakes are not counted", || {
+    wait_until("failed handshakes are not counted", || {
         server.metrics().sum("reflector_access_tls_failures_total", &[]) >= 3
     });
 }
