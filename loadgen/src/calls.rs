@@ -1,6 +1,7 @@
 //! The calls of an access server's HTTP interface that endpoints make, by a few connections that are kept alive.
 //!
 //! * A thread of its own; questions and answers are messages, each with the life of the endpoint that it belongs to.
+//! * The end waits for nobody: what is not answered by then is given up and counted.
 //! * A call's time counts from when the endpoint asked, so waiting for a free connection is in it.
 //! * Plain HTTP: what is measured is the server, not TLS.
 
@@ -10,12 +11,14 @@ use crate::ledger::{histogram, note};
 use crate::link::{Asked, Link, Target};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Instant;
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, watch};
 use wire::device::{DeviceAnswer, DeviceRequest};
 use wire::login::{ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, RefreshRequest, Session};
 use wire::name::DeviceId;
@@ -85,9 +88,11 @@ pub enum Outcome {
 /// Who makes the calls.
 #[derive(Debug)]
 pub struct Calls {
-    questions: Option<UnboundedSender<(Instant, Call)>>,
+    questions: UnboundedSender<(Instant, Call)>,
+    /// Dropped at the end, which every connection notices.
+    going_on: watch::Sender<()>,
     answers: mpsc::Receiver<Answer>,
-    thread: Option<JoinHandle<Result<Times, Error>>>,
+    thread: JoinHandle<Result<Times, Error>>,
     asked: u64,
     answered: u64,
     /// The last calls that were not answered, and why the last one was not.
@@ -111,28 +116,24 @@ impl Calls {
     pub fn start(target: Target, connections: u32) -> Result<Calls, Error> {
         let (questions, receiver) = unbounded_channel();
         let (sender, answers) = mpsc::channel();
+        let (going_on, end) = watch::channel(());
         let work = move || -> Result<Times, Error> {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(|error| Error::Runtime(format!("no runtime for calls: {error}")))?;
-            runtime.block_on(serve(target, connections, receiver, sender))
+            runtime.block_on(serve((target, connections), receiver, sender, end))
         };
         let thread = std::thread::Builder::new()
             .name("calls".to_owned())
             .spawn(work)
             .map_err(|error| Error::Runtime(format!("no thread for calls: {error}")))?;
-        let (questions, thread) = (Some(questions), Some(thread));
-        Ok(Calls { questions, answers, thread, asked: 0, answered: 0, unanswered: None })
+        Ok(Calls { questions, going_on, answers, thread, asked: 0, answered: 0, unanswered: None })
     }
 
     /// Asks.
     pub fn ask(&mut self, call: Call) {
-        if let Some(questions) = &self.questions
-            && questions.send((Instant::now(), call)).is_ok()
-        {
-            self.asked += 1;
-        }
+        self.asked += u64::from(self.questions.send((Instant::now(), call)).is_ok());
     }
 
     /// An answer that is there.
@@ -158,27 +159,34 @@ impl Calls {
         self.asked - self.answered
     }
 
-    /// Ends the thread; what was measured.
+    /// Ends the thread without waiting for answers; what was measured.
     ///
     /// # Errors
     /// What the thread says.
     pub fn finish(mut self) -> Result<Times, Error> {
-        self.questions = None;
+        while self.poll().is_some() {}
+        let open = self.open_count();
+        let Calls { questions, going_on, thread, .. } = self;
+        drop((questions, going_on));
         let died = || Error::Runtime("the thread of calls died; this is a fault of the generator".to_owned());
-        self.thread.take().ok_or_else(died)?.join().map_err(|_| died())?
+        let mut times = thread.join().map_err(|_| died())??;
+        if open > 0 {
+            *times.failures.entry("not answered before the end".to_owned()).or_default() += open;
+        }
+        Ok(times)
     }
 }
 
 async fn serve(
-    target: Target,
-    connections: u32,
+    (target, connections): (Target, u32),
     receiver: UnboundedReceiver<(Instant, Call)>,
     sender: mpsc::Sender<Answer>,
+    end: watch::Receiver<()>,
 ) -> Result<Times, Error> {
     let receiver = Arc::new(Mutex::new(receiver));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..connections {
-        tasks.spawn(work(Link::new(target.clone()), Arc::clone(&receiver), sender.clone()));
+        tasks.spawn(work(Link::new(target.clone()), Arc::clone(&receiver), sender.clone(), end.clone()));
     }
     let mut times = Times::default();
     while let Some(done) = tasks.join_next().await {
@@ -197,22 +205,34 @@ async fn serve(
     Ok(times)
 }
 
-/// One connection's calls, one after the other, until nobody asks any more.
+/// One connection's calls, one after the other, until the end.
 async fn work(
     mut link: Link,
     receiver: Arc<Mutex<UnboundedReceiver<(Instant, Call)>>>,
     sender: mpsc::Sender<Answer>,
+    mut end: watch::Receiver<()>,
 ) -> Result<Times, Error> {
     let mut times = Times::default();
     loop {
-        let next = receiver.lock().await.recv().await;
-        let Some((since, Call { endpoint, life, question })) = next else { return Ok(times) };
-        let outcome = ask(&mut link, question, since, &mut times).await?;
+        let next = before(&mut end, async { receiver.lock().await.recv().await }).await;
+        let Some(Some((since, Call { endpoint, life, question }))) = next else { return Ok(times) };
+        let outcome = before(&mut end, ask(&mut link, question, since, &mut times)).await;
+        let Some(outcome) = outcome.transpose()? else { return Ok(times) };
         if let Outcome::Refused(reason) | Outcome::Unanswered(reason) = &outcome {
             *times.failures.entry(reason.clone()).or_default() += 1;
         }
-        // Whoever started this may have given up.
+        // Nobody waits for the answer once the run is over.
         let _ = sender.send(Answer { endpoint, life, outcome });
+    }
+}
+
+/// What comes of some work; nothing if the end comes first.
+async fn before<T>(end: &mut watch::Receiver<()>, work: impl Future<Output = T>) -> Option<T> {
+    let end = pin!(end.changed());
+    tokio::select! {
+        biased;
+        _ = end => None,
+        done = work => Some(done),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One HTTP connection that is kept alive and opened again when it has ended.
 //!
 //! * A call takes at most [`PATIENCE`]; an answer at most 8 MiB.
+//! * A signal ends a wait for the server soon.
 //! * A refusal comes as the problem document that the server sent.
 
 use crate::error::Error;
@@ -11,7 +12,10 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use wire::login::{Session, server_name};
@@ -173,6 +177,37 @@ impl Body {
     }
 }
 
+/// Connects, and closes the connection again; what prevents it, in words.
+pub async fn reach(address: SocketAddr) -> Result<(), String> {
+    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
+    let connected = connected.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+    connected.map(drop).map_err(|error| error.to_string())
+}
+
+/// Waits for some work on the calling thread, and after a signal for `grace` longer.
+///
+/// # Errors
+/// [`Error::Interrupted`] if that was not enough; the system gives no runtime.
+pub fn wait_for<T>(
+    work: impl Future<Output = T>,
+    interrupted: &AtomicBool,
+    grace: Duration,
+) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Runtime(format!("no runtime for calls: {error}")))?;
+    runtime.block_on(async {
+        let mut work = pin!(work);
+        while !interrupted.load(Relaxed) {
+            if let Ok(done) = tokio::time::timeout(GLANCE, &mut work).await {
+                return Ok(done);
+            }
+        }
+        tokio::time::timeout(grace, work).await.map_err(|_| Error::Interrupted)
+    })
+}
+
 async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     // Only latency is lost where this cannot be set.
@@ -185,6 +220,8 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, String
 
 /// So long a call may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a wait looks for a signal.
+const GLANCE: Duration = Duration::from_millis(50);
 /// A profile of ten thousand devices takes less, bytes.
 const MOST_ANSWER: usize = 8 << 20;
 
@@ -202,5 +239,18 @@ mod tests {
             let error = Target::find(wrong).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("http://HOST:PORT"), "{wrong}");
         }
+    }
+    #[test]
+    fn a_signal_ends_a_wait_unless_the_grace_suffices() {
+        let (never, interrupted) = (std::future::pending::<()>, AtomicBool::new(true));
+        assert_eq!(wait_for(never(), &interrupted, Duration::from_millis(1)), Err(Error::Interrupted));
+        assert_eq!(wait_for(async { 7 }, &interrupted, Duration::from_secs(100)), Ok(7));
+        interrupted.store(false, Relaxed);
+        assert_eq!(wait_for(async { 8 }, &interrupted, Duration::ZERO), Ok(8));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_for(never(), &interrupted, Duration::ZERO));
+            interrupted.store(true, Relaxed);
+            assert_eq!(waiting.join().unwrap(), Err(Error::Interrupted));
+        });
     }
 }

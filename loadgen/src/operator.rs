@@ -1,22 +1,25 @@
 //! The operator's door of an access server: the Unix socket at which accounts are added and made buddies.
 //!
 //! * One JSON object a line each way, as `reflector-access account import` and `buddy add` send them.
+//! * A signal ends the waiting for an answer at once.
 //! * Everybody has one password of this run, with a hash that costs nothing to check: what is measured is presence, not
 //!   argon2.
 
 use crate::error::Error;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 use wire::name::AccountName;
 
 /// A connection to the socket.
 #[derive(Debug)]
-pub struct Operator {
+pub struct Operator<'a> {
     stream: BufReader<UnixStream>,
+    interrupted: &'a AtomicBool,
 }
 
 /// What is asked.
@@ -35,12 +38,12 @@ enum Outcome {
     Refused(String),
 }
 
-impl Operator {
+impl<'a> Operator<'a> {
     /// Opens the door.
     ///
     /// # Errors
     /// Nobody listens there, or not for us.
-    pub fn open(control: &Path) -> Result<Operator, Error> {
+    pub fn open(control: &Path, interrupted: &'a AtomicBool) -> Result<Operator<'a>, Error> {
         let refused = |error: std::io::Error| {
             Error::Configuration(format!(
                 "--control {}: {error}; name the running access server's --control (STORE.sock by default), as the \
@@ -49,8 +52,9 @@ impl Operator {
             ))
         };
         let stream = UnixStream::connect(control).map_err(refused)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
-        Ok(Operator { stream: BufReader::new(stream) })
+        stream.set_read_timeout(Some(GLANCE)).map_err(refused)?;
+        stream.set_write_timeout(Some(GLANCE)).map_err(refused)?;
+        Ok(Operator { stream: BufReader::new(stream), interrupted })
     }
 
     /// Adds accounts, a thousand at once.
@@ -77,12 +81,43 @@ impl Operator {
         };
         let mut text = serde_json::to_vec(operation).map_err(|error| gone(&error))?;
         text.push(b'\n');
-        self.stream.get_mut().write_all(&text).map_err(|error| gone(&error))?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line).map_err(|error| gone(&error))?;
-        match serde_json::from_str(&line).map_err(|error| gone(&error))? {
+        let mut line = Vec::new();
+        match self.exchange(&text, &mut line) {
+            Err(_) if self.interrupted.load(Relaxed) => return Err(Error::Interrupted),
+            outcome => outcome.map_err(|error| gone(&error))?,
+        }
+        match serde_json::from_slice(&line).map_err(|error| gone(&error))? {
             Outcome::Done => Ok(()),
             Outcome::Refused(reason) => Err(Error::Runtime(format!("the access server refuses: {reason}"))),
+        }
+    }
+
+    /// Sends a line and receives one.
+    fn exchange(&mut self, mut text: &[u8], line: &mut Vec<u8>) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !text.is_empty() {
+            let written = self.persist(deadline, |stream| stream.get_mut().write(text))?;
+            text = text.get(written..).unwrap_or_default();
+        }
+        // What was read before a glance keeps its place in the line.
+        self.persist(deadline, |stream| stream.read_until(b'\n', line)).map(drop)
+    }
+
+    /// Tries again after each glance, until the deadline or a signal.
+    fn persist(
+        &mut self,
+        deadline: Instant,
+        mut work: impl FnMut(&mut BufReader<UnixStream>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match work(&mut self.stream) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.interrupted.load(Relaxed) || Instant::now() >= deadline {
+                        return Err(ErrorKind::TimedOut.into());
+                    }
+                }
+                outcome => return outcome,
+            }
         }
     }
 }
@@ -102,11 +137,15 @@ pub fn cheap_hash(password: &str, salt: [u8; 16]) -> Result<String, Error> {
 
 /// Accounts added at once.
 const PIECE: usize = 1_000;
+/// How long the server may take for one request.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a wait looks for a signal.
+const GLANCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn operations_have_the_form_that_the_server_reads() {
@@ -120,7 +159,24 @@ mod tests {
         let refused = serde_json::from_str(r#"{"refused":"no"}"#).unwrap();
         assert!(matches!(refused, Outcome::Refused(reason) if reason == "no"));
         assert!(cheap_hash("secret", [7; 16]).unwrap().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
-        let error = Operator::open(Path::new("/nowhere/store.sock")).unwrap_err();
+        let error = Operator::open(Path::new("/nowhere/store.sock"), &AtomicBool::new(false)).unwrap_err();
         assert_eq!(error.exit_code(), 78);
+    }
+    #[test]
+    fn a_signal_ends_the_waiting_for_a_server_that_is_silent() {
+        let path = std::env::temp_dir().join(format!("operator-{}.sock", std::process::id()));
+        let server = UnixListener::bind(&path).unwrap();
+        let interrupted = AtomicBool::new(false);
+        let mut operator = Operator::open(&path, &interrupted).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let name: AccountName = "a".parse().unwrap();
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| operator.add_buddy(&name, &name));
+            let (mut silent, mut line) = (BufReader::new(server.accept().unwrap().0), String::new());
+            silent.read_line(&mut line).unwrap();
+            assert!(line.contains("add-buddy"));
+            interrupted.store(true, Relaxed);
+            assert_eq!(asked.join().unwrap(), Err(Error::Interrupted));
+        });
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! * Open loop: every start has an intended time, and what is late counts from it.
+//! * A signal ends every wait; who is there leaves, and what was seen is told within about half a second.
 //! * A phase ends when nothing is due any more, or its patience does; what is then open is lost.
 
 use crate::buddies::Buddies;
@@ -28,8 +29,8 @@ use crate::summary::latency;
 use crate::usage::{CpuTime, rss_bytes};
 use engine::clock;
 use nat::{Route, after_punch, reflected_share};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Runs it; `secret` grows into keys, names and the randomness of endpoints.
 ///
@@ -40,8 +41,8 @@ pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> R
     let ports = sockets.ports();
     let station = Station::open(sockets, LONGEST_DATAGRAM)
         .map_err(|error| Error::Runtime(format!("no epoll for the sockets: {error}")))?;
-    let before = scrape(&plan.metrics)?;
-    reach(plan)?;
+    let before = scrape(&plan.metrics, interrupted, Duration::ZERO)?;
+    reach(plan, interrupted)?;
     let mut calls = Calls::start(plan.target.clone(), plan.args.connections)?;
     let (parts, setup) = settle(plan, &ports, secret, &mut calls, interrupted)?;
     let mut stage = Stage::new(plan, Society::new(parts, station, calls)?, interrupted);
@@ -53,12 +54,13 @@ pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> R
         let text = format!("the access server did not answer at the end: {reason}: is it away?");
         report.failed = if report.failed.is_empty() { text } else { format!("{}; {text}", report.failed) };
     }
-    match scrape(&plan.metrics) {
+    match scrape(&plan.metrics, interrupted, GRACE) {
         Ok(after) => {
             let loads = plan.metrics.iter().zip(before.iter().zip(&after));
             report.reflectors = loads.map(|((url, _), (before, after))| after.since(before, url)).collect();
         }
         // What endpoints saw is kept.
+        Err(Error::Interrupted) => {}
         Err(error) if report.failed.is_empty() => report.failed = error.to_string(),
         Err(_) => {}
     }
@@ -71,14 +73,14 @@ pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> R
 }
 
 /// Whether anybody listens where the access server shall be, before its store gets accounts.
-fn reach(plan: &PresencePlan) -> Result<(), Error> {
-    let failed = |error: std::io::Error| {
+fn reach(plan: &PresencePlan, interrupted: &AtomicBool) -> Result<(), Error> {
+    let reached = link::wait_for(link::reach(plan.target.address()), interrupted, Duration::ZERO)?;
+    reached.map_err(|reason| {
         Error::Configuration(format!(
-            "--access {}: {error}; name where the running access server listens (its --listen)",
+            "--access {}: {reason}; name where the running access server listens (its --listen)",
             plan.args.access
         ))
-    };
-    TcpStream::connect_timeout(&plan.target.address(), link::PATIENCE).map(drop).map_err(failed)
+    })
 }
 
 /// The sums of datagrams through reflectors.
@@ -130,7 +132,9 @@ impl<'a> Stage<'a> {
         }
         self.steady()?;
         let talk_share = self.ways_of_talk();
-        self.leave_together()?;
+        if !self.is_over() {
+            self.leave_together()?;
+        }
         self.society.ledger.give_up(self.is_over());
         let (came, went) =
             (NoticeReport::of(&self.society.ledger.came)?, NoticeReport::of(&self.society.ledger.went)?);
@@ -279,14 +283,18 @@ impl<'a> Stage<'a> {
         self.wait_for_quiet("offline", |_| true)
     }
 
-    /// Whoever is left leaves too, and what is under way ends.
+    /// Those who are left leave too, and what is under way ends.
     fn all_leave(&mut self) -> Result<(), Error> {
         let there = |(number, member): (u32, &crate::member::Member)| member.core.is_some().then_some(number);
         let rest: Vec<u32> = (0..).zip(&self.society.members).filter_map(there).collect();
         self.leave_evenly("end", &rest)?;
-        let end_us = self.society.now_us() + DRAIN_US;
+        let start_us = self.society.now_us();
         let (mut before, mut quiet_us) = (0, 0);
-        while self.society.now_us() < end_us && quiet_us < QUIET_US {
+        while quiet_us < QUIET_US {
+            let longest_us = if self.is_over() { HURRY_US } else { DRAIN_US };
+            if self.society.now_us() >= start_us + longest_us {
+                break;
+            }
             let came = self.society.paths.returned + self.society.paths.observed;
             let open = self.society.calls.open_count() > 0 || came != before;
             (before, quiet_us) = (came, if open { 0 } else { quiet_us + STEP_US });
@@ -298,12 +306,20 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Each of `order` leaves, evenly; after a signal all at once, as many as there is time for.
     fn leave_evenly(&mut self, phase: &str, order: &[u32]) -> Result<(), Error> {
         let gap_us = self.plan.args.offline_time / 1_000 / (order.len() as u64).max(1);
         let mut due_us = self.society.now_us();
+        let mut hurry_us = None;
         for number in order {
             while self.society.now_us() < due_us && !self.is_over() {
                 self.turn(phase, due_us)?;
+            }
+            if self.is_over() {
+                let now_us = self.society.now_us();
+                if now_us >= *hurry_us.get_or_insert(now_us) + HURRY_US {
+                    break;
+                }
             }
             self.society.leave(*number);
             self.turn(phase, 0)?;
@@ -448,6 +464,10 @@ const STEP_US: u64 = 10_000;
 /// At the end: nothing has come for so long.
 const QUIET_US: u64 = 300_000;
 const DRAIN_US: u64 = 10_000_000;
+/// After a signal: so long they leave, and so long what is under way may take to end.
+const HURRY_US: u64 = 200_000;
+/// And so long the metrics of all reflectors may take.
+const GRACE: Duration = Duration::from_millis(200);
 const PURPOSE_LEAVING: u64 = 0x800_0000;
 const PURPOSE_COMING: u64 = 0x900_0000;
 const PURPOSE_OFFLINE: u64 = 0xa00_0000;

@@ -4,9 +4,11 @@
 //! * A counter that has gone back, because the reflector was started again, counts from zero.
 
 use crate::error::Error;
-use crate::link::{Asked, Link, Target};
+use crate::link::{self, Asked, Link, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// The counters of one reflector at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,31 +34,36 @@ pub struct ReflectorLoad {
     pub busy_s: f64,
 }
 
-/// The counters at each of these targets now.
+/// The counters at each of these targets now; after a signal, what comes within `grace`.
 ///
 /// # Errors
-/// One that does not answer, or answers without the metrics of a reflector.
-pub fn scrape(targets: &[(String, Target)]) -> Result<Vec<Counters>, Error> {
+/// One that does not answer, or answers without the metrics of a reflector; a signal came first.
+pub fn scrape(
+    targets: &[(String, Target)],
+    interrupted: &AtomicBool,
+    grace: Duration,
+) -> Result<Vec<Counters>, Error> {
     let failed = |url: &str, reason: &str| {
         Error::Configuration(format!(
             "--metrics {url}: {reason}; name the /metrics of a reflector's admin listener"
         ))
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Runtime(format!("no runtime for metrics: {error}")))?;
-    let of = |(url, target): &(String, Target)| {
-        let text = runtime.block_on(async { Link::new(target.clone()).fetch().await }).map_err(|asked| {
-            let reason = match asked {
-                Asked::Refused(problem) => problem.to_string(),
-                Asked::Unreachable(reason) => reason,
-            };
-            failed(url, &reason)
-        })?;
-        Counters::read(&text.text()).ok_or_else(|| failed(url, "no reflector_relayed_datagrams_total there"))
+    let all = async {
+        let mut counters = Vec::with_capacity(targets.len());
+        for (url, target) in targets {
+            let text = Link::new(target.clone()).fetch().await.map_err(|asked| {
+                let reason = match asked {
+                    Asked::Refused(problem) => problem.to_string(),
+                    Asked::Unreachable(reason) => reason,
+                };
+                failed(url, &reason)
+            })?;
+            let read = Counters::read(&text.text());
+            counters.push(read.ok_or_else(|| failed(url, "no reflector_relayed_datagrams_total there"))?);
+        }
+        Ok(counters)
     };
-    targets.iter().map(of).collect()
+    link::wait_for(all, interrupted, grace)?
 }
 
 impl Counters {

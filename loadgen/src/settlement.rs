@@ -40,7 +40,7 @@ pub fn settle(
     let password = Bytes(grow(&secret, "password", 0, 0)).to_string();
     let mut salt = [0; 16];
     salt.iter_mut().zip(grow(&secret, "salt", 0, 0)).for_each(|(to, from)| *to = from);
-    let mut operator = Operator::open(&plan.args.control)?;
+    let mut operator = Operator::open(&plan.args.control, interrupted)?;
     operator.add_accounts(&names, &cheap_hash(&password, salt)?)?;
     let buddies = Buddies::new(endpoints, plan.args.buddies, &mut Random::new(plan.seed, PURPOSE_BUDDIES));
     tracing::info!("{endpoints} accounts added; making friends");
@@ -50,12 +50,11 @@ pub fn settle(
             operator.add_buddy(one, other)?;
             friendships += 1;
         }
-        if interrupted.load(Relaxed) {
-            return Err(Error::Interrupted);
-        }
+        go_on(interrupted)?;
     }
     tracing::info!("{friendships} friendships made; enrolling devices");
     for (number, name) in (0..).zip(&names) {
+        go_on(interrupted)?;
         let request = Keys::of(&secret, number).enrolment(name.clone(), &password);
         calls.ask(Call { endpoint: number, life: 0, question: Question::Enrol(Box::new(request)) });
     }
@@ -77,9 +76,7 @@ fn enrolled(
     let mut reflectors = Vec::new();
     while calls.open_count() > 0 {
         let Some(Answer { endpoint, outcome, .. }) = calls.poll() else {
-            if interrupted.load(Relaxed) {
-                return Err(Error::Interrupted);
-            }
+            go_on(interrupted)?;
             std::thread::sleep(GLANCE);
             continue;
         };
@@ -104,6 +101,10 @@ fn enrolled(
         return Err(Error::Configuration(text.to_owned()));
     }
     Ok((devices, reflectors))
+}
+
+fn go_on(interrupted: &AtomicBool) -> Result<(), Error> {
+    if interrupted.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 fn names(secret: &[u8; 32], endpoints: u32) -> Result<Vec<AccountName>, Error> {
