@@ -19,6 +19,8 @@ pub enum Sibling {
     Endpoint,
     /// The load generator.
     Loadgen,
+    /// Sweeps, reports and plans.
+    Perf,
 }
 
 /// The path of a program, built if cargo is at hand.
@@ -32,6 +34,7 @@ pub fn sibling(program: Sibling) -> PathBuf {
         Sibling::Access => "reflector-access",
         Sibling::Endpoint => "reflector-endpoint",
         Sibling::Loadgen => "reflector-loadgen",
+        Sibling::Perf => "reflector-perf",
     });
     assert!(path.is_file(), "no {}; `cargo build --workspace` makes it", path.display());
     path
@@ -49,8 +52,21 @@ fn folder() -> PathBuf {
         if folder.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
         }
+        // What cargo has told this test about its package: build scripts that look at it would run again.
+        let told = std::env::vars_os().map(|(name, _)| name);
+        told.filter(|name| is_of_package(&name.to_string_lossy())).for_each(|name| {
+            build.env_remove(name);
+        });
         let status = build.status().expect("cargo, which started this test, can be run");
         assert!(status.success(), "`{build:?}` failed; its messages are above");
     }
     folder
+}
+
+/// Whether cargo sets this variable for a program that it runs, about the program's package.
+fn is_of_package(variable: &str) -> bool {
+    let exact =
+        ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    let families = ["CARGO_BIN_EXE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
+    exact.contains(&variable) || families.iter().any(|family| variable.starts_with(family))
 }
