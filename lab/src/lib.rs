@@ -14,20 +14,10 @@
 //!   10.N.K.2 ───────── 10.N.K.1  45.N.7.2 ── 45.N.7.1
 //!                                            45.P.7.1 ── [delay] ── 45.P.7.2, 2a00:0:P::2
 //! ```
-
-//! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut lab = lab::Lab::new()?;
-//! let mut nat = lab.nat("nat", nat::Mapping::Eim, nat::Filtering::Apdf, 30)?;
-//! let (inside, server) = (lab.inside(&mut nat, "inside")?, lab.host("server")?);
-//! let (client, service) = (inside.udp(inside.ipv4(), 5000)?, server.udp(server.ipv4(), 6000)?);
-//! client.send_to(b"hello", service.local_addr()?)?;
-//! let (_, seen) = service.recv_from(&mut [0; 16])?;
-//! assert_eq!(seen.ip(), nat.external());
-//! # Ok(())
-//! # }
-//! ```
-
+//!
+//! A NAT, a host behind it and one that it calls, as `examples/hello.rs` has it:
+//!
+#![doc = concat!("```no_run\n", include_str!("../examples/hello.rs"), "```")]
 #![forbid(unsafe_code)]
 
 mod capture;
@@ -64,5 +54,5 @@ pub use namespace::Namespace;
 pub use napi::Napi;
 pub use nat_box::NatBox;
 pub use pair::Pair;
-pub use tool::missing;
+pub use tool::{PROGRAMS, missing};
 pub use topology::Lab;

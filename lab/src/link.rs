@@ -183,4 +183,4 @@ const EMPTY_POLLS: u32 = 100;
 /// Its source stands beside it.
 const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/pass.bpf.o");
 /// Longer than the kernel's link watch ever waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,6 +7,8 @@
 //!   is its own as long as this value lives.
 
 use anyhow::{Context, bail};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
@@ -83,7 +85,7 @@ impl Program {
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.wait(GRACE)?;
+                    let status = self.wait(SILENT)?;
                     bail!("{} ended ({}) before it was ready{}", self.name, ending(status), self.last_words())
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -132,14 +134,9 @@ impl Program {
         if self.ended()?.is_some() {
             return Ok(());
         }
-        // The shell's own `kill`: the standard library sends SIGKILL only, and everything else would need unsafe code.
-        let script = format!("kill -s {} {}", signal.name(), self.id());
-        let status = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).status();
-        let sent = status.context("cannot run sh to send a signal")?.success();
-        if !sent && self.ended()?.is_none() {
-            bail!("cannot send SIG{} to {} ({})", signal.name(), self.name, self.id());
-        }
-        Ok(())
+        let id = Pid::from_raw(self.id().try_into().context("a process id that is no pid_t")?);
+        kill(id, signal.of_kernel())
+            .with_context(|| format!("cannot send {} to {} ({id})", signal.of_kernel(), self.name))
     }
 
     /// Its last lines on standard error, behind a colon and on lines of their own; empty if it said nothing.
@@ -248,14 +245,15 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn name(self) -> &'static str {
+    fn of_kernel(self) -> nix::sys::signal::Signal {
+        use nix::sys::signal::Signal as Kernel;
         match self {
-            Signal::Terminate => "TERM",
-            Signal::Interrupt => "INT",
-            Signal::Reload => "HUP",
-            Signal::Stop => "STOP",
-            Signal::Continue => "CONT",
-            Signal::Kill => "KILL",
+            Signal::Terminate => Kernel::SIGTERM,
+            Signal::Interrupt => Kernel::SIGINT,
+            Signal::Reload => Kernel::SIGHUP,
+            Signal::Stop => Kernel::SIGSTOP,
+            Signal::Continue => Kernel::SIGCONT,
+            Signal::Kill => Kernel::SIGKILL,
         }
     }
 }
@@ -316,6 +314,8 @@ fn quoted(argument: &str) -> String {
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long a program that has closed its pipes may take to end; only one that goes on without them takes so long.
+const SILENT: Duration = Duration::from_secs(60);
 /// How often an end is looked for.
 const POLL: Duration = Duration::from_millis(5);
 /// Lines of standard error that are kept.
@@ -327,6 +327,9 @@ const SHOWN_LINES: usize = 8;
 mod tests {
     use super::*;
 
+    /// Only a hang lasts so long.
+    const PATIENCE: Duration = Duration::from_secs(120);
+
     fn shell(script: &str) -> Program {
         let mut start = Start::new(Path::new("/bin/sh"));
         start.arg("-c").arg(script);
@@ -337,8 +340,8 @@ mod tests {
     fn last_words_and_ending_are_told() {
         let mut program = shell("echo one >&2; echo ready 7 >&2; echo 'no \u{fffd} room' >&2; exit 3");
         let ready = |line: &str| line.strip_prefix("ready ")?.parse::<u32>().ok();
-        assert_eq!(program.wait_for(GRACE, ready).unwrap(), 7);
-        let error = program.wait_for(GRACE, ready).unwrap_err().to_string();
+        assert_eq!(program.wait_for(PATIENCE, ready).unwrap(), 7);
+        let error = program.wait_for(PATIENCE, ready).unwrap_err().to_string();
         assert!(error.contains("exit code 3") && error.contains("room"), "{error}");
         assert_eq!(program.said().len(), 3);
     }
@@ -352,7 +355,7 @@ mod tests {
                 start.hear_stdout();
             }
             let mut program = Program::start(&start).unwrap();
-            program.wait(GRACE).unwrap();
+            program.wait(PATIENCE).unwrap();
             assert_eq!(program.said().len(), lines, "{:?}", program.said());
         }
     }
@@ -360,9 +363,9 @@ mod tests {
     #[test]
     fn signals_reach_it_and_dropping_ends_it() {
         let mut program = shell("trap 'echo reloaded >&2' HUP; echo up >&2; while :; do sleep 0.01; done");
-        program.wait_for(GRACE, |line| (line == "up").then_some(())).unwrap();
+        program.wait_for(PATIENCE, |line| (line == "up").then_some(())).unwrap();
         program.signal(Signal::Reload).unwrap();
-        program.wait_for(GRACE, |line| (line == "reloaded").then_some(())).unwrap();
+        program.wait_for(PATIENCE, |line| (line == "reloaded").then_some(())).unwrap();
         assert!(program.ended().unwrap().is_none());
         let proc = PathBuf::from(format!("/proc/{}", program.id()));
         assert!(proc.exists());
@@ -379,7 +382,7 @@ mod tests {
         start.arg("-c").arg("grep Cpus_allowed_list /proc/self/status >&2").on(&[last]);
         let mut program = Program::start(&start).unwrap();
         let list = |line: &str| line.strip_prefix("Cpus_allowed_list:").map(|list| list.trim().to_owned());
-        assert_eq!(program.wait_for(GRACE, list).unwrap(), last.to_string());
+        assert_eq!(program.wait_for(PATIENCE, list).unwrap(), last.to_string());
         assert_eq!(engine::affinity::allowed().unwrap(), before);
         assert!(start.shown().starts_with(&format!("taskset -c {last} sh -c '")), "{}", start.shown());
     }

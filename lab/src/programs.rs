@@ -1,7 +1,9 @@
 //! The sibling programs: `reflector` and `reflector-loadgen`, and the two that log in and are logged in at: built if
 //! cargo is at hand, else found.
 //!
-//! * Under `cargo run` and `cargo test` they are built first, optimised, so that they are never stale.
+//! * Under `cargo run` and `cargo test` they are built first, in the profile of the program that asks, so that they are
+//!   never stale. Optimised programs are for figures, and tests take what `cargo test --workspace` has built already.
+//! * One build asks for all of them, with the features that every other build has: nothing is compiled twice.
 //! * Otherwise they are taken from beside this program, then from PATH; an error names every place looked at.
 
 use anyhow::{Context, bail};
@@ -38,6 +40,13 @@ impl Programs {
         let built = self.sources.as_ref().and_then(|_| self.reflector.ancestors().nth(2));
         built.map_or_else(|| PathBuf::from("target"), Path::to_owned)
     }
+
+    /// The folder of cargo's profile that they were built in just now, `release` or `debug`; `None` for programs that were
+    /// found.
+    pub fn profile(&self) -> Option<String> {
+        self.sources.as_ref()?;
+        Some(self.reflector.parent()?.file_name()?.to_string_lossy().into_owned())
+    }
 }
 
 /// Where the programs are that need an account: those who log in, and where.
@@ -57,7 +66,8 @@ impl SessionPrograms {
     pub fn find() -> anyhow::Result<SessionPrograms> {
         static FOUND: OnceLock<Result<SessionPrograms, String>> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
-            let found = find_all(["access", "endpoint"], [ACCESS, ENDPOINT]);
+            // What `cargo test --workspace` has built: after it there is nothing left to do.
+            let found = find_all(&["--workspace", "--bins"], [ACCESS, ENDPOINT]);
             let found = found.map(|([access, endpoint], _)| SessionPrograms { access, endpoint });
             found.map_err(|error| format!("{error:#}"))
         });
@@ -66,29 +76,38 @@ impl SessionPrograms {
 }
 
 fn find() -> anyhow::Result<Programs> {
-    let ([reflector, loadgen], sources) = find_all(["reflector", "loadgen"], [REFLECTOR, LOADGEN])?;
+    // The package `features` asks for what all builds need, so that none compiles a dependency again.
+    let packages = ["-p", "features", "-p", "reflector", "-p", "loadgen"];
+    let ([reflector, loadgen], sources) = find_all(&packages, [REFLECTOR, LOADGEN])?;
     Ok(Programs { reflector, loadgen, sources })
 }
 
-/// The programs `names` of these packages, and the sources if they were built just now.
-fn find_all(packages: [&str; 2], names: [&str; 2]) -> anyhow::Result<([PathBuf; 2], Option<PathBuf>)> {
+/// The programs `names`, which cargo builds if it is asked for this `selection`, and the sources if it just did.
+fn find_all(selection: &[&str], names: [&str; 2]) -> anyhow::Result<([PathBuf; 2], Option<PathBuf>)> {
     if let (Some(cargo), Some(own)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) {
         let own = Path::new(&own);
-        return Ok((build(&cargo, own, packages, names)?, Some(own.to_owned())));
+        return Ok((build(&cargo, own, selection, names)?, Some(own.to_owned())));
     }
     let [first, second] = names;
     let places = places();
     Ok(([pick(first, &places)?, pick(second, &places)?], None))
 }
 
-/// Builds both in the workspace of `own`; cargo's progress goes to standard error.
-fn build(cargo: &OsStr, own: &Path, packages: [&str; 2], names: [&str; 2]) -> anyhow::Result<[PathBuf; 2]> {
+/// Builds them in the workspace of `own`; cargo's progress goes to standard error.
+fn build(cargo: &OsStr, own: &Path, selection: &[&str], names: [&str; 2]) -> anyhow::Result<[PathBuf; 2]> {
+    let mut arguments = vec!["build"];
+    arguments.extend(env::current_exe().is_ok_and(|asks| !is_of_debug(&asks)).then_some("--release"));
+    arguments.extend(selection);
     let mut command = Command::new(cargo);
-    let [first, second] = packages;
-    command.args(["build", "--release", "-p", first, "-p", second]);
-    command.arg("--message-format=json-render-diagnostics").current_dir(own);
+    command.args(&arguments).arg("--message-format=json-render-diagnostics").current_dir(own);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let shown = format!("{} build --release -p {first} -p {second}", Path::new(cargo).display());
+    // What cargo has told this program about its package: build scripts that look at it would run again, and everything
+    // above them would be compiled again, by each build that another package asks for.
+    let told = env::vars_os().map(|(name, _)| name);
+    told.filter(|name| is_of_package(&name.to_string_lossy())).for_each(|name| {
+        command.env_remove(name);
+    });
+    let shown = format!("{} {}", Path::new(cargo).display(), arguments.join(" "));
     let output = command.output().with_context(|| format!("cannot run {shown}"))?;
     if !output.status.success() {
         bail!("`{shown}` failed; its messages stand above");
@@ -100,6 +119,24 @@ fn build(cargo: &OsStr, own: &Path, packages: [&str; 2], names: [&str; 2]) -> an
     };
     let [first, second] = names;
     Ok([built(first)?, built(second)?])
+}
+
+/// Whether cargo sets this variable for a program that it runs, about the program's package.
+fn is_of_package(variable: &str) -> bool {
+    let exact =
+        ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    let families = ["CARGO_BIN_EXE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
+    exact.contains(&variable) || families.iter().any(|family| variable.starts_with(family))
+}
+
+/// Whether a program or test lies where cargo puts those of the profile `dev`: in target/debug, or in a folder there.
+fn is_of_debug(program: &Path) -> bool {
+    is_of(program, "debug") || program.parent().is_some_and(|folder| is_of(folder, "debug"))
+}
+
+/// Whether a path lies in a folder of this name.
+fn is_of(path: &Path, folder: &str) -> bool {
+    path.parent().and_then(Path::file_name) == Some(OsStr::new(folder))
 }
 
 /// The path of a binary target in cargo's messages, one JSON object a line.
@@ -114,9 +151,11 @@ fn executable(messages: &str, name: &str) -> Option<PathBuf> {
 
 /// The folders that are looked at, in order.
 fn places() -> Vec<PathBuf> {
-    let own = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let own = env::current_exe().unwrap_or_default();
+    // A test lies in a folder of its own below the programs.
+    let own = own.ancestors().skip(1).take(if is_of(&own, "deps") { 2 } else { 1 }).map(Path::to_owned);
     let path = env::var_os("PATH").unwrap_or_default();
-    own.into_iter().chain(env::split_paths(&path)).collect()
+    own.chain(env::split_paths(&path)).collect()
 }
 
 fn pick(name: &str, places: &[PathBuf]) -> anyhow::Result<PathBuf> {
@@ -152,6 +191,21 @@ mod tests {
         assert!(error.contains("/nonexistent, /etc") && error.contains("cargo run"), "{error}");
         let places = [PathBuf::from("/nonexistent"), PathBuf::from("/bin")];
         assert_eq!(pick("sh", &places).unwrap(), Path::new("/bin/sh"));
+    }
+
+    #[test]
+    fn programs_are_built_in_the_profile_of_who_asks() {
+        let debug = ["/t/debug/reflector-perf", "/t/debug/deps/lab-0123"];
+        assert!(debug.iter().all(|path| is_of_debug(Path::new(path))));
+        let others = ["/t/release/reflector-perf", "/t/release/deps/lab-0123", "/debug/t/release/deps/debug"];
+        assert!(!others.iter().any(|path| is_of_debug(Path::new(path))));
+        let programs = |sources| Programs {
+            reflector: PathBuf::from("/t/debug/reflector"),
+            loadgen: PathBuf::from("/t/debug/reflector-loadgen"),
+            sources,
+        };
+        assert_eq!(programs(Some(PathBuf::from("/w"))).profile().as_deref(), Some("debug"));
+        assert_eq!(programs(None).profile(), None);
     }
 
     #[test]

@@ -202,8 +202,8 @@ impl Client {
     }
 }
 
-/// How long a server may take to come up and answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server may take to come up and answer; only one that hangs takes so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at what came.
 const STEP: Duration = Duration::from_millis(1);
 /// Clients that talk at a time, a descriptor each.

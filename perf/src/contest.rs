@@ -318,4 +318,4 @@ const CALM_PART: f64 = 0.9;
 /// How long one disturbance is waited out.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long counters may move after a load has ended.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(60);

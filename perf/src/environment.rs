@@ -108,7 +108,7 @@ fn versions(programs: &Programs) -> Vec<Fact> {
         let commit =
             output(Command::new("git").arg("-C").arg(sources).args(["describe", "--always", "--dirty"]));
         facts.push(fact("Commit", commit.unwrap_or_else(unknown)));
-        facts.push(fact("Profile", "release"));
+        facts.push(fact("Profile", programs.profile().unwrap_or_else(unknown)));
     }
     facts
 }

@@ -162,7 +162,7 @@ fn main() -> ExitCode {
 
 fn quick(args: QuickArgs) -> anyhow::Result<u8> {
     let interrupt = Interrupt::on_signals()?;
-    let programs = Programs::find()?;
+    let programs = programs()?;
     interrupt.check()?;
     let quick =
         Quick { endpoints: args.endpoints, nat: args.nat, payload_bytes: args.payload, is_short: args.short };
@@ -182,7 +182,7 @@ fn quick(args: QuickArgs) -> anyhow::Result<u8> {
 
 fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     let interrupt = Interrupt::on_signals()?;
-    let programs = Programs::find()?;
+    let programs = programs()?;
     interrupt.check()?;
     let name = if args.short { "sweep-short" } else { SWEEP };
     let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join(name));
@@ -202,7 +202,7 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     show(&format!("{}\n{}\n", survey_tables::capacities(&survey).terminal(), survey.headline))?;
     if readings.len() == known {
         tell(
-            "nothing was left to measure; to measure anew, remove that folder or name another one with --out",
+            "nothing was left to measure; to measure again, remove that folder or name another one with --out",
         );
     }
     tell(&format!("figures agree with each other; next: reflector-perf report {}", folder.display()));
@@ -263,7 +263,7 @@ fn peers(args: PeersArgs) -> anyhow::Result<u8> {
         anyhow::bail!("{lack}");
     }
     let interrupt = Interrupt::on_signals()?;
-    let programs = Programs::find()?;
+    let programs = programs()?;
     interrupt.check()?;
     let rounds = args.rounds.unwrap_or(if args.short { 1 } else { 7 });
     let peers = Peers {
@@ -285,6 +285,15 @@ fn peers(args: PeersArgs) -> anyhow::Result<u8> {
         }
         None => Ok(0),
     }
+}
+
+/// The programs to be measured, with a word on figures that are worth nothing.
+fn programs() -> anyhow::Result<Programs> {
+    let programs = Programs::find()?;
+    if programs.profile().is_some_and(|profile| profile == "debug") {
+        tell("the programs are built without optimisation: figures take `cargo run --release -p perf`");
+    }
+    Ok(programs)
 }
 
 /// What a limit says once it runs.

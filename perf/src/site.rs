@@ -382,10 +382,10 @@ fn ready(program: &mut Program) -> anyhow::Result<Ready> {
 
 /// The port of a reflector behind a cable.
 const PORT: u16 = 4_000;
-/// How long a start may take on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a start may take. Far beyond what a busy machine needs: it only ends a hang.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long counters may move after a load has ended.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(60);
 /// Counters that do not change for so long stand still.
 const STILL: Duration = Duration::from_millis(30);
 /// Between two samples; each costs the reflector's processor a scrape.

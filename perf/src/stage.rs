@@ -361,8 +361,8 @@ const FEATURES: [&str; 6] = [
 /// The generator's end is polled so much later than the last time: at 3 million frames a second a third of the veth's 256
 /// places.
 const POLL_NS: u32 = 30_000;
-/// How long a start may take on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a start may take. Far beyond what a busy machine needs: it only ends a hang.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Figures read so far apart belong to no one moment, as when this program waits for its turn on a processor.
 pub(crate) const LATE: Duration = Duration::from_millis(20);
 /// Between two samples.

@@ -4,6 +4,7 @@
 //! * What it was asked is read from its own counters, inside its namespace.
 
 use crate::daemon::{eventually, write_private};
+use harness::PATIENCE;
 use lab::Host;
 use lab::metrics::Metrics;
 use lab::program::{Program, Signal, Start};
@@ -13,7 +14,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// An access server.
 pub(crate) struct AccessServer {
@@ -54,7 +54,7 @@ impl AccessServer {
         });
         let mut program = self.host.enter(|| Program::start(&start)).unwrap().unwrap();
         let ready = |line: &str| line.contains(r#""message":"ready""#).then_some(());
-        program.wait_for(Duration::from_secs(20), ready).unwrap();
+        program.wait_for(PATIENCE, ready).unwrap();
         self.program = Some(program);
         eventually("the access server hears every reflector", || {
             let alive = self.metrics().sum("reflector_access_reflector_state", &[("state", "alive")]);
@@ -122,7 +122,7 @@ impl AccessServer {
     pub(crate) fn kill(&mut self) {
         let mut program = self.program.take().expect("it runs");
         program.signal(Signal::Kill).unwrap();
-        program.wait(Duration::from_secs(10)).unwrap();
+        program.wait(PATIENCE).unwrap();
     }
 
     /// How often each call was asked so far, whatever was answered.

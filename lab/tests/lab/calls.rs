@@ -8,10 +8,11 @@ use crate::member::{Member, Way};
 use crate::site::{Plan, Site};
 use crate::talk::Packet;
 use crate::{OnPath, Test, test};
+use harness::wait_until;
 use lab::Capture;
 use nat::{Behaviour, Filtering, Mapping};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -59,12 +60,12 @@ fn direct_path_cut(path: Path) {
     let [alice, bob] = site.pair(PORT_RESTRICTED, PORT_RESTRICTED);
     become_direct(&alice, &bob);
     let reflected = Way::Reflected(site.reflector());
-    let sent = while_talking(&alice, &bob, || {
-        thread::sleep(Duration::from_millis(500));
+    let sent = while_talking(&alice, &bob, |talk| {
+        talk.goes_on(3);
         cut(&site, &alice, &bob);
         alice.wait_until("the way through the reflector", |it| it.way_to("bob") == reflected);
         bob.wait_until("the way through the reflector", |it| it.way_to("alice") == reflected);
-        thread::sleep(Duration::from_millis(500));
+        talk.goes_on(3);
     });
     assert!(sent > 5, "the cut met {sent} texts only");
     assert_eq!(exchange(&alice, &bob), [false, false], "sent directly");
@@ -104,28 +105,44 @@ pub(crate) fn sends_directly(from: &Member, to: &Member) -> bool {
 }
 
 /// One text after the other goes from Alice to Bob while `work` is done; how many. All arrive, once, in order.
-pub(crate) fn while_talking(alice: &Member, bob: &Member, work: impl FnOnce()) -> usize {
-    let over = AtomicBool::new(false);
-    let sent = thread::scope(|scope| {
-        let talk = scope.spawn(|| {
-            let mut sent = 0;
-            while !over.load(Ordering::Relaxed) {
-                alice.send("bob", &format!("text {sent}."));
-                sent += 1;
+pub(crate) fn while_talking(alice: &Member, bob: &Member, work: impl FnOnce(&Talk)) -> usize {
+    let talk = Talk::default();
+    thread::scope(|scope| {
+        let talking = scope.spawn(|| {
+            while !talk.over.load(Ordering::Relaxed) {
+                alice.send("bob", &format!("text {}.", talk.sent.load(Ordering::Relaxed)));
+                talk.sent.fetch_add(1, Ordering::Relaxed);
                 thread::sleep(PAUSE);
             }
-            sent
         });
         // Also when `work` fails, so that the test ends.
-        let ends = Ends(&over);
-        work();
+        let ends = Ends(&talk.over);
+        work(&talk);
         drop(ends);
-        talk.join().unwrap()
+        talking.join().unwrap();
     });
+    let sent = talk.sent.into_inner();
+    bob.wait_until("the last text", |bob| bob.lines("alice says: text ").len() >= sent);
     let lines = bob.lines("alice says: text ");
     let expected: Vec<String> = (0..sent).map(|n| format!("alice says: text {n}.")).collect();
     assert_eq!(lines, expected);
     sent
+}
+
+/// Texts from Alice to Bob, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    sent: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Talk {
+    /// Waits until so many more texts have been delivered.
+    pub(crate) fn goes_on(&self, more: usize) {
+        let delivered = || self.sent.load(Ordering::Relaxed);
+        let before = delivered();
+        wait_until("the talk does not go on", || delivered() >= before + more);
+    }
 }
 
 /// Raises a flag when it goes.

@@ -3,11 +3,13 @@
 //! * Nothing is opened to it: the policy in force is the fixed one.
 //! * Its counters are read inside its namespace; they must account for every datagram whenever a test looks.
 
+use harness::{Missing, PATIENCE, wait_until, wait_until_or};
 use lab::metrics::Metrics;
 use lab::program::{Program, Signal, Start};
 use lab::programs::Programs;
 use lab::relay::Counters;
 use lab::{Host, Lab};
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -16,7 +18,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 use wire::{KeyRing, ring_file};
 
 /// The way that datagrams take through a reflector.
@@ -93,7 +94,7 @@ impl Daemon {
         });
         let mut program = self.host.enter(|| Program::start(&start)).unwrap().unwrap();
         let ready = |line: &str| line.contains(r#""message":"ready""#).then_some(());
-        program.wait_for(Duration::from_secs(20), ready).unwrap();
+        program.wait_for(PATIENCE, ready).unwrap();
         self.program = Some(program);
     }
 
@@ -153,23 +154,18 @@ impl Daemon {
 
     /// What it has counted, once that is `wanted` as well: what was sent may still be on its way.
     pub(crate) fn counters_when(&self, wanted: impl Fn(&Counters) -> bool) -> Counters {
-        let until = Instant::now() + PATIENCE;
-        let mut last = Counters::default();
-        loop {
+        let last = RefCell::new((Counters::default(), 0));
+        let holds = || {
             let metrics = self.metrics();
             let now = Counters::of(&metrics).unwrap();
             let passed = metrics.sum("reflector_passed_datagrams_total", &[]).map_or(0, rounded);
-            let still = now.received == now.accounted() + passed && now.is_still(&last);
-            if still && wanted(&now) {
-                return now;
-            }
-            assert!(
-                Instant::now() < until,
-                "not what was sent, or not all accounted for: {now:?}, {passed} passed"
-            );
-            last = now;
-            std::thread::sleep(STEP);
-        }
+            let still = now.received == now.accounted() + passed && now.is_still(&last.borrow().0);
+            let holds = still && wanted(&now);
+            last.replace((now, passed));
+            holds
+        };
+        wait_until_or(holds, || format!("not what was sent, or not all accounted for: {:?}", last.borrow()));
+        last.into_inner().0
     }
 
     fn metrics(&self) -> Metrics {
@@ -181,16 +177,16 @@ impl Daemon {
     }
 }
 
-/// Why the XDP path cannot be tested, in words.
-pub(crate) fn lacks_xdp() -> Option<String> {
-    (!help().contains("--xdp ")).then(|| "this reflector has no --xdp".to_owned())
+/// A reflector that has the XDP path.
+pub(crate) fn xdp() -> Option<Missing> {
+    (!help().contains("--xdp ")).then(|| Missing::feature("this reflector has no --xdp"))
 }
 
-/// Why the kernel's routes cannot be tested as the XDP program's source of next hops, in words.
-pub(crate) fn lacks_fib() -> Option<String> {
+/// A reflector whose XDP program can take next hops from the kernel's routes.
+pub(crate) fn fib() -> Option<Missing> {
     let (_, setting) = help().split_once("--xdp-nexthop").unwrap_or_default();
     let offered = setting.split("--").next().is_some_and(|text| text.contains("fib"));
-    (!offered).then(|| "this reflector has no --xdp-nexthop fib".to_owned())
+    (!offered).then(|| Missing::feature("this reflector has no --xdp-nexthop fib"))
 }
 
 /// What `reflector run --help` prints.
@@ -231,12 +227,9 @@ fn random() -> [u8; 16] {
 }
 
 /// Waits until `holds`, or fails.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < until, "never seen: {what}");
-        std::thread::sleep(STEP);
-    }
+#[track_caller]
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    wait_until(&format!("never seen: {what}"), holds);
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are whole, and far below 2^53.
@@ -244,10 +237,6 @@ fn rounded(value: f64) -> u64 {
     value.round() as u64
 }
 
-/// How long something may take on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is looked for.
-const STEP: Duration = Duration::from_millis(10);
 /// The port of every reflector here.
 pub(crate) const PORT: u16 = 4000;
 /// The last byte of a reflector's second address.

@@ -1,15 +1,18 @@
-//! An endpoint: one UDP socket that speaks to reflectors, with capabilities from whoever holds their ring.
+//! An endpoint: one UDP socket that speaks to reflectors, with capabilities from those who hold their rings.
 //!
 //! * It believes only what comes from the reflector that it asked.
 
+use harness::PATIENCE;
 use lab::Host;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wire::{HEADER_LEN, Header, KeyRing, Kind, TransportAddress, mint};
 
 /// An endpoint.
 pub(crate) struct Endpoint {
     socket: UdpSocket,
+    ignored: OnceLock<Vec<u8>>,
 }
 
 /// A datagram from a reflector.
@@ -30,7 +33,7 @@ impl Endpoint {
     pub(crate) fn at(host: &Host, ip: IpAddr, port: u16) -> Endpoint {
         let socket = host.udp(ip, port).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Endpoint { socket }
+        Endpoint { socket, ignored: OnceLock::new() }
     }
 
     /// Its address on its host.
@@ -62,9 +65,18 @@ impl Endpoint {
     /// The next datagram; `None` when none comes for long enough to be sure.
     pub(crate) fn receive(&self) -> Option<Received> {
         let mut buffer = [0; 2048];
-        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
-        let (head, payload) = buffer[..length].split_first_chunk().expect("shorter than a header");
-        Some(Received { from, header: Header::read(head), payload: payload.to_vec() })
+        loop {
+            let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+            let (head, payload) = buffer[..length].split_first_chunk().expect("shorter than a header");
+            if self.ignored.get().is_none_or(|ignored| ignored != payload) {
+                return Some(Received { from, header: Header::read(head), payload: payload.to_vec() });
+            }
+        }
+    }
+
+    /// Passes over datagrams of this payload from now on: of many that were sent until one arrived, others may be late.
+    pub(crate) fn ignore(&self, payload: &[u8]) {
+        self.ignored.set(payload.to_vec()).unwrap();
     }
 
     /// The next datagram, which must be a DATA of this payload.
@@ -134,7 +146,5 @@ pub(crate) fn now_s() -> u32 {
     u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-/// Longer than any datagram takes on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long silence must last to be believed.
 const QUIET: Duration = Duration::from_millis(150);

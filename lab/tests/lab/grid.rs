@@ -6,12 +6,14 @@
 //! * The caller comes online later; its notice is the first message. What decides is which way the first packet took;
 //!   repetitions go both ways.
 
+use crate::busy::{Bad, Watch, judged};
 use crate::calls::sends_directly;
 use crate::daemon::Path;
 use crate::member::Member;
 use crate::site::{Plan, Site};
 use crate::talk::Packet;
 use crate::{Test, test};
+use harness::PATIENCE;
 use lab::Capture;
 use nat::{Behaviour, Mapping, Route};
 use std::thread;
@@ -22,14 +24,17 @@ pub(crate) fn tests(path: Path) -> Vec<Test> {
 }
 
 fn grid(path: Path) {
-    let mut site = Site::new(Plan::of(path));
-    let [callers, called] = people(&mut site);
+    let (_site, [callers, called]) = judged("everybody is online", || {
+        let mut site = Site::new(Plan::of(path));
+        let people = people(&mut site)?;
+        Ok((site, people))
+    });
     let pairs = || callers.iter().flat_map(|a| called.iter().map(move |b| (a, b)));
     let mut wrong = Vec::new();
     for (a, b) in pairs() {
         let (first, answer) = (a.first_to(b), a.answer_of(b));
-        check(&mut wrong, "first message", a, b, first, nat::route(a.behaviour, b.behaviour));
-        check(&mut wrong, "answer", a, b, answer, nat::answer(a.behaviour, b.behaviour));
+        check(&mut wrong, "first message", a, b, first, nat::route(a.member.behaviour, b.member.behaviour));
+        check(&mut wrong, "answer", a, b, answer, nat::answer(a.member.behaviour, b.member.behaviour));
     }
     thread::scope(|scope| {
         for a in &callers {
@@ -41,7 +46,7 @@ fn grid(path: Path) {
     // A path that must not come may be late, so all are looked at again when none can come any more.
     let settled = |pair: &(&Party, &Party)| {
         let (a, b) = pair;
-        let expected = nat::after_punch(a.behaviour, b.behaviour);
+        let expected = nat::after_punch(a.member.behaviour, b.member.behaviour);
         (a.route_to(b), b.route_to(a)) == (Some(expected.0), Some(expected.1))
     };
     while !(pairs().all(|pair| settled(&pair)) || punched.elapsed() > PATIENCE) {
@@ -49,7 +54,7 @@ fn grid(path: Path) {
     }
     thread::sleep(PUNCHING.saturating_sub(punched.elapsed()));
     for (a, b) in pairs() {
-        let (there, back) = nat::after_punch(a.behaviour, b.behaviour);
+        let (there, back) = nat::after_punch(a.member.behaviour, b.member.behaviour);
         for (from, to, route) in [(a, b, there), (b, a, back)] {
             check(&mut wrong, "status after punching", from, to, from.route_to(to), route);
             let left = route_of(sends_directly(&from.member, &to.member));
@@ -61,13 +66,12 @@ fn grid(path: Path) {
 
 /// A host of one behaviour, and what passed its cable while all came online.
 struct Party {
-    behaviour: Behaviour,
     member: Member,
     packets: Vec<Packet>,
 }
 
 /// Seven callers and seven who are called, all online.
-fn people(site: &mut Site) -> [Vec<Party>; 2] {
+fn people(site: &mut Site) -> Result<[Vec<Party>; 2], Bad> {
     let behaviours: Vec<Behaviour> = Behaviour::ALL.into_iter().filter(can_be_made).collect();
     let named = |kind: &str| -> Vec<String> { (0..behaviours.len()).map(|n| format!("{kind}{n}")).collect() };
     let (callers, called) = (named("caller"), named("called"));
@@ -84,6 +88,7 @@ fn people(site: &mut Site) -> [Vec<Party>; 2] {
         both.map(member).collect()
     };
     let (mut callers, mut called) = (make(&callers), make(&called));
+    let watch = Watch::start();
     called.iter_mut().for_each(Member::up);
     called.iter().for_each(|member| member.hears("logged in as"));
     let cables: Vec<Capture> =
@@ -95,15 +100,18 @@ fn people(site: &mut Site) -> [Vec<Party>; 2] {
     }
     // The last answers may still be on their way.
     thread::sleep(Duration::from_millis(500));
+    if let Some(wrong) = callers.iter().chain(&called).find(|member| !member.knows_its_nat()) {
+        return Err(watch.bad(format!(
+            "{} is not behind {}: {}",
+            wrong.name,
+            wrong.behaviour,
+            wrong.account()
+        )));
+    }
     let packets = cables.iter().map(|cable| Packet::all(&cable.datagrams().unwrap()));
-    let party = |((member, behaviour), packets): ((Member, &Behaviour), Vec<Packet>)| {
-        let said = format!("behind {behaviour}");
-        assert_eq!(member.said(&said), 1, "{} is not {said}: {}", member.name, member.account());
-        Party { behaviour: *behaviour, member, packets }
-    };
-    let callers = callers.into_iter().zip(&behaviours).zip(packets).map(party).collect();
-    let none = std::iter::repeat(Vec::new());
-    [callers, called.into_iter().zip(&behaviours).zip(none).map(party).collect()]
+    let party = |(member, packets): (Member, Vec<Packet>)| Party { member, packets };
+    let callers = callers.into_iter().zip(packets).map(party).collect();
+    Ok([callers, called.into_iter().zip(std::iter::repeat(Vec::new())).map(party).collect()])
 }
 
 impl Party {
@@ -133,7 +141,10 @@ impl Party {
 
 fn check(wrong: &mut Vec<String>, what: &str, a: &Party, b: &Party, found: Option<Route>, expected: Route) {
     if found != Some(expected) {
-        wrong.push(format!("{what}, {} to {}: {found:?}, not {expected:?}", a.behaviour, b.behaviour));
+        wrong.push(format!(
+            "{what}, {} to {}: {found:?}, not {expected:?}",
+            a.member.behaviour, b.member.behaviour
+        ));
     }
 }
 
@@ -148,5 +159,3 @@ fn can_be_made(behaviour: &Behaviour) -> bool {
 
 /// In this time an endpoint has challenged every address as often as it does in quick succession.
 const PUNCHING: Duration = Duration::from_secs(8);
-/// What a machine that does something else too may need for it.
-const PATIENCE: Duration = Duration::from_secs(30);

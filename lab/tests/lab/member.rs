@@ -4,6 +4,7 @@
 //! * What it prints is kept, data and talk alike.
 
 use crate::access_server::{AccessServer, PASSWORD};
+use harness::{PATIENCE, wait_until_or};
 use lab::program::{Program, Signal, Start};
 use lab::programs::SessionPrograms;
 use lab::{Host, Lab, NatBox};
@@ -11,13 +12,14 @@ use nat::Behaviour;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A person.
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) host: Host,
     pub(crate) nat: Option<NatBox>,
+    pub(crate) behaviour: Behaviour,
     program: Option<Program>,
     config: PathBuf,
 }
@@ -47,7 +49,7 @@ impl Member {
             }
         };
         let config = host.namespace().folder().unwrap().join("endpoint.toml");
-        Member { name: name.to_owned(), host, nat, program: None, config }
+        Member { name: name.to_owned(), host, nat, behaviour, program: None, config }
     }
 
     /// Makes the host a device of the account of its name.
@@ -93,6 +95,11 @@ impl Member {
         lines.iter().filter(|line| line.contains(words)).count()
     }
 
+    /// Whether the program, which has logged in, has found out what NAT it is behind.
+    pub(crate) fn knows_its_nat(&self) -> bool {
+        self.said(&format!(", behind {}", self.behaviour)) == 1
+    }
+
     /// The lines that the program has said and that begin so.
     pub(crate) fn lines(&self, words: &str) -> Vec<String> {
         let lines = self.program.as_ref().map(Program::said).unwrap_or_default();
@@ -110,17 +117,9 @@ impl Member {
     }
 
     /// Waits until it is so; what this person was told is shown if it never is.
+    #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Member) -> bool) {
-        self.wait_within(PATIENCE, what, holds);
-    }
-
-    /// The same, within this time.
-    pub(crate) fn wait_within(&self, patience: Duration, what: &str, holds: impl Fn(&Member) -> bool) {
-        let until = Instant::now() + patience;
-        while !holds(self) {
-            assert!(Instant::now() < until, "{} never saw {what:?}; {}", self.name, self.account());
-            std::thread::sleep(STEP);
-        }
+        wait_until_or(|| holds(self), || format!("{} never saw {what:?}; {}", self.name, self.account()));
     }
 
     /// What `status --json` says.
@@ -164,7 +163,7 @@ impl Member {
         assert!(output.status.success(), "{} to {name}: {}", self.name, said());
     }
 
-    /// What its program said and what its status is, for whoever reads of a failure.
+    /// What its program said and what its status is, for people who read of a failure.
     pub(crate) fn account(&self) -> String {
         let said = self.program.as_ref().map(Program::said).unwrap_or_default().join("\n  ");
         let status = text(&self.command(&["status"]).stdout);
@@ -211,7 +210,4 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Longer than any test lasts.
-const MAPPING_LIFETIME_S: u32 = 120;
-/// What something may take on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
-const STEP: Duration = Duration::from_millis(20);
+const MAPPING_LIFETIME_S: u32 = 3_600;

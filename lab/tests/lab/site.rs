@@ -4,6 +4,7 @@
 //! * Nothing is opened to them: the policy in force is the fixed one.
 
 use crate::access_server::AccessServer;
+use crate::busy::{Watch, judged};
 use crate::daemon::{Daemon, Path, discovery_flags, eventually};
 use crate::member::Member;
 use lab::Lab;
@@ -61,16 +62,19 @@ impl Site {
     /// Waits until the access server tells everybody that each reflector offers RFC 5780: it asks them now and then, and an
     /// answer that comes late, on a busy machine, is one that it has to ask for again.
     fn wait_for_discovery(&self) {
-        self.access.add_accounts(&["scout"]);
+        let mut scouts = 0;
         eventually("every reflector is known to offer RFC 5780", || {
-            let known = self.access.offered_to("scout").matches("\"behaviour\"").count();
-            // An account has 16 devices at most.
-            thread::sleep(Duration::from_millis(if known < self.reflectors.len() { 700 } else { 0 }));
+            // An account has a limited number of devices.
+            let scout = format!("scout{scouts}");
+            scouts += 1;
+            self.access.add_accounts(&[&scout]);
+            let known = self.access.offered_to(&scout).matches("\"behaviour\"").count();
+            thread::sleep(Duration::from_millis(if known < self.reflectors.len() { 500 } else { 0 }));
             known == self.reflectors.len()
         });
     }
 
-    /// People with accounts and devices, whoever of them is a buddy of whom.
+    /// People with accounts and devices, and which of them are buddies.
     pub(crate) fn people<const N: usize>(
         &mut self,
         people: [(&str, Behaviour); N],
@@ -90,10 +94,18 @@ impl Site {
     /// Two buddies, online.
     pub(crate) fn pair(&mut self, alice: Behaviour, bob: Behaviour) -> [Member; 2] {
         let mut pair = self.people([("alice", alice), ("bob", bob)], &[(0, 1)]);
-        pair.iter_mut().for_each(Member::up);
-        let [alice, bob] = &pair;
-        alice.hears("bob is online");
-        bob.hears("alice is online");
+        judged("both know their NATs", || {
+            let watch = Watch::start();
+            pair.iter_mut().for_each(Member::up);
+            let [alice, bob] = &pair;
+            alice.hears("bob is online");
+            bob.hears("alice is online");
+            if alice.knows_its_nat() && bob.knows_its_nat() {
+                return Ok(());
+            }
+            pair.iter_mut().for_each(Member::down);
+            Err(watch.bad("one of them has misjudged its NAT"))
+        });
         pair
     }
 

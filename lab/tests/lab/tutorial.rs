@@ -1,11 +1,12 @@
 //! The tutorial, followed to the letter: its commands in shells that stand for its terminals, its outputs awaited.
 //!
 //! * A heading `## Terminal N: ...` says where the blocks below it belong; `## All three terminals` means all.
-//! * A block `sh` is typed as it stands, save that cargo is not run: the programs are built already, optimised.
+//! * A block `sh` is typed as it stands, save that cargo is not run: the programs are built already.
 //! * A block `text` is awaited: the words of each of its lines in this order on one line, whatever stands between.
 //! * In a namespace of its own, because the tutorial's ports are fixed; nothing there needs root.
 
 use crate::{Test, test};
+use harness::PATIENCE;
 use lab::Namespace;
 use lab::programs::{Programs, SessionPrograms};
 use std::collections::BTreeMap;
@@ -164,6 +165,4 @@ fn read_into(shown: &Arc<Mutex<String>>, output: impl Read + Send + 'static) {
     });
 }
 
-/// Far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(30);
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial.md");
