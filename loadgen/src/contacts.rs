@@ -1,7 +1,8 @@
 //! The first phase: every endpoint asks the reflector for its contact, paced and repeated.
 //!
 //! * A contact counts only with a ticket that the ring verifies, received through the endpoint's own NAT.
-//! * PROBEs are paced far below what a reflector budgets for each /24; what is lost is asked again.
+//! * PROBEs are paced far below what a reflector budgets for each /24; what is lost is asked again, for as long as that
+//!   brings something.
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -84,7 +85,9 @@ pub fn obtain(
     let start_ns = now_ns();
     let mut obtained = Obtained { contacts: vec![None; endpoints.len()], ..Obtained::default() };
     let (mut missing, mut next_ns) = (endpoints.len(), start_ns);
-    for pass in 0..PASSES {
+    let mut fruitless = 0;
+    while fruitless < PASSES && missing > 0 && !asking.interrupted.load(Relaxed) {
+        let missing_before = missing;
         let mut cursor = 0;
         let mut quiet_since_ns = next_ns;
         while missing > 0 && !asking.interrupted.load(Relaxed) {
@@ -116,11 +119,12 @@ pub fn obtain(
             // Where the first tickets prove nothing, the ring is another one and no further ticket will either.
             let patience_ns = if obtained.refused.is_some() { NOBODY_NS / 6 } else { NOBODY_NS };
             let in_vain = missing == endpoints.len() && now.saturating_sub(start_ns) > patience_ns;
-            if (asked_all && waited_ns > QUIET_NS << pass) || in_vain {
+            if (asked_all && waited_ns > QUIET_NS << fruitless) || in_vain {
                 break;
             }
         }
         next_ns = now_ns();
+        fruitless += u32::from((missing_before - missing) * FRUITFUL < missing_before);
     }
     Ok(obtained)
 }
@@ -202,9 +206,11 @@ fn failed(error: std::io::Error) -> Error {
 pub const PROBE_LEN: usize = HEADER_LEN + PROBE_STAMP_LEN;
 /// Endpoints that ask before anybody was answered.
 const SCOUTS: usize = 100;
-/// How often everybody without an answer asks.
+/// How often everybody without an answer asks without getting one.
 const PASSES: u32 = 5;
-/// How long nothing has to arrive before the next pass; doubled each time, ns.
+/// A pass that brings less than one in so many of the contacts that were missing is in vain.
+const FRUITFUL: usize = 16;
+/// How long nothing has to arrive before the next pass; doubled after each that was in vain, ns.
 const QUIET_NS: u64 = 100_000_000;
 /// Without a single answer for so long, nobody is there, ns.
 const NOBODY_NS: u64 = 3_000_000_000;

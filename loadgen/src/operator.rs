@@ -44,7 +44,7 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// Nobody listens there, or not for us.
     pub fn open(control: &Path, interrupted: &'a AtomicBool) -> Result<Operator<'a>, Error> {
-        let refused = |error: std::io::Error| {
+        let refused = |error: io::Error| {
             Error::Configuration(format!(
                 "--control {}: {error}; name the running access server's --control (STORE.sock by default), as the \
                  store's owner",

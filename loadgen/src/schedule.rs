@@ -127,6 +127,21 @@ impl Schedule {
         self.bend();
     }
 
+    /// About how many intended times lie between two times, which is exact but for one where times are even.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    pub fn about_between(&self, from_ns: u64, to_ns: u64) -> u64 {
+        let mean_ns = match &self.gaps {
+            Gaps::Even(even) => even.whole as f64 + even.part as f64 / even.denominator as f64,
+            Gaps::Exponential { mean_ns, .. } => *mean_ns,
+        };
+        let span_ns = match &self.warp {
+            Some(warp) => warp.span_ns(from_ns, to_ns),
+            None => to_ns.saturating_sub(from_ns) as f64,
+        };
+        // A worker without a share has gaps of no length, and no times.
+        if mean_ns > 0.0 { (span_ns / mean_ns) as u64 } else { 0 }
+    }
+
     #[inline]
     fn bend(&mut self) {
         self.next_ns = match &mut self.warp {

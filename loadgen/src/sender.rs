@@ -130,11 +130,9 @@ impl<'a> Sender<'a> {
 
     /// Counts what was due before the end and is not sent any more.
     pub fn give_up(&mut self, phase: &Phase, tally: &mut Tally) {
-        let end_ns = phase.end_ns();
-        while let Some((kind, intended_ns)) = self.soonest().filter(|(_, intended_ns)| *intended_ns < end_ns)
-        {
-            tally.due += u64::from(phase.measured_at(intended_ns).is_some());
-            self.step(kind);
+        let Sender { streams, random, .. } = self;
+        for stream in streams {
+            tally.due += stream.give_up(phase.measured_ns(), phase.end_ns(), random);
         }
     }
 

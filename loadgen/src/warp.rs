@@ -80,6 +80,22 @@ impl Warp {
             self.place += 1;
         }
     }
+
+    /// The even time between two real ones, ns.
+    #[allow(clippy::cast_precision_loss)] // Two days in ns fit into 53 bits.
+    pub fn span_ns(&self, from_ns: u64, to_ns: u64) -> f64 {
+        let even_ns = |real_ns: u64| self.even_ns(real_ns.saturating_sub(self.start_ns) as f64);
+        (even_ns(to_ns) - even_ns(from_ns)).max(0.0)
+    }
+
+    /// The even time at a real one, both from the start of the run, ns: what lies under the curve until then.
+    fn even_ns(&self, real_ns: f64) -> f64 {
+        let reached = |segment: &&Segment| segment.real_ns <= real_ns;
+        let Some(segment) = self.segments.iter().take_while(reached).last() else { return 0.0 };
+        let ahead_ns = real_ns - segment.real_ns;
+        let length_ns = segment.part * ahead_ns + segment.slope * ahead_ns * ahead_ns / 2.0;
+        segment.even_ns + length_ns.min(segment.length_ns)
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +142,18 @@ mod tests {
             let soak = counts(&Form::Soak, warmup_ns);
             assert!(soak[1..9].iter().all(|count| count.abs_diff(10_000) <= 1), "{soak:?}");
             assert!(soak[0].abs_diff(7_750) <= 1 && soak[9].abs_diff(7_750) <= 1, "{soak:?}");
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_the_same_time() {
+        for form in [Form::Steps, Form::Ramp, Form::Soak] {
+            let mut warp = Warp::new(&Profile::named(&form, 1_000, 100 * S).unwrap(), 7, 2 * S).unwrap();
+            for even_ns in (0..20).map(|number| number * S) {
+                let real_ns = warp.real_ns(7 + even_ns) - 7;
+                let back_ns = warp.even_ns(real_ns as f64);
+                assert!((back_ns - even_ns as f64).abs() < 2.0, "{even_ns} {real_ns} {back_ns}");
+            }
         }
     }
 

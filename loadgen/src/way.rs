@@ -9,6 +9,7 @@ use engine::netlink::Netlink;
 use engine::netlink_rows::{Link, Neighbour, Route, Rule};
 use engine::routes::{self, Hop, Ways};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -90,9 +91,12 @@ impl Tables {
 /// The Ethernet address of the next hop to `relay`, asking the network for it if the kernel does not know it.
 ///
 /// # Errors
-/// As [`Tables::next_hop`]; nobody there.
-pub fn resolve(interface: &str, relay: SocketAddr) -> Result<[u8; 6], Error> {
+/// As [`Tables::next_hop`]; nobody there; a signal came first.
+pub fn resolve(interface: &str, relay: SocketAddr, interrupted: &AtomicBool) -> Result<[u8; 6], Error> {
     for _ in 0..ATTEMPTS {
+        if interrupted.load(Relaxed) {
+            return Err(Error::Interrupted);
+        }
         if let Some(mac) = Tables::read()?.next_hop(interface, relay.ip())? {
             return Ok(mac);
         }

@@ -172,6 +172,7 @@ impl<'a> Worker<'a> {
                 self.tally.handled += if measuring { u64::from(done) } else { 0 };
             }
         }
+        self.receive_last(slices).map_err(failed)?;
         self.sender.give_up(self.phase, &mut self.tally);
         let cpu_end = cpu_end.unwrap_or_else(|| cpu.read_ns());
         self.tally.cpu_ns = cpu_end.saturating_sub(cpu_start.unwrap_or(cpu_end));
@@ -193,13 +194,28 @@ impl<'a> Worker<'a> {
             let Worker { station, tally, .. } = self;
             station.flush(&mut |sent| note_sent(tally, sent));
         }
+        Ok(done + self.receive(slices)?)
+    }
+
+    /// Receives a batch of each socket that has something; the number of datagrams.
+    #[inline]
+    fn receive(&mut self, slices: &Slices) -> std::io::Result<u32> {
         let Worker { station, sender, receiver, phase, endpoints, tally, .. } = self;
         station.wait(Duration::ZERO)?;
         let outgoing = sender.outgoing();
-        done += station.receive(&mut |arrival| {
+        station.receive(&mut |arrival| {
             receiver.handle(arrival, phase, (endpoints, outgoing), (tally, slices));
-        })?;
-        Ok(done)
+        })
+    }
+
+    /// Receives what has come while this thread had no CPU: only what is in no socket at the end is lost.
+    fn receive_last(&mut self, slices: &Slices) -> std::io::Result<()> {
+        for _ in 0..MOST_LAST {
+            if self.receive(slices)? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing was there to do: sleeps until shortly before the next intended time, or says that it is time to spin.
@@ -310,6 +326,8 @@ const NS_PER_MS: u64 = 1_000_000;
 const SPIN_NS: u64 = 2 * NS_PER_MS;
 /// So often it looks whether the run was cut short, ms.
 const LONGEST_SLEEP_MS: u64 = 20;
+/// Batches that are received at the end: more than fit into the sockets.
+const MOST_LAST: u32 = 1_000;
 /// A turn without work takes one look at epoll, ns.
 const LONGEST_SPIN_NS: u64 = 10_000;
 

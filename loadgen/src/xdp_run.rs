@@ -29,7 +29,7 @@ use engine::affinity;
 use engine::clock::{self, Clock};
 use engine::xdp_load::{Arriving, Faults, Load, Plan, Transmitter};
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -63,31 +63,16 @@ pub fn load(
 ) -> Result<Measured, Error> {
     let Course { traffic, flows, mix, .. } = course;
     let count = u32::try_from(flows.count()).unwrap_or(u32::MAX);
-    let setup_ns = before.setup_ns() + SETUP_NS_PER_FLOW * u64::from(count);
-    if count == 0 {
-        // An interrupt came before anybody had a contact.
-        let phase = Phase::new(now_ns(), traffic.warmup_ns, traffic.duration_ns);
-        phase.cut(phase.start_ns());
-        let (tally, series) = (Tally::new()?, xdp_tally::series(&[], 1, 0));
-        return Ok(Measured { tally, series, phase, watched: Watched::default() });
-    }
-    stand_aside(traffic)?;
-    let next_hop = way::resolve(course.interface, traffic.relay)?;
     let clock = Clock::start();
-    let phase = Phase::new(now_ns() + setup_ns, traffic.warmup_ns, traffic.duration_ns);
-    let plan = plan(course, next_hop, count, &phase);
-    let mut load = Load::open(course.interface, &plan).map_err(told)?;
-    // One program at a time.
-    drop(before);
-    load.attach().map_err(told)?;
-    let expires_s = expiry(unix_s(&clock, now_ns()));
-    write(&mut load, flows, count, expires_s)?;
-    if now_ns() > phase.start_ns() {
-        let shown = setup_ns / 1_000_000;
-        return Err(Error::Runtime(format!(
-            "{count} flows were not written within {shown} ms: the machine is too busy for this run"
-        )));
-    }
+    let armed = match count {
+        // An interrupt came before anybody had a contact.
+        0 => Err(Error::Interrupted),
+        _ => stand_aside(traffic).and_then(|()| arm(course, before, &clock, surroundings.interrupted)),
+    };
+    let Armed { load, phase, expires_s, slice_ns } = match armed {
+        Err(Error::Interrupted) => return nothing(traffic),
+        armed => armed?,
+    };
     let renewal = flows.expire().then(|| Renewal::new(count, expires_s));
     let glances = Glances::default();
     let refused: f64 = mix.shares().map(|(_, share)| share).sum();
@@ -102,10 +87,64 @@ pub fn load(
     let cpu_ns = run_workers(&mut watcher, traffic, surroundings)?;
     let counts = watcher.load.counts().map_err(told)?;
     let tally = xdp_tally::tally(&counts, mix, cpu_ns)?;
-    let series = xdp_tally::series(&counts.slices, plan.times.slice_ns, phase.elapsed_ns(u64::MAX));
+    let series = xdp_tally::series(&counts.slices, slice_ns, phase.elapsed_ns(u64::MAX));
     let (taken, came) = watcher.load.glance().map_err(told)?;
     let watched = watcher.watchman.end(Pulse { taken, came, ..Pulse::default() });
     Ok(Measured { tally, series, phase, watched })
+}
+
+/// Programs that hold every flow, and the run that they wait for.
+struct Armed {
+    load: Load,
+    phase: Phase,
+    /// When the heads expire, unix time in s.
+    expires_s: u32,
+    /// Length of the slices that they count in, ns.
+    slice_ns: u64,
+}
+
+/// Attaches programs and writes every flow before the first intended time.
+///
+/// Programs hold their times from the start, so a machine that was too slow gets another start, with twice the time.
+fn arm(
+    course: &Course<'_>,
+    before: Rehearsal,
+    clock: &Clock,
+    interrupted: &AtomicBool,
+) -> Result<Armed, Error> {
+    let Course { traffic, flows, .. } = course;
+    let count = u32::try_from(flows.count()).unwrap_or(u32::MAX);
+    let next_hop = way::resolve(course.interface, traffic.relay, interrupted)?;
+    let mut setup_ns = before.setup_ns() + SETUP_NS_PER_FLOW * u64::from(count);
+    let mut before = Some(before);
+    loop {
+        let phase = Phase::new(now_ns() + setup_ns, traffic.warmup_ns, traffic.duration_ns);
+        let plan = plan(course, next_hop, count, &phase);
+        let mut load = Load::open(course.interface, &plan).map_err(told)?;
+        // One program at a time.
+        drop(before.take());
+        load.attach().map_err(told)?;
+        let expires_s = expiry(unix_s(clock, now_ns()));
+        write(&mut load, flows, (count, expires_s), interrupted)?;
+        if now_ns() <= phase.start_ns() {
+            return Ok(Armed { load, phase, expires_s, slice_ns: plan.times.slice_ns });
+        }
+        if setup_ns > MOST_SETUP_NS {
+            let shown = setup_ns / 1_000_000_000;
+            return Err(Error::Runtime(format!(
+                "{count} flows were not written within {shown} s: the machine is too busy for this run"
+            )));
+        }
+        setup_ns *= 2;
+    }
+}
+
+/// What a run measures that a signal ended before its start.
+fn nothing(traffic: &Traffic) -> Result<Measured, Error> {
+    let phase = Phase::new(now_ns(), traffic.warmup_ns, traffic.duration_ns);
+    phase.cut(phase.start_ns());
+    let (tally, series) = (Tally::new()?, xdp_tally::series(&[], 1, 0));
+    Ok(Measured { tally, series, phase, watched: Watched::default() })
 }
 
 /// Programs that are attached and have nothing to do.
@@ -119,7 +158,7 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Time to do the same once more, busy moments included, ns.
+    /// Time in which the same can be done once more unless the machine is busier by then, ns.
     fn setup_ns(&self) -> u64 {
         (4 * self.took_ns).clamp(LEAST_SETUP_NS, SETUP_NS)
     }
@@ -167,8 +206,16 @@ fn plan(course: &Course<'_>, next_hop: [u8; 6], flows: u32, phase: &Phase) -> Pl
 }
 
 /// Tells the programs every flow and its first head.
-fn write(load: &mut Load, flows: &Flows<'_>, count: u32, expires_s: u32) -> Result<(), Error> {
+fn write(
+    load: &mut Load,
+    flows: &Flows<'_>,
+    (count, expires_s): (u32, u32),
+    interrupted: &AtomicBool,
+) -> Result<(), Error> {
     for place in 0..count {
+        if interrupted.load(Relaxed) {
+            return Err(Error::Interrupted);
+        }
         if let Some(flow) = flows.get(place as usize) {
             load.set_flow(place, &flow).map_err(told)?;
         }
@@ -312,10 +359,12 @@ fn unix_s(clock: &Clock, now_ns: u64) -> u32 {
 
 /// Where nobody is asked yet.
 const ANY_STATION: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// Time to load the programs and take their memory before the first intended send, at most, ns.
+/// Time to load the programs and take their memory before the first intended send, at first at most, ns.
 const SETUP_NS: u64 = 1_000_000_000;
 /// And at least.
 const LEAST_SETUP_NS: u64 = 250_000_000;
+/// A machine that is too slow for this is not given more time, ns.
+const MOST_SETUP_NS: u64 = 30_000_000_000;
 /// Time to write one flow and its head, ns.
 const SETUP_NS_PER_FLOW: u64 = 4_000;
 
