@@ -254,6 +254,12 @@ impl Peer {
         self.endpoint.driver().with(|core, _| core.max_datagram_size(self.id)).unwrap_or(0)
     }
 
+    /// Whether the sizes of all ways in use are known.
+    pub(crate) fn knows_sizes(&self) -> bool {
+        let knows = crate::peer::Peer::knows_sizes;
+        self.endpoint.driver().with(|core, _| core.peers.get(&self.id).is_some_and(knows))
+    }
+
     /// Whether the peer is there.
     #[must_use]
     pub fn is_online(&self) -> bool {

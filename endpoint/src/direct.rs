@@ -92,6 +92,11 @@ impl DirectPaths {
         self.list.iter().find(|it| Some(it.address) == self.chosen).map(|it| it.search.size())
     }
 
+    /// Whether the search for the size of the path in use is over; nothing if no path is in use.
+    pub(crate) fn is_searched(&self) -> Option<bool> {
+        self.list.iter().find(|it| Some(it.address) == self.chosen).map(|it| it.search.is_done())
+    }
+
     /// Whether challenges to this address went unanswered.
     pub(crate) fn is_failing(&self, address: SocketAddr) -> bool {
         self.list.iter().any(|it| it.address == address && !it.works && it.tries >= FAILING_TRIES)

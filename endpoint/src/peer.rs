@@ -206,6 +206,13 @@ impl Peer {
         (if size == usize::MAX { BASE } else { size }).saturating_sub(OVERHEAD)
     }
 
+    /// Whether the sizes of all ways in use are known, so that [`Peer::max_datagram_size`] grows no more on them.
+    pub(crate) fn knows_sizes(&self) -> bool {
+        let has_headers = !self.headers.is_empty();
+        let reflected = !has_headers || self.reflected_search.is_done();
+        self.sessions.is_open() && reflected && self.direct.is_searched().unwrap_or(has_headers)
+    }
+
     /// Seals a message and sends it; false when there is no session.
     pub(crate) fn seal(&mut self, own: &mut Own, way: Way, form: Form, plain: &[u8]) -> bool {
         let Some(session) = self.sessions.current() else { return false };

@@ -1,7 +1,8 @@
 //! How large a datagram one path carries: the search of RFC 8899 over a few sizes that networks have.
 //!
 //! * Starts at [`BASE`]; a size counts once a probe of that size was answered.
-//! * A probe that is lost three times says that its size is too large; the next is half-way between.
+//! * A probe that is lost three times says that its size is too large; the next is half-way between. An answer that comes
+//!   after all, from a peer that was held up, says that it is not.
 //! * A size that was found is confirmed now and then; three losses there start the search anew.
 //! * Sizes are UDP payloads, header of the reflector included.
 
@@ -67,8 +68,12 @@ impl Search {
     /// A probe of this size was answered.
     pub(crate) fn handle_answer(&mut self, size: usize, now_us: u64) {
         let Some(place) = SIZES.iter().position(|it| *it == size) else { return };
-        if place < self.good || place >= self.bad {
+        if place < self.good {
             return;
+        }
+        if place >= self.bad {
+            // What was lost above it may have been late as well.
+            self.bad = self.top;
         }
         self.good = place;
         self.tries = 0;
@@ -124,6 +129,23 @@ mod tests {
                 assert!(sent <= 14, "{sent} probes for {limit}");
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_counts_as_well() {
+        let mut search = Search::new(false, 0);
+        let mut now_us = 0;
+        // Nobody answers while the peer is held up, and the search goes down.
+        let (found, sent) = run(&mut search, 0, &mut now_us, 3 * 3 * TRY_US);
+        assert_eq!((found, sent), (BASE, 9));
+        search.handle_answer(1472, now_us);
+        assert_eq!((search.size(), search.is_done()), (1472, true));
+        // One of a smaller size leaves the larger ones to be tried again.
+        let mut search = Search::new(false, 0);
+        let mut now_us = 0;
+        run(&mut search, 0, &mut now_us, 2 * 3 * TRY_US + 1);
+        search.handle_answer(1352, now_us);
+        assert_eq!(run(&mut search, 1472, &mut now_us, 20_000_000).0, 1472);
     }
 
     #[test]
