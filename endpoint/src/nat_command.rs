@@ -47,7 +47,7 @@ fn reflectors(question: &Nat, file: &Path) -> Result<Vec<OfferedReflector>, Fail
     named.collect()
 }
 
-/// PROBEs reflectors from one port, and compares what they saw.
+/// PROBEs reflectors from one port, and compares what two of them saw.
 async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Failure> {
     let addresses: Vec<String> =
         reflectors.iter().flat_map(|it| &it.addresses).map(ToString::to_string).collect();
@@ -67,7 +67,7 @@ async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Failure>
     };
     let mut core = Core::new(settings, clock.now_us());
     let end = tokio::time::Instant::now() + PATIENCE;
-    while !core.is_settled(clock.now_us()) {
+    while !has_enough(&core) {
         while let Some(transmit) = core.poll_transmit() {
             sockets.send(transmit.destination, &transmit.bytes);
         }
@@ -89,6 +89,14 @@ async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Failure>
     };
     let saw_mapping = observed.len() > 1 || sockets.hosts().contains(&mapped);
     Ok(Findings { behaviour: core.guess_behaviour(), mapped: Some(mapped), saw_mapping, whole: false })
+}
+
+/// Whether two reflectors have answered, or the only one. One that is slow is waited for: without it the mapping would be
+/// a guess.
+fn has_enough(core: &Core) -> bool {
+    let contacts = core.contacts();
+    let answered = contacts.iter().filter(|contact| contact.observed.is_some()).count();
+    answered > 0 && answered >= contacts.len().min(2)
 }
 
 fn print(findings: Findings, out: &mut impl Write) -> Result<(), Failure> {
@@ -120,6 +128,6 @@ fn print(findings: Findings, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often to look whether all who will answer have.
+/// How often to look whether enough have answered.
 const STEP_US: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(3);
