@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_device_is_read_back_and_only_its_owner_may_read_it() {
-        let folder = std::env::temp_dir().join(format!("endpoint-device-{}", std::process::id()));
-        let path = folder.join("deep").join("device.toml");
+        let folder = harness::Folder::new("endpoint-device");
+        let path = folder.file("deep").join("device.toml");
         device().save(&path).unwrap();
         assert_eq!(Device::load(&path).unwrap(), device());
         #[cfg(unix)]
@@ -142,7 +142,7 @@ mod tests {
         fs::write(&path, "access = 5").unwrap();
         let message = Device::load(&path).unwrap_err().to_string();
         assert!(message.contains("device.toml") && message.contains("line 1"), "{message}");
-        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_file(&path).unwrap();
         let message = Device::load(&path).unwrap_err().to_string();
         assert!(message.contains("enrol"), "{message}");
     }

@@ -3,24 +3,23 @@
 //! * Folder and processes go when they are dropped, also when a test fails.
 //! * Waiting is bounded, and ends with what was said instead.
 
+use harness::wait_until_or;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 /// A folder with device files, removed at the end.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(harness::Folder);
 
 impl Folder {
-    /// A fresh one; `name` tells those of one process apart.
+    /// A fresh one; `name` says in a listing whose it is.
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("endpoint-cli-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(harness::Folder::new(&format!("endpoint-{name}")))
     }
 
     /// A device's file.
     pub(crate) fn file(&self, host: usize) -> PathBuf {
-        self.0.join(format!("host{host}.toml"))
+        self.0.file(&format!("host{host}.toml"))
     }
 
     /// The program with a device's file.
@@ -33,7 +32,7 @@ impl Folder {
 
     /// The same, to its end.
     pub(crate) fn run(&self, host: usize, words: &[&str]) -> Output {
-        self.program(host, words).stdin(Stdio::null()).output().unwrap()
+        output_of(&mut self.program(host, words))
     }
 
     /// Makes a device of the account `hostN` at an access server.
@@ -42,65 +41,65 @@ impl Folder {
         self.run(host, &["enrol", "--access", url, "--account", &account, "--nat", "symmetric"])
     }
 
-    /// Starts a program that stays, its talk going into a file.
+    /// Starts a program that stays.
     pub(crate) fn start(&self, host: usize, words: &[&str]) -> Running {
-        Running::start(self.program(host, words), self.0.join(format!("host{host}-{}.log", words[0])))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
+        Running::start(&mut self.program(host, words))
     }
 }
 
 /// A program that stays until it is dropped.
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    log: PathBuf,
-}
+pub(crate) struct Running(harness::Running);
 
 impl Running {
-    /// Starts a command, all that it says going into a file.
-    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
-        let file = std::fs::File::create(&log).unwrap();
-        let (out, err) = (file.try_clone().unwrap(), file);
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
-        Self { child, log }
+    /// Starts a command.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(harness::Running::start(command))
     }
 
-    /// Sends a signal, such as `INT`, as a terminal or `kill` does.
-    pub(crate) fn signal(&self, name: &str) {
-        let signal = format!("-{name}");
-        let sent = Command::new("kill").args([&signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// All that it has said.
+    /// All that it has said, on standard output and then on standard error.
     pub(crate) fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        self.0.stdout() + &self.0.stderr()
     }
 
     /// Waits until it has said these words.
-    pub(crate) fn wait_for(&self, words: &str) {
-        wait(|| self.said().contains(words), || format!("no `{words}` in:\n{}", self.said()));
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, words: &str) {
+        let running = &mut self.0;
+        let said = |running: &harness::Running| running.stdout() + &running.stderr();
+        wait_until_or(
+            || running.has_ended() || said(running).contains(words),
+            || format!("`{words}` did not come"),
+        );
+        let said = self.said();
+        assert!(said.contains(words), "it ended without saying `{words}`:\n{said}");
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+impl Deref for Running {
+    type Target = harness::Running;
+
+    fn deref(&self) -> &harness::Running {
+        &self.0
     }
 }
 
-/// Waits until something is so.
-pub(crate) fn wait(done: impl Fn() -> bool, complaint: impl Fn() -> String) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < end, "{}", complaint());
-        std::thread::sleep(Duration::from_millis(20));
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut harness::Running {
+        &mut self.0
     }
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub(crate) fn output_of(command: &mut Command) -> Output {
+    finished(harness::Running::start(command))
+}
+
+/// Waits for the end of a command that was started.
+#[track_caller]
+pub(crate) fn finished(mut running: harness::Running) -> Output {
+    let status = running.wait();
+    Output { status, stdout: running.stdout().into_bytes(), stderr: running.stderr().into_bytes() }
 }
 
 /// What a program wrote.

@@ -3,6 +3,7 @@
 //! * The child is this very test with [`CHILD`] set; it says what it allocated and, where the system tells, what was
 //!   resident at most (`VmHWM` of proc(5)), the simulated NATs, reflectors and events of the cores included.
 
+use crate::folder::output_of;
 use crate::world::World;
 use std::process::Command;
 
@@ -18,7 +19,7 @@ fn five_thousand_cores_that_talk_take_less_than_200_mib() {
         .args(["--exact", name, "--nocapture", "--test-threads", "1"])
         .env(CHILD, "1")
         .env("MALLOC_ARENA_MAX", "1");
-    let output = child.output().unwrap();
+    let output = output_of(&mut child);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let number = |word: &str| -> Option<u64> {
