@@ -18,6 +18,7 @@ mod many;
 mod outage;
 mod paths;
 mod presence;
+mod readme;
 mod server;
 mod site;
 mod strangers;
