@@ -10,6 +10,7 @@
 //! * Latencies and lags are counted in the very buckets that an HdrHistogram of the same range has.
 //! * Memory is taken when it is opened: 160 bytes a flow, 140 KiB a worker, and for each processor 220 KiB and 8 KiB a slice.
 
+use crate::clock;
 use crate::nic;
 use crate::xdp::{self, Mode, Run};
 use crate::xdp_error::XdpError;
@@ -29,7 +30,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool,
-    Ordering::{Acquire, Relaxed},
+    Ordering::{Acquire, Relaxed, SeqCst},
+    fence,
 };
 use std::thread;
 use std::time::{Duration, Instant};
@@ -284,11 +286,15 @@ impl Load {
     pub fn adopt_heads(&mut self) {
         let turns = || (0..self.plan.workers.len()).map(|it| self.shared.counted.workers.get(it, TURNS));
         self.shared.controls.set(0, CONTROL_GENERATION, &[1 - self.generation()]);
+        // No turn may be counted before a worker on another processor can see which heads are in force.
+        fence(SeqCst);
         let before: Vec<u64> = turns().collect();
         let started = Instant::now();
         let at_it = |shared: &Shared| {
             let mut workers = shared.running.iter().zip(turns().zip(&before));
-            workers.any(|(running, (now, before))| running.load(Acquire) && now == *before)
+            workers.any(|(running, (now, before))| {
+                running.load(Acquire) && now.wrapping_sub(*before) < TURNS_UNTIL_SEEN
+            })
         };
         while at_it(&self.shared) && started.elapsed() < LONGEST_TURN {
             thread::sleep(Duration::from_micros(50));
@@ -315,11 +321,17 @@ impl Load {
         })
     }
 
-    /// Moves the end of the run to an earlier time.
-    pub fn cut(&self, end_ns: u64) {
-        if let Some(end) = self.shared.controls.value(0).get(CONTROL_END) {
-            end.fetch_min(end_ns, Relaxed);
-        }
+    /// Moves the end of the run to an earlier time, but, while the clock runs, to none that has begun: a datagram behind
+    /// the end is not counted when it arrives, and by the clock of now it may have left already.
+    ///
+    /// Returns the end in force. If that has passed when this returns, the caller was held up meanwhile, and some of what
+    /// was sent in that time counts as lost.
+    pub fn cut(&self, end_ns: u64) -> u64 {
+        let Some(end) = self.shared.controls.value(0).get(CONTROL_END) else { return end_ns };
+        let now_ns = u64::try_from(clock::boot_ns()).unwrap_or_default();
+        let runs = self.shared.controls.get(0, CONTROL_FIXED) == 0;
+        let end_ns = if runs { end_ns.max(now_ns + CUT_AHEAD_NS) } else { end_ns };
+        end.fetch_min(end_ns, Relaxed).min(end_ns)
     }
 
     /// Sent and arrived so far, cheaply: for progress.
@@ -439,5 +451,10 @@ const RECEIVE: &str = "receive";
 const LACKING: XdpError =
     XdpError::Value("the object lacks a map, or one is of another size; rebuild it: engine/bpf/build");
 const FILLER_WORDS: usize = 512;
-/// A turn of a program takes microseconds; a worker that has not had one after this has stopped.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// How far ahead of the clock a run may be cut at the least: many times what it takes to read it and say so.
+const CUT_AHEAD_NS: u64 = 5_000_000;
+/// The turn that was under way may use the heads of before, and so may the next one, because a processor may read ahead of
+/// what it writes; when one more has begun, both are over.
+const TURNS_UNTIL_SEEN: u64 = 3;
+/// A turn of a program takes microseconds, unless the machine is held up; this only ends a hang.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
