@@ -1,12 +1,13 @@
 //! Where room runs out, where a worker is stopped in the midst, where its handler fails.
 
-use crate::rig::{Running, client, receive};
+use crate::rig::{Running, client, own_address, receive};
 use crate::trains::Trains;
 use engine::inbound::Inbound;
 use engine::kind::{Engine, Kind};
 use engine::mio::Options;
 use engine::socket::{self, Socket};
 use engine::{Action, Arrival, Batch, Handler, Sent};
+use harness::{wait_until, wait_until_or};
 use std::net::{SocketAddr, UdpSocket};
 
 /// One message at a time: buffers, sends under way and queues all run out within a train.
@@ -43,9 +44,10 @@ pub(crate) fn every_longer_answer_of_a_train_leaves(kind: Kind) {
         let segments: Vec<Vec<u8>> = (0..64).map(|index| vec![b's', round ^ index]).collect();
         (0..3).for_each(|_| assert_eq!(asker.send(worker.addresses[0], &segments), 1));
         let mut received = Vec::new();
-        while received.len() < 3 * 64 {
+        wait_until("answers are missing", || {
             asker.receive(&mut answers, &mut received);
-        }
+            received.len() >= 3 * 64
+        });
         let expected: Vec<Vec<u8>> = (0..64).map(|index| vec![round ^ index; 100]).collect();
         assert_eq!(received, [&expected[..], &expected, &expected].concat());
     }
@@ -70,10 +72,17 @@ pub(crate) fn a_stop_loses_nothing(kind: Kind) {
         sending.join().unwrap();
         let mut left = 0;
         let mut inbound = Inbound::new(1, 65_536);
-        while inbound.receive(&sockets[0]).unwrap() > 0 {
-            left += inbound.message(0).unwrap().datagrams().count();
-        }
-        assert_eq!(seen.handled as usize + left, SENT, "round {round}");
+        let handled = seen.handled as usize;
+        let take = || {
+            while inbound.receive(&sockets[0]).unwrap() > 0 {
+                left += inbound.message(0).unwrap().datagrams().count();
+            }
+            handled + left >= SENT
+        };
+        wait_until_or(take, || {
+            format!("round {round}: of {SENT} datagrams {handled} were handled, others lost")
+        });
+        assert_eq!(handled + left, SENT, "round {round}");
         assert_eq!((seen.sent, seen.datagrams), (seen.handled, seen.handled), "round {round}");
         for index in round..seen.sent as usize {
             assert_eq!(receive(&client).0, format!("b{index}").into_bytes(), "round {round}");
@@ -91,15 +100,16 @@ pub(crate) fn a_handler_that_panics_leaves_nothing_behind(kind: Kind) {
             receive_buffer: 1 << 20,
             send_buffer: 0,
         };
-        let socket = Socket::open("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let socket = Socket::open(own_address(), &options).unwrap();
         let address = socket.local();
         let options = Options { slots: 8, slot_len: 65_536, gso: true };
         let (engine, stopper) = Engine::open(kind, vec![socket], options).unwrap();
         let thread = std::thread::spawn(move || engine.run(&mut Failing(10)).map(drop));
         let client = client("127.0.0.1:0");
-        while UdpSocket::bind(address).is_err() {
-            client.send_to(b"something", address).unwrap();
-        }
+        wait_until("the worker goes on, or its port is not free", || {
+            (0..20).for_each(|_| assert_eq!(client.send_to(b"something", address).unwrap(), 9));
+            UdpSocket::bind(address).is_ok()
+        });
         assert!(thread.join().is_err(), "the handler did not fail");
         drop(stopper);
     }
@@ -128,7 +138,7 @@ impl Handler for Failing {
 /// The port of sockets that came back and were closed can be had at once.
 pub(crate) fn a_stopped_workers_port_is_free(kind: Kind) {
     for _ in 0..20 {
-        let worker = Running::start(kind, &["127.0.0.1:0"], true);
+        let worker = Running::start(kind, &[&own_address().to_string()], true);
         let address: SocketAddr = worker.addresses[0];
         let client = client("127.0.0.1:0");
         client.send_to(b"back", address).unwrap();

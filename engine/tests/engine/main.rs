@@ -16,43 +16,52 @@ mod trains;
 
 use engine::kind::Kind;
 use engine::uring::Mode;
-use engine::uring_probe::probe;
-use libtest_mimic::{Arguments, Completion, Trial};
+use engine::uring_probe::{Refusal, probe};
+use harness::{Missing, Suite};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = ONCE.iter().map(|(name, test)| plain(name, *test)).collect();
+    let mut suite = Suite::new();
+    for (name, test) in ONCE {
+        suite.add(*name, &[], *test);
+    }
+    for (name, test) in UNDER_A_FILTER {
+        suite.add(*name, &[switched_off], *test);
+    }
+    suite.add("refused::a_filter_that_forbids_one_of_its_calls_is_noticed", &[no_io_uring], || {
+        refused::a_filter_that_forbids_one_of_its_calls_is_noticed();
+    });
     for (prefix, kind) in KINDS.into_iter().chain(SLOWER_MODES) {
-        trials.extend(ON_ENGINES.iter().map(|(name, test)| on_engine(prefix, kind, name, *test)));
+        add_on_engine(&mut suite, prefix, kind, ON_ENGINES);
     }
     for (prefix, kind) in KINDS {
-        trials.extend(LONG_ON_ENGINES.iter().map(|(name, test)| on_engine(prefix, kind, name, *test)));
+        add_on_engine(&mut suite, prefix, kind, LONG_ON_ENGINES);
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    suite.run()
 }
 
-fn plain(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
+fn add_on_engine(suite: &mut Suite, prefix: &str, kind: Kind, tests: Named<fn(Kind)>) {
+    for (name, test) in tests {
+        suite.add_if(format!("{prefix}::{name}"), move || missing(kind), move || test(kind));
+    }
 }
 
-fn on_engine(prefix: &str, kind: Kind, name: &str, test: fn(Kind)) -> Trial {
-    Trial::ignorable_test(format!("{prefix}::{name}"), move || {
-        let refusal = match kind {
-            Kind::Mio => None,
-            Kind::Uring(mode) => probe(mode).err(),
-        };
-        match refusal {
-            Some(refusal) => Ok(Completion::ignored_with(refusal.to_string())),
-            None => {
-                test(kind);
-                Ok(Completion::Completed)
-            }
-        }
-    })
+/// Why an engine may not run here.
+fn missing(kind: Kind) -> Option<Missing> {
+    let Kind::Uring(mode) = kind else { return None };
+    probe(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
+}
+
+fn no_io_uring() -> Option<Missing> {
+    missing(Kind::Uring(Mode::Best))
+}
+
+/// A host that has switched io_uring off says so whatever a filter forbids.
+fn switched_off() -> Option<Missing> {
+    match probe(Mode::Best) {
+        Err(refusal @ Refusal::Disabled(_)) => Some(Missing::feature(refusal.to_string())),
+        _ => None,
+    }
 }
 
 /// Names and functions of tests, so that neither can be given without the other.
@@ -79,11 +88,11 @@ const ONCE: Named<fn()> = named![
     groups::an_address_that_no_interface_has_is_refused_with_its_name,
     groups::ipv6_sockets_take_ipv6_only,
     groups::steering_by_cpu_serves_a_datagram_where_it_arrived,
-    refused::a_filter_that_forbids_io_uring_is_named,
-    refused::a_filter_that_hides_io_uring_is_named,
-    refused::a_filter_that_forbids_one_of_its_calls_is_noticed,
     trains::t16_any_split_of_a_million_equals_one_by_one,
 ];
+
+const UNDER_A_FILTER: Named<fn()> =
+    named![refused::a_filter_that_forbids_io_uring_is_named, refused::a_filter_that_hides_io_uring_is_named,];
 
 const ON_ENGINES: Named<fn(Kind)> = named![
     serving::a_datagram_comes_back_from_the_address_that_was_called,

@@ -1,10 +1,10 @@
 //! The load generator's programs in the tests: plans, flows, stamps, and the two ends that they run between.
 
 use crate::frame::NEIGHBOUR;
+use crate::links::{ip, pair};
 use engine::xdp::{Config, Mode, Xdp};
 use engine::xdp_load::{Arriving, Counts, Flow, Load, Pace, Plan, Times};
 use std::net::SocketAddr;
-use std::process::{self, Command};
 
 /// The mark of every run here.
 pub(crate) const RUN: u64 = 0x00b2_c3d4_e5f6_0718;
@@ -115,17 +115,16 @@ pub(crate) struct Witness {
 }
 
 impl Ends {
-    pub(crate) fn new(letter: char) -> Ends {
-        let (near, far) = (format!("n{letter}{}", process::id()), format!("f{letter}{}", process::id()));
-        ip(&["link", "add", &near, "type", "veth", "peer", "name", &far]);
-        let gone = Gone(near.clone());
+    /// Both ends in the namespace of the calling thread, with which they go.
+    pub(crate) fn new() -> Ends {
+        let (near, far) = (String::from("near"), String::from("far"));
+        pair(&near, &far);
         for end in [&near, &far] {
             // No address is made on it, so that nobody else speaks there.
-            ip(&["link", "set", end, "addrgenmode", "none", "mtu", "1600", "up"]);
+            ip(&format!("link set {end} addrgenmode none mtu 1600 up"));
         }
         let mut witness = Xdp::load_object(&far, &Config::new(), WITNESS, "witness").unwrap();
         witness.attach(Mode::Native, None).unwrap();
-        std::mem::forget(gone);
         Ends { near, far, witness }
     }
 
@@ -135,25 +134,6 @@ impl Ends {
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         Witness { frames: word(0), wrong_ip: word(8), wrong_udp: word(16), torn: word(24), longest: word(32) }
     }
-}
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        drop(Gone(self.near.clone()));
-    }
-}
-
-/// An interface that goes when it goes.
-struct Gone(String);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        let _gone = Command::new("ip").args(["link", "del", &self.0]).status();
-    }
-}
-
-fn ip(arguments: &[&str]) {
-    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
 }
 
 const WITNESS: &[u8] = include_bytes!("../../bpf/generator_witness.bpf.o");

@@ -1,6 +1,7 @@
 //! The fast path against the decision that it mirrors: frames through BPF_PROG_TEST_RUN, no wire.
 //!
-//! * Needs root; without it every test is reported as ignored, with the reason.
+//! * Needs root; without it, and without what else a test needs, it reports `ignored` with the reason.
+//! * Links are in namespaces without a name, which go with the threads in them: nothing is left behind, however it ends.
 //! * Checksums are verified by a computation of their own over whole frames.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
@@ -8,6 +9,7 @@
 mod attach;
 mod budgets;
 mod frame;
+mod links;
 mod load;
 mod load_arrivals;
 mod load_frames;
@@ -17,29 +19,39 @@ mod passes;
 mod policy;
 mod vectors;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use engine::xdp::{Config, Xdp, XdpError};
+use harness::{Missing, Need, Suite};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 type Test = fn();
 
 fn main() -> ExitCode {
-    let permitted = engine::xdp::Xdp::load("lo", &engine::xdp::Config::new()).map(drop);
-    let trial = |(name, test): (&'static str, Test)| {
-        let denied = permitted.as_ref().err().filter(|_| needs_root(name)).map(ToString::to_string);
-        let name = denied.as_ref().map_or(name.to_owned(), |why| format!("{name} (ignored: {why})"));
-        let run = move || std::panic::catch_unwind(test).map_err(|_| Failed::without_message());
-        Trial::test(name, run).with_ignored_flag(denied.is_some())
+    let mut suite = Suite::new();
+    suite.add("object_is_made_of_its_sources", &[], object::is_made_of_its_sources);
+    for (tests, needs) in [(FRAMES, &[programs as Need][..]), (LINKS, &[programs, links::missing])] {
+        for (name, test) in tests {
+            suite.add(*name, needs, *test);
+        }
+    }
+    suite.run()
+}
+
+/// Why no program can be loaded here.
+fn programs() -> Option<Missing> {
+    static MISSING: OnceLock<Option<Missing>> = OnceLock::new();
+    let look = || match Xdp::load("lo", &Config::new()) {
+        Ok(_) => None,
+        Err(XdpError::NotPermitted(_)) if !nix::unistd::geteuid().is_root() => {
+            Missing::root("loading programs into the kernel")
+        }
+        Err(error) => Some(Missing::feature(error.to_string())),
     };
-    let tests = TESTS.into_iter().map(trial).collect();
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    MISSING.get_or_init(look).clone()
 }
 
-fn needs_root(name: &str) -> bool {
-    !name.starts_with("object")
-}
-
-const TESTS: [(&str, Test); 39] = [
-    ("object_is_made_of_its_sources", object::is_made_of_its_sources),
+/// Tests of programs that are loaded and run on frames that no wire brought.
+const FRAMES: &[(&str, Test)] = &[
     ("vectors", vectors::all),
     ("wrong_checksums_stay_wrong", vectors::wrong_checksums_stay_wrong),
     ("absent_checksum_stays_absent", vectors::absent_checksum_stays_absent),
@@ -55,9 +67,6 @@ const TESTS: [(&str, Test); 39] = [
     ("clock_runs", budgets::clock_runs),
     ("policy_over_a_part_of_ipv4", policy::a_part_of_ipv4),
     ("policy_over_refused_ports", policy::refused_ports),
-    ("attached_and_detached", attach::and_detach),
-    ("pinned_outlives_and_is_readopted", attach::pinned),
-    ("refusals_say_what_is_right", attach::refusals),
     ("load_frames_are_exact", load_frames::exact),
     ("load_even_gaps_never_drift", load_frames::even_gaps),
     ("load_bursts", load_frames::bursts),
@@ -73,6 +82,13 @@ const TESTS: [(&str, Test); 39] = [
     ("load_lags_as_a_histogram", load_arrivals::lags),
     ("load_phases_of_arriving", load_arrivals::phases),
     ("load_contacts_of_another_family", load_arrivals::contacts_of_another_family),
+];
+
+/// Tests on links, in network namespaces of their own.
+const LINKS: &[(&str, Test)] = &[
+    ("attached_and_detached", attach::and_detach),
+    ("pinned_outlives_and_is_readopted", attach::pinned),
+    ("refusals_say_what_is_right", attach::refusals),
     ("load_runs_end_to_end", load_runs::end_to_end),
     ("load_runs_of_two_workers", load_runs::two_workers),
     ("load_runs_are_cut", load_runs::cut),
