@@ -20,12 +20,11 @@ pub struct Running {
 
 impl Running {
     /// Starts a command. Standard output and standard error are read to the end by threads of their own, so the process
-    /// never blocks on a full pipe. Standard input is empty unless the command already has one.
+    /// never blocks on a full pipe. Standard input is empty.
     ///
     /// # Panics
     /// The command cannot be started.
     #[track_caller]
-    #[expect(clippy::panic, reason = "a test whose program does not start has failed")]
     pub fn start(command: &mut Command) -> Running {
         command.stdin(Stdio::null());
         Running::start_with_input(command)
