@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 pub use nix::sys::signal::Signal;
 
@@ -16,6 +17,7 @@ pub struct Running {
     child: Child,
     stdout: Said,
     stderr: Said,
+    farewell: Option<Signal>,
 }
 
 impl Running {
@@ -40,7 +42,15 @@ impl Running {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (stdout, stderr) = (Said::of(child.stdout.take()), Said::of(child.stderr.take()));
-        Running { child, stdout, stderr }
+        Running { child, stdout, stderr, farewell: None }
+    }
+
+    /// Lets the process end in order when the value is dropped, by this signal: for programs that have children of their
+    /// own, which would outlive a kill. One that does not end in time is killed.
+    #[must_use]
+    pub fn ended_by(mut self, signal: Signal) -> Running {
+        self.farewell = Some(signal);
+        self
     }
 
     /// The process id.
@@ -127,6 +137,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(signal) = self.farewell {
+            let deadline = Instant::now() + FAREWELL;
+            let id = i32::try_from(self.id()).map(Pid::from_raw);
+            // It has not been waited for yet, so the id is still its own.
+            let is_asked =
+                matches!(self.child.try_wait(), Ok(None)) && id.is_ok_and(|id| kill(id, signal).is_ok());
+            while is_asked && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -166,10 +186,10 @@ impl Said {
 
     /// Reads what is left, unless a grandchild holds the pipe open.
     fn finish(&mut self) {
-        let deadline = std::time::Instant::now() + GRACE;
+        let deadline = Instant::now() + GRACE;
         if let Some(reader) = self.reader.take() {
-            while !reader.is_finished() && std::time::Instant::now() < deadline {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+            while !reader.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
     }
@@ -184,8 +204,10 @@ fn read(pipe: impl Read, text: &Mutex<String>) {
     }
 }
 
+/// How long a process that is to end in order may take for it.
+const FAREWELL: Duration = Duration::from_secs(60);
 /// How long a pipe that a grandchild keeps open is still read after the child's end.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -214,6 +236,15 @@ mod tests {
         });
         let id = *failed.unwrap_err().downcast::<u32>().unwrap();
         assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn one_with_children_of_its_own_ends_in_order() {
+        let mut running = shell("trap 'kill $!; wait; exit' TERM; sleep 1000 & echo $! up >&2; wait");
+        running.wait_for(" up\n");
+        let child = running.stderr().split(' ').next().unwrap().to_owned();
+        drop(running.ended_by(Signal::SIGTERM));
+        assert!(!Path::new(&format!("/proc/{child}")).exists());
     }
 
     #[test]
