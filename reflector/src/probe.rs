@@ -87,12 +87,11 @@ impl Asker {
         let mut buffer = [0; 2 * HEADER_LEN];
         loop {
             let left = self.timeout.saturating_sub(sent.elapsed());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.socket.set_read_timeout(Some(left))?;
+            // Even when time is up: what came while this process was held up is there.
+            self.socket.set_read_timeout(Some(left.max(SHORTEST_WAIT)))?;
             let received = match self.socket.recv(&mut buffer) {
                 Ok(received) => received,
+                Err(error) if timed_out(&error) && left.is_zero() => return Ok(None),
                 Err(error) if timed_out(&error) => continue,
                 Err(error) => return self.note(&error).map(|()| None),
             };
@@ -100,6 +99,9 @@ impl Asker {
             let answer = buffer.get(..received).unwrap_or_default();
             if let Some(header) = observed(answer, probe) {
                 return Ok(Some(Answer { header, round_trip }));
+            }
+            if left.is_zero() {
+                return Ok(None);
             }
         }
     }
@@ -170,3 +172,6 @@ fn silence(options: &Options, local: SocketAddr, refused: bool) -> String {
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+/// A wait of no time is none that the kernel knows.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
