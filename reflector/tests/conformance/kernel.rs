@@ -9,6 +9,7 @@
 use crate::outcome::FrameOutcome;
 use crate::setup::{Hop, Setup};
 use engine::xdp::{self, Answer, Config, Counts, Xdp, XdpError};
+use harness::Missing;
 use std::net::IpAddr;
 use wire::{Block, Reason};
 
@@ -111,15 +112,16 @@ pub(crate) fn processors() -> Result<Vec<usize>, String> {
 }
 
 /// Why no program can be loaded here, if that is no fault of the program: no permission, no interface, an old kernel.
-pub(crate) fn missing() -> Option<String> {
+pub(crate) fn missing() -> Option<Missing> {
     let Some(interface) = ethernet() else {
-        return Some("no Ethernet interface; `ip link add type dummy` makes one".to_owned());
+        return Some(Missing::feature("no Ethernet interface; `ip link add type dummy` makes one"));
     };
-    match Xdp::load(&interface, &Config::new()) {
-        Err(error @ (XdpError::NotPermitted(_) | XdpError::Memlock)) => Some(error.to_string()),
-        Err(error) if kernel_is_older_than(5, 15) => Some(error.to_string()),
-        _ => None,
-    }
+    let lacking = match Xdp::load(&interface, &Config::new()) {
+        Err(error @ (XdpError::NotPermitted(_) | XdpError::Memlock)) => error,
+        Err(error) if kernel_is_older_than(5, 15) => error,
+        _ => return None,
+    };
+    Missing::root("loading programs into the kernel").or_else(|| Some(Missing::feature(lacking.to_string())))
 }
 
 fn kernel_is_older_than(major: u32, minor: u32) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! * Sources are what loopback has: 127/8 and ::1, each endpoint with a socket of its own.
 //! * Nothing is judged by time. A run whose second passed before it ended is thrown away and done again.
-//! * Once the worker has counted what was sent, loopback has delivered what it sent: then sockets are read empty.
+//! * Sockets are read until as much has arrived as the worker has counted as sent.
 
 use crate::setup::Setup;
 use crate::worker::offset_ns;
@@ -11,6 +11,7 @@ use engine::kind::{Engine, Kind};
 use engine::mio::Options;
 use engine::socket::{self, Socket};
 use engine::stop::Stopper;
+use harness::PATIENCE;
 use reflector::counters::{Cells, Counts, Event};
 use reflector::shared::Shared;
 use reflector::worker::Worker;
@@ -92,7 +93,7 @@ impl Loopback {
                 }
                 self.await_received(expected);
             }
-            let delivered = self.deliveries();
+            let delivered = self.deliveries(&before);
             if clock::unix_s(offset_ns, clock::boot_ns()) == setup.now_s {
                 return (difference(&self.cells.read(), &before), delivered);
             }
@@ -117,13 +118,25 @@ impl Loopback {
         }
     }
 
-    fn deliveries(&self) -> Vec<Delivery> {
+    /// What has arrived once everything that came in since `before` is accounted for, and what was sent has arrived.
+    fn deliveries(&self, before: &Counts) -> Vec<Delivery> {
         let mut delivered = Vec::new();
         let mut buffer = vec![0; 65_536];
-        for endpoint in &self.endpoints {
-            while let Ok((length, from)) = endpoint.recv_from(&mut buffer) {
-                delivered.push((endpoint.local_addr().unwrap(), from, buffer[..length].to_vec()));
+        let mut take = || {
+            let counts = difference(&self.cells.read(), before);
+            let left = counts.datagrams(Event::Relayed) + counts.datagrams(Event::Observed);
+            let is_settled = counts.datagrams(Event::Received) == left + counts.dropped() + counts.unsent();
+            for endpoint in &self.endpoints {
+                while let Ok((length, from)) = endpoint.recv_from(&mut buffer) {
+                    delivered.push((endpoint.local_addr().unwrap(), from, buffer[..length].to_vec()));
+                }
             }
+            is_settled && delivered.len() as u64 >= left
+        };
+        let begun = Instant::now();
+        while !take() {
+            assert!(begun.elapsed() < PATIENCE, "not all that was sent has arrived");
+            std::thread::sleep(Duration::from_micros(50));
         }
         delivered
     }
@@ -160,5 +173,3 @@ fn difference(after: &Counts, before: &Counts) -> Counts {
 const ATTEMPTS: usize = 20;
 /// Datagrams under way at once: fewer than fill the smallest receive buffer.
 const CHUNK: usize = 32;
-/// Only a hang is worse than this.
-const PATIENCE: Duration = Duration::from_secs(20);

@@ -39,54 +39,42 @@ mod worker;
 use engine::kind::Kind;
 use engine::uring::Mode;
 use engine::uring_probe::probe;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use harness::{Missing, Suite};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let plain = |name: &str, test: fn()| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    let on_engine = |name: &str, kind: Kind, test: fn(Kind)| {
-        Trial::ignorable_test(format!("{name}_{}", kind.as_str()), move || {
-            let refusal = match kind {
-                Kind::Mio => None,
-                Kind::Uring(mode) => probe(mode).err(),
-            };
-            match refusal {
-                Some(refusal) => Ok(Completion::ignored_with(refusal.to_string())),
-                None => {
-                    test(kind);
-                    Ok(Completion::Completed)
-                }
-            }
-        })
-    };
-    let uring = Kind::Uring(Mode::Best);
-    let in_kernel = |name: &str, test: fn() -> Result<(), String>| {
-        Trial::ignorable_test(name, move || match kernel::missing() {
-            Some(missing) => Ok(Completion::ignored_with(missing)),
-            None => test().map(|()| Completion::Completed).map_err(Failed::from),
-        })
-    };
-    let trials = vec![
-        plain("checksums_have_their_known_answers", checksum::known_answers),
-        plain("vectors_on_the_reference", vectors::on_the_reference),
-        plain("vectors_on_the_worker", vectors::on_the_worker),
-        on_engine("vectors_over_sockets_by", Kind::Mio, sockets::vectors),
-        on_engine("vectors_over_sockets_by", uring, sockets::vectors),
-        plain("random_datagrams_on_the_worker", sockets::random_on_the_worker),
-        on_engine("random_datagrams_over_sockets_by", Kind::Mio, sockets::random),
-        on_engine("random_datagrams_over_sockets_by", uring, sockets::random),
-        in_kernel("vectors_on_the_xdp_program", vectors::on_the_program),
-        in_kernel("xdp_frames", differential::run),
-        in_kernel("xdp_frames_one_step_from_good", vicinity::run),
-        in_kernel("xdp_frames_control", differential::control),
-        in_kernel("t3_all_ipv4_addresses_on_the_xdp_program", walk::run),
-        in_kernel("t3_all_ipv4_addresses_control", walk::control),
-    ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let mut suite = Suite::new();
+    suite.add("checksums_have_their_known_answers", &[], checksum::known_answers);
+    suite.add("vectors_on_the_reference", &[], vectors::on_the_reference);
+    suite.add("vectors_on_the_worker", &[], vectors::on_the_worker);
+    add_on_engines(&mut suite, "vectors_over_sockets_by", sockets::vectors);
+    suite.add("random_datagrams_on_the_worker", &[], sockets::random_on_the_worker);
+    add_on_engines(&mut suite, "random_datagrams_over_sockets_by", sockets::random);
+    for (name, test) in IN_THE_KERNEL {
+        suite.add(name, &[kernel::missing], move || test().unwrap_or_else(|words| panic!("{words}")));
+    }
+    suite.run()
 }
+
+fn add_on_engines(suite: &mut Suite, name: &str, test: fn(Kind)) {
+    for kind in [Kind::Mio, Kind::Uring(Mode::Best)] {
+        suite.add_if(format!("{name}_{}", kind.as_str()), move || missing(kind), move || test(kind));
+    }
+}
+
+/// Why an engine may not run here.
+fn missing(kind: Kind) -> Option<Missing> {
+    let Kind::Uring(mode) = kind else { return None };
+    probe(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
+}
+
+type Compared = fn() -> Result<(), String>;
+
+const IN_THE_KERNEL: [(&str, Compared); 6] = [
+    ("vectors_on_the_xdp_program", vectors::on_the_program),
+    ("xdp_frames", differential::run),
+    ("xdp_frames_one_step_from_good", vicinity::run),
+    ("xdp_frames_control", differential::control),
+    ("t3_all_ipv4_addresses_on_the_xdp_program", walk::run),
+    ("t3_all_ipv4_addresses_control", walk::control),
+];

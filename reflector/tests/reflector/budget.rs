@@ -24,7 +24,7 @@ pub(crate) fn a_prefix_gets_its_budget_of_answers_and_no_more(kind: Kind) {
 }
 
 pub(crate) fn a_class_gets_its_rate_per_source_and_an_answer_spends_the_askers_class(kind: Kind) {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("config.toml", "[class.2]\nrate = \"80kbps\"\n");
     let reflector = Reflector::start_in(
         folder,

@@ -1,8 +1,12 @@
 //! What is typed wrong: one line that names it and says what would be right, and nothing started.
 
 use crate::daemon::{Folder, Reflector, program, program_at};
+use harness::wait_until;
+use nix::unistd::geteuid;
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 const RING: &str = "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n";
@@ -19,12 +23,12 @@ fn assert_refused(output: &Output, code: i32, words: &[&str]) {
 /// A run with a good ring, a free port and these arguments, which must be refused.
 fn run_with(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = program();
-    command.current_dir(&folder.path).args(["run", "--admin", "127.0.0.1:0"]).args(arguments);
+    command.current_dir(folder.path()).args(["run", "--admin", "127.0.0.1:0"]).args(arguments);
     command
 }
 
 pub(crate) fn a_malformed_flag_is_named_with_what_would_be_right() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
     let cases: &[(&[&str], &[&str])] = &[
         (&["--listen", "127.0.0.1"], &["--listen 127.0.0.1:", "ADDR:PORT"]),
@@ -81,7 +85,7 @@ pub(crate) fn a_malformed_flag_is_named_with_what_would_be_right() {
 }
 
 pub(crate) fn a_malformed_variable_is_named() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
     let cases = [
         ("REFLECTOR_LISTEN", "nowhere", "REFLECTOR_LISTEN=nowhere"),
@@ -97,7 +101,7 @@ pub(crate) fn a_malformed_variable_is_named() {
 }
 
 pub(crate) fn a_malformed_file_is_named_with_its_line() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
     let cases = [
         ("listen = \"127.0.0.1:0\"\nworker = 2\n", "config.toml:2: worker is no key"),
@@ -126,7 +130,7 @@ pub(crate) fn a_malformed_file_is_named_with_its_line() {
 }
 
 pub(crate) fn a_malformed_ring_is_named_with_its_line_and_never_shown() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let secret = "0102030405060708090a0b0c0d0e0f10";
     let key = |id: &str, secret: &str| format!("[[key]]\nid = {id}\nsecret = \"{secret}\"\n");
     let cases = [
@@ -159,7 +163,7 @@ pub(crate) fn a_malformed_ring_is_named_with_its_line_and_never_shown() {
 }
 
 pub(crate) fn an_address_that_cannot_be_had_is_named() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
     let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
@@ -167,7 +171,7 @@ pub(crate) fn an_address_that_cannot_be_had_is_named() {
         let arguments = ["--keys", "ring.toml", "--listen", listen, "--log-format", "json"];
         let mut command = program();
         let output =
-            command.current_dir(&folder.path).arg("run").args(arguments).args(["--admin", admin]).output();
+            command.current_dir(folder.path()).arg("run").args(arguments).args(["--admin", admin]).output();
         assert_refused(&output.unwrap(), 78, words);
     };
     refused(&taken, "127.0.0.1:0", &[&taken, "in use", "\"exit_code\":78"]);
@@ -180,35 +184,41 @@ pub(crate) fn an_address_that_cannot_be_had_is_named() {
 }
 
 pub(crate) fn a_ring_that_may_not_be_read_is_named() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let ring = folder.write("ring.toml", RING);
     std::fs::set_permissions(&ring, PermissionsExt::from_mode(0o000)).unwrap();
-    std::fs::set_permissions(&folder.path, PermissionsExt::from_mode(0o755)).unwrap();
-    let copy = folder.path.join("reflector");
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = folder.file("reflector");
     std::fs::copy(env!("CARGO_BIN_EXE_reflector"), &copy).unwrap();
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = program_at(&copy);
     // Root may read everything, so it becomes nobody first.
-    let id = Command::new("id").arg("-u").output().unwrap().stdout;
-    let mut command = match id.as_slice() {
-        b"0\n" => {
-            let mut command = program_at("setpriv".as_ref());
-            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
-            command
+    if geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    command.args(["run", "--listen", "127.0.0.1:0", "--keys"]).arg(&ring);
+    let mut output = command.output();
+    // A process that another test was starting meanwhile may hold the copy open for writing until it runs its program.
+    wait_until("the copy stays busy", || {
+        let busy = output.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy);
+        if busy {
+            output = command.output();
         }
-        _ => program_at(&copy),
-    };
-    let output = command.args(["run", "--listen", "127.0.0.1:0", "--keys"]).arg(&ring).output().unwrap();
+        !busy
+    });
+    let output = output.unwrap();
     assert_refused(&output, 78, &["ring.toml", "Permission denied"]);
 }
 
 pub(crate) fn flags_win_over_variables_over_the_file_over_defaults() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
     folder.write(
         "config.toml",
         "listen = [\"127.0.0.1:0\", \"[::1]:0\"]\nprobe-budget = 1\ndrain-below = 2\nworkers = 3\n[class.2]\nrate = \"1Mbps\"\n",
     );
     let mut command = program();
-    command.current_dir(&folder.path).args(["check", "--keys", "ring.toml", "--probe-budget", "10"]);
+    command.current_dir(folder.path()).args(["check", "--keys", "ring.toml", "--probe-budget", "10"]);
     command
         .env("REFLECTOR_CONFIG", "config.toml")
         .env("REFLECTOR_PROBE_BUDGET", "20")
@@ -231,13 +241,13 @@ pub(crate) fn flags_win_over_variables_over_the_file_over_defaults() {
 }
 
 pub(crate) fn check_names_what_to_mend_and_the_command() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", RING);
-    std::fs::set_permissions(folder.path.join("ring.toml"), PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(folder.file("ring.toml"), PermissionsExt::from_mode(0o644)).unwrap();
     let check = |arguments: &[&str]| {
         let mut command = program();
         command
-            .current_dir(&folder.path)
+            .current_dir(folder.path())
             .envs([("REFLECTOR_LISTN", "x"), ("REFLECTOR_ACCESS_LISTEN", "y")])
             .args(["check", "--keys", "ring.toml"])
             .args(arguments)
@@ -270,7 +280,7 @@ pub(crate) fn check_names_what_to_mend_and_the_command() {
     assert!(text.contains("127.88.9.2:3479") && !text.contains("by: --stun-alternate"), "{text}");
     let elsewhere = [&corners[..], &["--stun-alternate", "192.0.2.77:3479"]].concat();
     assert_refused(&check(&elsewhere), 78, &["--stun-alternate 192.0.2.77:3479", "no interface"]);
-    std::fs::set_permissions(folder.path.join("ring.toml"), PermissionsExt::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(folder.file("ring.toml"), PermissionsExt::from_mode(0o640)).unwrap();
     let text = String::from_utf8(check(&["--listen", "127.0.0.1:3478"]).stdout).unwrap();
     assert!(!text.contains("chmod"), "{text}");
 }
@@ -291,7 +301,7 @@ pub(crate) fn probe_measures_and_says_why_nothing_answers() {
     let probe = |arguments: &[&str]| program().arg("probe").args(arguments).output().unwrap();
     let reflector = Reflector::start(&[]);
     let address = reflector.address().to_string();
-    let output = probe(&[&address, "--count", "3"]);
+    let output = probe(&[&address, "--count", "3", "--timeout", "60s"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
     for words in ["observed address   127.0.0.1:", "3 of 3", "median", "ticket expires"] {
@@ -302,7 +312,7 @@ pub(crate) fn probe_measures_and_says_why_nothing_answers() {
     let output = probe(&[&closed, "--count", "1", "--timeout", "100ms"]);
     assert_refused(&output, 1, &[&closed, "this is why", "--allow-destination 127.0.0.1"]);
     // Nobody listens at a port below 1024 of this address.
-    let output = probe(&["127.13.13.13:1", "--count", "1", "--timeout", "100ms"]);
+    let output = probe(&["127.13.13.13:1", "--count", "1", "--timeout", "60s"]);
     assert_refused(&output, 1, &["127.13.13.13:1", "nothing listens there"]);
     assert_refused(&probe(&["nowhere"]), 2, &["nowhere", "ADDR:PORT"]);
     assert_refused(&probe(&["127.0.0.1:1", "--timeout", "0s"]), 2, &["--timeout 0s", "1ms to 60s"]);

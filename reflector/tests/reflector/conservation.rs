@@ -5,6 +5,7 @@ use crate::page::Page;
 use crate::protocol::{Key, now_s, probe};
 use crate::traffic::Endpoint;
 use engine::kind::Kind;
+use harness::Signal;
 use std::net::SocketAddr;
 
 /// Every reason that can be brought about from outside, with datagrams that are refused for it.
@@ -49,7 +50,7 @@ fn refusals(alice: &Endpoint, six: &Endpoint, key: &Key) -> Vec<(&'static str, V
 
 /// A reflector of two workers and both families that closes a network, limits a class, and can fail to send.
 fn start(kind: Kind) -> Reflector {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("config.toml", "[class.5]\nrate = \"8bps\"\n");
     let flags = [
         "--config",
@@ -99,9 +100,11 @@ pub(crate) fn received_is_relayed_observed_dropped_or_unsent(kind: Kind) {
     let key = reflector.key;
     let (alice, bob) = (Endpoint::new("127.0.0.1:0", &reflector), Endpoint::new("127.0.0.2:0", &reflector));
     let six = Endpoint::new("[::1]:0", &reflector);
-    // An address for each engine, since the port is given.
-    let service = if kind == Kind::Mio { "127.9.9.9:11211" } else { "127.9.9.10:11211" };
-    let (denied, service) = (Endpoint::new("127.66.0.1:0", &reflector), Endpoint::new(service, &reflector));
+    // An address for each engine and each run of these tests, since the port is given.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let net = if kind == Kind::Mio { 91 } else { 92 };
+    let service = Endpoint::new(&format!("127.{net}.{high}.{low}:11211"), &reflector);
+    let denied = Endpoint::new("127.66.0.1:0", &reflector);
     let mut tally = Tally::default();
     let refusals = refusals(&alice, &six, &key);
     refusals.iter().flat_map(|(_, datagrams)| datagrams).for_each(|it| tally.send(&alice, it));
@@ -147,7 +150,7 @@ fn assert_bytes(page: &Page, tally: &Tally) {
 
 /// The last line of the log obeys the same law.
 fn assert_stopped(reflector: &mut Reflector, sent: u64) {
-    reflector.signal("TERM");
+    reflector.signal(Signal::SIGTERM);
     let stopped = reflector.wait_for_line("stopped");
     assert_eq!(reflector.exit_code(), Some(0));
     let count = |field: &str| stopped[field].as_u64().unwrap();

@@ -5,21 +5,19 @@
 use crate::page::Page;
 use crate::protocol::Key;
 use engine::kind::Kind;
-use std::io::{BufRead, BufReader, Read, Write};
+use harness::{Running, Signal, wait_until_or};
+use std::cell::RefCell;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) use harness::{Folder, PATIENCE};
 
 /// A running reflector.
 #[derive(Debug)]
 pub(crate) struct Reflector {
-    child: Child,
-    log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
+    running: Running,
     pub(crate) folder: Folder,
     pub(crate) key: Key,
     pub(crate) listen: Vec<SocketAddr>,
@@ -47,7 +45,7 @@ impl Reflector {
 
     /// One with these flags and nothing besides keys, admin port and log form.
     pub(crate) fn start_bare(flags: &[&str]) -> Reflector {
-        Reflector::start_in(Folder::new(), flags)
+        Reflector::start_in(Folder::new("reflector-test"), flags)
     }
 
     /// One whose folder is there already; `{folder}` in a flag is its path.
@@ -59,23 +57,16 @@ impl Reflector {
     pub(crate) fn start_by(mut command: Command, folder: Folder, flags: &[&str]) -> Reflector {
         let key = Key::new(7, 7);
         folder.write("ring.toml", &key.toml());
-        let path = folder.path.display().to_string();
-        command.args(["run", "--admin", "127.0.0.1:0", "--log-format", "json", "--keys"]);
-        command.arg(folder.path.join("ring.toml"));
+        let path = folder.path().display().to_string();
+        command.arg("run");
+        // An address of its own stands for the usual one.
+        if !flags.contains(&"--admin") {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
+        command.args(["--log-format", "json", "--keys"]).arg(folder.file("ring.toml"));
         command.args(flags.iter().map(|flag| flag.replace("{folder}", &path)));
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let writer = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *writer.lock().unwrap() += &(line + "\n");
-            }
-        });
         let mut reflector = Reflector {
-            child,
-            log,
-            reader: Some(reader),
+            running: Running::start(&mut command),
             folder,
             key,
             listen: Vec::new(),
@@ -95,46 +86,44 @@ impl Reflector {
         self.listen[0]
     }
 
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Everything logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.running.stderr()
     }
 
     /// The first log line with this message, waited for.
     pub(crate) fn wait_for_line(&mut self, message: &str) -> serde_json::Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let ended = self.child.try_wait().unwrap().is_some();
-            if let Some(reader) = self.reader.take_if(|_| ended) {
-                reader.join().unwrap();
-            }
-            let log = self.log();
+        let find = |log: &str| {
             let mut lines =
                 log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            if let Some(line) = lines.find(|line| line["message"] == message) {
-                return line;
-            }
-            assert!(!ended && Instant::now() < deadline, "no line {message:?} came; the log:\n{log}");
-            sleep(Duration::from_millis(5));
-        }
+            lines.find(|line| line["message"] == message)
+        };
+        let running = RefCell::new(&mut self.running);
+        let mut found = None;
+        let came = || {
+            // Once it has ended, the log is whole.
+            let ended = running.borrow_mut().has_ended();
+            found = find(&running.borrow().stderr());
+            found.is_some() || ended
+        };
+        let complaint = || format!("no line {message:?} came; the log:\n{}", running.borrow().stderr());
+        wait_until_or(came, complaint);
+        found.unwrap_or_else(|| panic!("it ended without a line {message:?}; the log:\n{}", self.log()))
     }
 
-    /// Sends a signal by name, e.g. `HUP`.
-    pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
     }
 
     /// Waits for the end and returns the exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "it does not end; the log:\n{}", self.log());
-            sleep(Duration::from_millis(5));
-        }
+        self.running.wait().code()
     }
 
     /// Status and body of an admin page.
@@ -157,62 +146,18 @@ impl Reflector {
 
     /// The metrics once `met` holds.
     pub(crate) fn metrics_when(&self, met: impl Fn(&Page) -> bool) -> Page {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let page = self.metrics();
-            if met(&page) {
-                return page;
-            }
-            assert!(Instant::now() < deadline, "the condition is not met:\n{page:?}");
-            sleep(Duration::from_millis(2));
-        }
+        let mut page = None;
+        let is_met = || met(page.insert(self.metrics()));
+        wait_until_or(is_met, || format!("the condition is not met:\n{:?}", self.metrics()));
+        page.unwrap()
     }
 
     /// Reloads and waits until it is done; `outcome` is `success` or `failure`.
     pub(crate) fn reload(&self, outcome: &str) {
         let done = |page: &Page| page.sum("reflector_reloads_total", &[("outcome", outcome)]);
         let before = done(&self.metrics());
-        self.signal("HUP");
+        self.signal(Signal::SIGHUP);
         self.metrics_when(|page| done(page) > before);
-    }
-}
-
-impl Drop for Reflector {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is what some tests want.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A folder for one test, removed with it.
-#[derive(Debug)]
-pub(crate) struct Folder {
-    pub(crate) path: PathBuf,
-}
-
-impl Folder {
-    pub(crate) fn new() -> Folder {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("reflector-test-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder { path }
-    }
-
-    /// Writes a file so that a reader sees all of it or the one before.
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        std::fs::write(&fresh, text).unwrap();
-        std::fs::rename(&fresh, &path).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed stays in the system's folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -230,6 +175,3 @@ pub(crate) fn program_at(path: &Path) -> Command {
     }
     command
 }
-
-/// How long to wait for what must come: far beyond what a busy machine needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -104,7 +104,7 @@ pub(crate) fn every_alert_says_what_to_do_and_names_its_row() {
 }
 
 pub(crate) fn kernel_settings_are_those_that_check_names() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let text = "listen = \"198.51.100.1:3478\"\nkeys = \"ring.toml\"\nxdp = [\"edge0\"]\n";
     let file = Some(folder.write("reflector.toml", text));
     let config = Config::read(&Layers { file, ..Layers::default() }).unwrap();
@@ -138,7 +138,8 @@ pub(crate) fn the_unit_waits_longer_than_a_drain() {
     let unit = read("deploy/reflector.service");
     let stop_s = value(&unit, "TimeoutStopSec=").strip_suffix('s').unwrap().parse::<u64>().unwrap();
     let config =
-        Config::read(&Layers { file: Some(installed(&Folder::new())), ..Layers::default() }).unwrap();
+        Config::read(&Layers { file: Some(installed(&Folder::new("reflector-test"))), ..Layers::default() })
+            .unwrap();
     assert!(stop_s > config.drain_timeout.as_secs(), "TimeoutStopSec={stop_s}s ends a drain");
     let defaults = reflector::settings::find("drain-timeout").unwrap().default;
     assert_eq!(defaults, Some(format!("{}s", config.drain_timeout.as_secs()).as_str()));
@@ -152,7 +153,7 @@ pub(crate) fn the_unit_waits_longer_than_a_drain() {
 }
 
 pub(crate) fn the_installed_configuration_runs_once_it_has_an_address() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let file = installed(&folder);
     let output = program().arg("check").arg("--config").arg(&file).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();

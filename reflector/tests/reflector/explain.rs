@@ -20,7 +20,7 @@ fn socket(case: &Value, field: &str) -> String {
 
 pub(crate) fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
     let vectors = vectors();
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let ring: String = vectors["ring"]
         .as_array()
         .unwrap()
@@ -33,7 +33,7 @@ pub(crate) fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
         let verdict = text(case, "verdict");
         let now = case["now"].to_string();
         let mut command = program();
-        command.current_dir(&folder.path).args(["explain", text(case, "datagram"), "--keys", "ring.toml"]);
+        command.current_dir(folder.path()).args(["explain", text(case, "datagram"), "--keys", "ring.toml"]);
         command.args(["--source", &socket(case, "source"), "--now", &now]);
         for block in case["allow"].as_array().unwrap() {
             command.args(["--allow-destination", block.as_str().unwrap()]);
@@ -66,7 +66,7 @@ pub(crate) fn the_first_check_that_fails_is_the_one_that_the_vectors_name() {
 }
 
 pub(crate) fn a_malformed_question_is_one_line() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     for (arguments, words) in [
         (&["xyz", "--source", "1.2.3.4:5", "--keys", "ring.toml"][..], "HEX xyz"),
@@ -75,18 +75,18 @@ pub(crate) fn a_malformed_question_is_one_line() {
         (&["00", "--source", "1.2.3.4:5"], "--keys"),
         (&["00", "--source", "1.2.3.4:5", "--keys", "ring.toml", "--deny-source", "x"], "--deny-source x"),
     ] {
-        let output = program().current_dir(&folder.path).arg("explain").args(arguments).output().unwrap();
+        let output = program().current_dir(folder.path()).arg("explain").args(arguments).output().unwrap();
         let line = String::from_utf8(output.stderr).unwrap();
         assert!(line.lines().count() == 1 && line.contains(words), "{line}");
         assert!([2, 78].contains(&output.status.code().unwrap()));
     }
     let denied = ["00", "--source", "1.2.3.4:5", "--keys", "ring.toml", "--deny-source", "1.2.3.0/24"];
-    let output = program().current_dir(&folder.path).arg("explain").args(denied).output().unwrap();
+    let output = program().current_dir(folder.path()).arg("explain").args(denied).output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("dropped: denied"));
 }
 
 pub(crate) fn stun_is_explained_where_it_is_on() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     let bare = "000100002112a442000102030405060708090a0b";
     let change = "000100082112a442000102030405060708090a0b0003000400000006";
@@ -100,7 +100,7 @@ pub(crate) fn stun_is_explained_where_it_is_on() {
         (response, "8.8.8.8:5000", "behaviour", "dropped: kind"),
     ] {
         let arguments = [hex, "--source", source, "--keys", "ring.toml", "--stun", mode];
-        let output = program().current_dir(&folder.path).arg("explain").args(arguments).output().unwrap();
+        let output = program().current_dir(folder.path()).arg("explain").args(arguments).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(said.contains(words) && said.contains("handed to STUN") == (mode != "off"), "{hex}: {said}");
     }

@@ -5,6 +5,7 @@ use crate::protocol::{DATA, peer};
 use crate::traffic::{Endpoint, settled};
 use engine::kind::Kind;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub(crate) fn t13_sends_to_dead_ports_lose_no_good_datagram(kind: Kind) {
@@ -98,7 +99,7 @@ pub(crate) fn t20_a_flood_of_junk_writes_nothing_to_the_log(kind: Kind) {
         b"\x1b[2J\n\0",
     );
     let mut sent = 0_u64;
-    while sent < 2_000_000 && Instant::now() < deadline {
+    while sent < FLOOD.start || sent < FLOOD.end && Instant::now() < deadline {
         for number in 0..1_000_u32 {
             let mut datagram = stolen.clone();
             datagram[(number % 40) as usize % stolen.len()] ^= 0x41;
@@ -114,5 +115,7 @@ pub(crate) fn t20_a_flood_of_junk_writes_nothing_to_the_log(kind: Kind) {
     assert_eq!(page.relayed() + page.observed(), 0);
     let grown = reflector.log().len() - before;
     assert!(grown <= 1_024, "{sent} invalid datagrams wrote {grown} bytes:\n{}", reflector.log());
-    assert!(sent >= 100_000, "only {sent} were sent");
 }
+
+/// Datagrams of a flood: as many as pass in some seconds, within these limits.
+const FLOOD: Range<u64> = 100_000..2_000_000;

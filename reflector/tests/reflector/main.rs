@@ -33,30 +33,46 @@ mod traffic;
 use engine::kind::Kind;
 use engine::uring::Mode;
 use engine::uring_probe::probe;
-use libtest_mimic::{Arguments, Completion, Trial};
+use harness::{Missing, Suite};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = ONCE.iter().map(|(name, test)| trial(name, None, *test)).collect();
-    trials.extend(ON_IO_URING.iter().map(|(name, test)| trial(name, Some(Mode::Best), *test)));
-    for (name, test) in ON_ENGINES {
-        for (prefix, kind) in [("mio", Kind::Mio), ("uring", Kind::Uring(Mode::Best))] {
-            let needs = matches!(kind, Kind::Uring(_)).then_some(Mode::Best);
-            trials.push(trial(&format!("{prefix}::{name}"), needs, move || test(kind)));
-        }
+    let mut suite = Suite::new();
+    for (name, test) in ONCE {
+        suite.add(*name, &[], *test);
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    suite.add(
+        "engines::auto_takes_what_measured_best",
+        &[no_best_engine],
+        engines::auto_takes_what_measured_best,
+    );
+    for (name, test) in ON_IO_URING {
+        suite.add(*name, &[no_io_uring], *test);
+    }
+    suite.add(
+        "engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails",
+        &[no_best_engine, engines::no_limit_of_locked_memory],
+        engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails,
+    );
+    for (name, test) in ON_ENGINES {
+        suite.add(format!("mio::{name}"), &[], || test(Kind::Mio));
+        suite.add(format!("uring::{name}"), &[no_io_uring], || test(Kind::Uring(Mode::Best)));
+    }
+    suite.run()
 }
 
-fn trial(name: &str, needs: Option<Mode>, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || match needs.and_then(|mode| probe(mode).err()) {
-        Some(refusal) => Ok(Completion::ignored_with(refusal.to_string())),
-        None => {
-            test();
-            Ok(Completion::Completed)
-        }
-    })
+/// Why io_uring may not be used here.
+fn no_io_uring() -> Option<Missing> {
+    refused(Mode::Best)
+}
+
+/// Why the mode that `auto` takes may not be used here.
+fn no_best_engine() -> Option<Missing> {
+    refused(Mode::Deferred)
+}
+
+fn refused(mode: Mode) -> Option<Missing> {
+    probe(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
 }
 
 /// Names and functions of tests, so that neither can be given without the other.
@@ -106,11 +122,7 @@ const ONCE: Named<fn()> = named![
     stun::an_alternate_that_cannot_be_one_is_refused,
 ];
 
-const ON_IO_URING: Named<fn()> = named![
-    engines::auto_takes_what_measured_best,
-    engines::a_thread_of_the_kernel_serves_as_well,
-    engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails,
-];
+const ON_IO_URING: Named<fn()> = named![engines::a_thread_of_the_kernel_serves_as_well,];
 
 const ON_ENGINES: Named<fn(Kind)> = named![
     allocation::t19_a_million_datagrams_through_a_socket_allocate_nothing,

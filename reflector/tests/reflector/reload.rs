@@ -5,7 +5,7 @@ use crate::protocol::{Key, now_s};
 use crate::traffic::Endpoint;
 
 fn start(config: &str) -> Reflector {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("config.toml", config);
     let flags =
         ["--config", "{folder}/config.toml", "--listen", "127.0.0.1:0", "--workers", "2", "--steer", "hash"];

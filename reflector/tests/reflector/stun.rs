@@ -7,7 +7,7 @@
 use crate::daemon::{Folder, PATIENCE, Reflector, program};
 use crate::protocol::probe;
 use crate::stun_message::{Answer, Attribute, message, request};
-use crate::traffic::{Endpoint, settled};
+use crate::traffic::{Endpoint, receive_from, settled};
 use engine::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
@@ -59,7 +59,7 @@ impl Client {
 
     fn receive(&self) -> (Vec<u8>, SocketAddr) {
         let mut buffer = [0; 2_048];
-        let (length, from) = self.socket.recv_from(&mut buffer).expect("no answer came");
+        let (length, from) = receive_from(&self.socket, &mut buffer);
         (buffer[..length].to_vec(), from)
     }
 }
@@ -309,11 +309,11 @@ pub(crate) fn off_it_is_junk_like_any_other(kind: Kind) {
 }
 
 pub(crate) fn an_alternate_that_cannot_be_one_is_refused() {
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     folder.write("ring.toml", "[[key]]\nid = 1\nsecret = \"0102030405060708090a0b0c0d0e0f10\"\n");
     let refused = |flags: &[&str], words: &str| {
         let mut command = program();
-        command.current_dir(&folder.path).args(["run", "--keys", "ring.toml", "--admin", "127.0.0.1:0"]);
+        command.current_dir(folder.path()).args(["run", "--keys", "ring.toml", "--admin", "127.0.0.1:0"]);
         let output = command.args(flags).output().unwrap();
         let line = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && line.contains(words), "{flags:?}: {line}");

@@ -3,9 +3,10 @@
 use crate::daemon::{PATIENCE, Reflector};
 use crate::page::Page;
 use crate::protocol::{DATA, Key, OBSERVED, peer, probe};
+use engine::kind::Kind;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// An endpoint.
 #[derive(Debug)]
@@ -36,13 +37,7 @@ impl Endpoint {
     /// The next datagram, which must come from the reflector.
     pub(crate) fn receive(&self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
-        let (length, from) = loop {
-            match self.socket.recv_from(&mut buffer) {
-                // A wait with a time limit is not taken up again after a stop or a freeze of the process (signal(7)).
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                outcome => break outcome.expect("nothing came"),
-            }
-        };
+        let (length, from) = receive_from(&self.socket, &mut buffer);
         assert_eq!(from, self.reflector, "it came from somewhere else");
         buffer.truncate(length);
         buffer
@@ -76,6 +71,34 @@ impl Endpoint {
                 let payload = [round.to_be_bytes(), number.to_be_bytes()].concat();
                 assert_eq!((data[0], peer(&data), &data[32..]), (DATA, self.address, &payload[..]));
             }
+        }
+    }
+}
+
+/// Tells a thread beside the test that it is over, also when the test fails, so that the scope of both can end.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// An address that nothing else in these tests can have, though it may be free at times: none of the ports that the
+/// kernel hands out, and below 127.`net` an IP address of this process alone.
+pub(crate) fn own_address(kind: Kind, net: u8) -> SocketAddr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let port = if kind == Kind::Mio { 20_000 } else { 25_000 };
+    SocketAddr::from(([127, net, high, low], port))
+}
+
+/// The next datagram, and from where.
+pub(crate) fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> (usize, SocketAddr) {
+    loop {
+        match socket.recv_from(buffer) {
+            // A wait with a time limit is not taken up again after a stop or a freeze of the process (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome.expect("nothing came"),
         }
     }
 }

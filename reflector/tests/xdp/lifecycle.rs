@@ -3,9 +3,11 @@
 use crate::daemon::{Folder, Reflector, program};
 use crate::paths::{count, start};
 use crate::protocol::{DATA, Key, OBSERVED, now_s, probe};
-use crate::spaces::{Spaces, ask, ip, receive};
+use crate::spaces::{Spaces, ask, ip, receive, run};
+use harness::{Signal, wait_until};
+use nix::sched::{CloneFlags, unshare};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -39,13 +41,13 @@ pub(crate) fn reload() {
 pub(crate) fn reload_refused() {
     let spaces = Spaces::new();
     spaces.introduce();
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let denying = |number: u8| {
         let blocks: Vec<String> = (0..number).map(|n| format!("\"46.{n}.0.0/16\"")).collect();
         format!("deny-source = [{}, \"45.1.0.3/32\"]\n", blocks.join(", "))
     };
     folder.write("reflector.toml", "");
-    let config = folder.path.join("reflector.toml").display().to_string();
+    let config = folder.file("reflector.toml").display().to_string();
     let flags = ["--listen", "45.1.0.1:3478", "--workers", "1", "--xdp", "r0", "--config", &config];
     let reflector = Reflector::start_in(folder, &flags);
     let closed = spaces.socket("45.1.0.3:5001");
@@ -103,57 +105,55 @@ pub(crate) fn killed_and_restarted() {
     let spaces = Spaces::new();
     spaces.introduce();
     let pin = Pin::new();
-    let mut reflector = start(&["--xdp-pin", pin.path()]);
+    let mut reflector = start(&["--xdp-pin", &pin.path()]);
     let (one, other) = (spaces.socket("45.1.0.2:5001"), spaces.socket("45.1.0.3:5002"));
     let (from, to, address) = (one.local_addr().unwrap(), other.local_addr().unwrap(), reflector.address());
     let header = reflector.key.send_header(0, now_s() + 300, from, to);
-    let (sending, sent) = (AtomicBool::new(true), AtomicU32::new(0));
-    let (mut again, received) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while sending.load(Ordering::Relaxed) {
-                let number = sent.load(Ordering::Relaxed);
-                one.send_to(&[&header[..], &number.to_be_bytes()].concat(), address).unwrap();
-                sent.store(number + 1, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_micros(500));
+    let (over, relayed) = (AtomicBool::new(false), AtomicU32::new(0));
+    let mut again = std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let first = relayed.load(Ordering::Relaxed);
+                let numbers: Vec<u32> = (first..first + WINDOW).collect();
+                for number in &numbers {
+                    one.send_to(&[&header[..], &number.to_be_bytes()].concat(), address).unwrap();
+                }
+                // Each is waited for, so a socket's full buffer cannot be taken for a loss of the program's.
+                let mut received: Vec<u32> =
+                    numbers.iter().map(|_| number_of(&receive(&other, address))).collect();
+                received.sort_unstable();
+                assert_eq!(received, numbers);
+                relayed.store(first + WINDOW, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
             }
         });
-        let receiver = scope.spawn(|| {
-            let mut received = Vec::new();
-            other.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-            let mut buffer = [0; 64];
-            while let Ok((len, _)) = other.recv_from(&mut buffer) {
-                assert_eq!((len, buffer[0]), (36, DATA));
-                received.push(u32::from_be_bytes(buffer[32..36].try_into().unwrap()));
-            }
-            received
-        });
-        let _stopping = Stopping(&sending);
+        let _over = Over(&over);
         let reached = |number: u32| {
-            while sent.load(Ordering::Relaxed) < number {
-                std::thread::yield_now();
-            }
+            let come = || relayed.load(Ordering::Relaxed) >= number || traffic.is_finished();
+            wait_until("the traffic stands still", come);
+            assert!(!traffic.is_finished(), "a datagram was lost");
         };
         reached(500);
-        reflector.signal("KILL");
+        reflector.signal(Signal::SIGKILL);
         reflector.exit_code();
-        let dead_at = sent.load(Ordering::Relaxed);
-        reached(dead_at + 500);
-        let mut again = start(&["--xdp-pin", pin.path()]);
+        reached(relayed.load(Ordering::Relaxed) + 500);
+        let mut again = start(&["--xdp-pin", &pin.path()]);
         assert_eq!(again.wait_for_line("xdp attached")["adopted"], true);
-        let back_at = sent.load(Ordering::Relaxed);
-        reached(back_at + 500);
-        sending.store(false, Ordering::Relaxed);
-        (again, receiver.join().unwrap())
+        reached(relayed.load(Ordering::Relaxed) + 500);
+        again
     });
-    let sent = sent.load(Ordering::Relaxed);
-    let missing: Vec<u32> = (0..sent).filter(|number| !received.contains(number)).collect();
-    assert!(missing.is_empty() && received.len() == sent as usize, "{sent} sent, lost {missing:?}");
     let page = again.metrics();
     assert!(count(&page, "relayed", "xdp") >= 500);
     assert_eq!(count(&page, "received", "socket"), 0);
-    again.signal("TERM");
+    again.signal(Signal::SIGTERM);
     assert_eq!(again.exit_code(), Some(0));
     assert_eq!(pin.entries(), [""; 0]);
+}
+
+/// The number that a datagram of the traffic carries.
+fn number_of(data: &[u8]) -> u32 {
+    assert_eq!((data.len(), data[0]), (36, DATA));
+    u32::from_be_bytes(data[32..].try_into().unwrap())
 }
 
 pub(crate) fn stop() {
@@ -162,12 +162,12 @@ pub(crate) fn stop() {
     let mut reflector = start(&["--drain-below", "0", "--drain-timeout", "1h"]);
     assert!(ip("link show r0").contains("prog/xdp"));
     let one = spaces.socket("45.1.0.2:5001");
-    reflector.signal("TERM");
+    reflector.signal(Signal::SIGTERM);
     reflector.wait_for_line("draining");
     // A drain serves on, by both paths.
     assert_eq!(ask(&one, reflector.address(), &probe(b""))[0], OBSERVED);
     assert_eq!(count(&reflector.metrics(), "observed", "xdp"), 1);
-    reflector.signal("TERM");
+    reflector.signal(Signal::SIGTERM);
     assert_eq!(reflector.exit_code(), Some(0));
     let stopped = reflector.wait_for_line("stopped");
     assert_eq!([&stopped["received"], &stopped["observed"], &stopped["passed"]], [1, 1, 0]);
@@ -183,56 +183,61 @@ pub(crate) fn status_and_detach() {
         (output.status.code(), String::from_utf8(text).unwrap())
     };
     assert_eq!(xdp("status", &[]), (Some(0), String::from("no interface has an XDP program\n")));
-    let mut reflector = start(&["--xdp-pin", pin.path()]);
-    reflector.signal("KILL");
+    let mut reflector = start(&["--xdp-pin", &pin.path()]);
+    reflector.signal(Signal::SIGKILL);
     reflector.exit_code();
-    let (code, text) = xdp("status", &["--xdp-pin", pin.path()]);
+    let (code, text) = xdp("status", &["--xdp-pin", &pin.path()]);
     let words = ["r0: program ", "the reflector's", "native", "pinned: r0-native"];
     assert!(code == Some(0) && words.iter().all(|word| text.contains(word)), "{text}");
     assert_eq!(xdp("detach", &[]).0, Some(2), "without a folder there is nothing to go by");
-    assert_eq!(xdp("detach", &["--xdp-pin", pin.path()]), (Some(0), String::from("r0: detached\n")));
+    assert_eq!(xdp("detach", &["--xdp-pin", &pin.path()]), (Some(0), String::from("r0: detached\n")));
     assert!(!ip("link show r0").contains("prog/xdp"));
     assert_eq!(pin.entries(), [""; 0]);
-    let (code, text) = xdp("detach", &["--xdp", "r0", "--xdp-pin", pin.path()]);
+    let (code, text) = xdp("detach", &["--xdp", "r0", "--xdp-pin", &pin.path()]);
     assert!(code == Some(1) && text.contains("nothing is pinned for r0"), "{text}");
     let (code, text) = xdp("status", &["--xdp", "none0"]);
     assert!(code == Some(78) && text.contains("--xdp none0: no such interface"), "{text}");
 }
 
-/// Ends the sender, also when the test fails, so that the scope can end.
-struct Stopping<'a>(&'a AtomicBool);
+/// Ends the traffic, also when the test fails, so that the scope can end.
+struct Over<'a>(&'a AtomicBool);
 
-impl Drop for Stopping<'_> {
+impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A folder of pins for one test, emptied and removed with it.
-struct Pin(PathBuf);
+/// A folder of pins, in a BPF file system that only the calling thread and the programs that it starts see. It goes with
+/// them, and so does all that is pinned.
+struct Pin(Folder);
 
 impl Pin {
-    /// The folder is the daemon's to make.
     fn new() -> Pin {
-        let name = Folder::new().path.file_name().unwrap().to_owned();
-        Pin(PathBuf::from("/sys/fs/bpf").join(name))
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let folder = Folder::new("reflector-pins");
+        run("mount", &["--make-rprivate", "/"]);
+        run("mount", &["-t", "bpf", "bpf", folder.path().to_str().unwrap()]);
+        Pin(folder)
     }
 
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
+    /// The folder is the daemon's to make.
+    fn path(&self) -> String {
+        self.0.file("pins").display().to_string()
     }
 
     fn entries(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.0).unwrap();
+        let entries = std::fs::read_dir(self.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let _ = std::fs::remove_file(entry.path());
-        }
-        let _ = std::fs::remove_dir(&self.0);
+        // If it cannot be taken off, an empty folder stays; a test that panics must not panic twice.
+        let _ = Command::new("umount").arg(self.0.path()).status();
     }
 }
+
+/// Datagrams of the traffic that are under way at once.
+const WINDOW: u32 = 16;

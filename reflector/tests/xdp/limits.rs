@@ -6,7 +6,7 @@ use crate::spaces::{Spaces, ip};
 
 pub(crate) fn too_much() {
     let _spaces = Spaces::new();
-    let folder = Folder::new();
+    let folder = Folder::new("reflector-test");
     let ring = folder.write("ring.toml", &Key::new(7, 7).toml());
     let run = |flags: &[&str]| {
         let mut command = program();

@@ -26,21 +26,15 @@ mod paths;
 mod protocol;
 mod spaces;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use harness::Suite;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let missing = spaces::missing();
-    let trial = |(name, test): (&'static str, fn())| {
-        let missing = missing.clone();
-        Trial::ignorable_test(name, move || match missing {
-            Some(missing) => Ok(Completion::ignored_with(missing)),
-            None => std::panic::catch_unwind(test)
-                .map(|()| Completion::Completed)
-                .map_err(|_| Failed::without_message()),
-        })
-    };
-    libtest_mimic::run(&Arguments::from_args(), TESTS.into_iter().map(trial).collect()).exit_code()
+    let mut suite = Suite::new();
+    for (name, test) in TESTS {
+        suite.add(name, &[spaces::missing], test);
+    }
+    suite.run()
 }
 
 const TESTS: [(&str, fn()); 12] = [

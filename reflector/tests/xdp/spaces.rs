@@ -1,11 +1,13 @@
 //! Two namespaces joined by a veth pair, the reflector's and the endpoints'.
 
+use harness::{Missing, PATIENCE};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::OnceLock;
 
 /// The two namespaces. The calling thread is in the reflector's, and so are programs that it starts.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Spaces {
     /// An endpoint's socket.
     pub(crate) fn socket(&self, address: &str) -> UdpSocket {
         let socket = self.at_peer(|| UdpSocket::bind(address).unwrap());
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
 
@@ -74,20 +76,31 @@ impl Spaces {
 }
 
 /// Why there can be no such namespaces here.
-pub(crate) fn missing() -> Option<String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Some(String::from("needs root, for network namespaces and XDP; run the tests as root"));
-    }
-    let absent = |program: &&str| Command::new(program).arg("--version").output().is_err();
-    if let Some(program) = ["ip", "ethtool"].iter().find(|program| absent(program)) {
-        return Some(format!("needs {program}; `apt-get install iproute2 ethtool` brings it"));
-    }
-    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    if !mounts.lines().any(|line| line.split(' ').nth(1) == Some("/sys/fs/bpf")) {
-        return Some(String::from("needs a BPF file system; `mount -t bpf bpf /sys/fs/bpf`"));
-    }
-    let tried = std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET)).join().unwrap();
-    tried.err().map(|error| format!("needs a kernel and a container that allow network namespaces: {error}"))
+pub(crate) fn missing() -> Option<Missing> {
+    static MISSING: OnceLock<Option<Missing>> = OnceLock::new();
+    let programs = [("ip", "iproute2"), ("ethtool", "ethtool"), ("mount", "mount")];
+    let look = || {
+        let lacking = Missing::root("network namespaces and XDP").or_else(|| Missing::programs(&programs));
+        lacking.or_else(|| {
+            let tried = std::thread::spawn(try_spaces).join();
+            let tried = tried.unwrap_or_else(|_| Err(String::from("the attempt at a link failed")));
+            tried.err().map(Missing::feature)
+        })
+    };
+    MISSING.get_or_init(look).clone()
+}
+
+/// Makes, in namespaces that go with the thread, what the tests are made of.
+fn try_spaces() -> Result<(), String> {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .map_err(|error| format!("needs a kernel and a container that allow namespaces: {error}"))?;
+    let words = "link add r0 type veth peer name p0";
+    let output = Command::new("ip").args(words.split(' ')).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lacking = || format!("needs a kernel with veth interfaces: `ip {words}`: {}", said.trim());
+    output.status.success().then_some(()).ok_or_else(lacking)?;
+    let loaded = engine::xdp::Xdp::load("r0", &engine::xdp::Config::new());
+    loaded.map(drop).map_err(|error| error.to_string())
 }
 
 /// Runs a command of ip(8) in the namespace of the calling thread, and gives what it printed.
@@ -111,7 +124,13 @@ pub(crate) fn ask(socket: &UdpSocket, reflector: SocketAddr, datagram: &[u8]) ->
 /// The next datagram, which must be the reflector's.
 pub(crate) fn receive(socket: &UdpSocket, reflector: SocketAddr) -> Vec<u8> {
     let mut buffer = [0; 2_048];
-    let (len, source) = socket.recv_from(&mut buffer).unwrap();
+    let (len, source) = loop {
+        match socket.recv_from(&mut buffer) {
+            // A wait with a time limit is not taken up again after a stop or a freeze of the process (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => break outcome.expect("nothing came"),
+        }
+    };
     assert_eq!(source, reflector);
     buffer[..len].to_vec()
 }
