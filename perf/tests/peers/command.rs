@@ -2,15 +2,15 @@
 //!
 //! * Its files are read back: what it shows is what it found.
 
+use harness::{Running, Signal, wait_until};
+use lab::programs::Programs;
 use lab::scratch::Scratch;
 use perf::comparison::Comparison;
 use perf::subject::{Subject, Traffic};
 use perf::trial::{Purpose, Trial};
 use perf::{peers_page, peers_report};
 use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 pub(crate) fn a_short_comparison_counts_everything() {
     let scratch = Scratch::new().unwrap();
@@ -63,12 +63,14 @@ fn everything_is_counted(comparison: &Comparison, subject: Subject, traffic: Tra
 }
 
 pub(crate) fn an_interrupt_leaves_nothing_behind() {
-    let mut child = peers().arg("--short").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let own = format!("lab-{}-", child.id());
-    wait_until(&mut child, || namespaces(&own).len() >= 4);
-    let status = Command::new("sh").args(["-c", &format!("kill -s INT {}", child.id())]).status().unwrap();
-    assert!(status.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Built before, so that only the command itself is waited for.
+    Programs::find().unwrap();
+    let mut running = Running::start(peers().arg("--short")).ended_by(Signal::SIGTERM);
+    let own = format!("lab-{}-", running.id());
+    wait_until("it makes no namespaces", || namespaces(&own).len() >= 4 || running.has_ended());
+    assert!(!running.has_ended(), "it ended before it had its namespaces: {}", running.stderr());
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.wait().code(), Some(130), "{}", running.stderr());
     assert_eq!(namespaces(&own), Vec::<String>::new());
 }
 
@@ -84,19 +86,6 @@ fn namespaces(prefix: &str) -> Vec<String> {
     let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with(prefix)).collect()
-}
-
-fn wait_until(command: &mut Child, holds: impl Fn() -> bool) {
-    // The programs may have to be built first; only a hang lasts longer.
-    let until = Instant::now() + Duration::from_secs(600);
-    while !holds() {
-        let has_ended = command.try_wait().unwrap().is_some();
-        if has_ended || Instant::now() > until {
-            let _ = command.kill();
-            panic!("the command ended, or did not come so far in time");
-        }
-        sleep(Duration::from_millis(20));
-    }
 }
 
 fn peers() -> Command {

@@ -9,35 +9,25 @@
 
 mod command;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use harness::{Missing, Suite};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let mut suite = Suite::new();
     // They would take each other's cores.
-    arguments.test_threads = Some(1);
-    let missing = perf::lacks::missing();
-    let staged = |name: &str, work: fn()| trial(name, work, missing.clone());
-    let trials = vec![
-        staged("a_short_comparison_counts_everything", command::a_short_comparison_counts_everything),
-        staged("an_interrupt_leaves_nothing_behind", command::an_interrupt_leaves_nothing_behind),
-        trial("what_is_missing_is_named_with_its_package", command::what_is_missing_is_named, None),
-    ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    suite.threads(1);
+    let [counts, interrupt] =
+        [command::a_short_comparison_counts_everything, command::an_interrupt_leaves_nothing_behind];
+    suite.add("a_short_comparison_counts_everything", &[stages], counts);
+    suite.add("an_interrupt_leaves_nothing_behind", &[stages], interrupt);
+    suite.add("what_is_missing_is_named_with_its_package", &[], command::what_is_missing_is_named);
+    suite.run()
 }
 
-/// A trial that runs unless something is missing; its work panics when it fails.
-fn trial(name: &str, work: fn(), missing: Option<String>) -> Trial {
-    Trial::ignorable_test(name, move || match missing {
-        Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => {
-            let outcome = catch_unwind(AssertUnwindSafe(work)).map(|()| Completion::Completed);
-            outcome.map_err(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or(panic.downcast_ref::<&str>().copied());
-                Failed::from(text.unwrap_or("a panic without words"))
-            })
-        }
-    })
+/// What the stages of a comparison need.
+fn stages() -> Option<Missing> {
+    let coturn = Missing::programs(&[(perf::coturn::NAME, "coturn")]);
+    let programs = Missing::both(Missing::programs(&lab::PROGRAMS), coturn);
+    let all = Missing::both(Missing::root("network namespaces"), programs);
+    all.or_else(|| perf::lacks::missing().map(Missing::feature))
 }

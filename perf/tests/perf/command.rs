@@ -3,13 +3,12 @@
 //! * Whether the machine was quiet enough for figures is not judged: 98 is as good an end as 0.
 
 use crate::Stage;
+use harness::{Running, Signal, send, wait_until_or};
 use lab::scratch::Scratch;
 use perf::page;
 use perf::report::{Report, SCHEMA};
 use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 #[test]
 fn quick_writes_its_report_and_ends_with_one_sentence() {
@@ -57,10 +56,10 @@ fn what_is_typed_wrong_is_told_in_one_line() {
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
     let _stage = Stage::enter();
-    let mut child = quick().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let children = wait_for_both(&mut child);
-    assert_eq!(kill("INT", child.id()).code(), Some(0));
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut running = Running::start(&mut quick()).ended_by(Signal::SIGTERM);
+    let children = wait_for_both(&mut running);
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.wait().code(), Some(130), "{}", running.stderr());
     let left: Vec<_> =
         children.into_iter().filter(|(id, name)| name_of(*id).as_ref() == Some(name)).collect();
     assert!(left.is_empty(), "{left:?} still run");
@@ -69,13 +68,13 @@ fn an_interrupt_leaves_nothing_behind() {
 #[test]
 fn a_reflector_that_dies_is_the_error() {
     let _stage = Stage::enter();
-    let mut child = quick().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let children = wait_for_both(&mut child);
+    let mut running = Running::start(&mut quick()).ended_by(Signal::SIGTERM);
+    let children = wait_for_both(&mut running);
     let (reflector, _) = children.iter().find(|(_, name)| name == "reflector").unwrap();
-    assert_eq!(kill("KILL", *reflector).code(), Some(0));
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    send(*reflector, Signal::SIGKILL);
+    let status = running.wait();
+    let stderr = running.stderr();
+    assert_eq!(status.code(), Some(1), "{stderr}");
     let last = stderr.lines().find(|line| line.starts_with("error:")).unwrap();
     assert!(last.contains("the reflector ended during the run (signal 9)"), "{stderr}");
 }
@@ -87,23 +86,18 @@ fn quick() -> Command {
 }
 
 /// The command's children, once a reflector and a generator are among them; asked for its version, each is alone.
-fn wait_for_both(command: &mut Child) -> Vec<(u32, String)> {
-    // The programs may have to be built first; only a hang lasts longer.
-    let until = Instant::now() + Duration::from_secs(600);
-    loop {
-        let children = children_of(command.id());
+fn wait_for_both(command: &mut Running) -> Vec<(u32, String)> {
+    let (id, mut children) = (command.id(), Vec::new());
+    let started = || {
+        children = children_of(id);
         let has = |wanted: &str| children.iter().any(|(_, name)| name == wanted);
         // The kernel keeps 15 bytes of a name.
-        if has("reflector") && has("reflector-loadg") {
-            return children;
-        }
-        let has_ended = command.try_wait().unwrap().is_some();
-        if has_ended || Instant::now() > until {
-            let _ = command.kill();
-            panic!("no run was started: {children:?}");
-        }
-        sleep(Duration::from_millis(20));
-    }
+        let both = has("reflector") && has("reflector-loadg");
+        both || command.has_ended()
+    };
+    wait_until_or(started, || "no run was started".to_owned());
+    assert!(!command.has_ended(), "it ended before a run was started: {}", command.stderr());
+    children
 }
 
 fn children_of(parent: u32) -> Vec<(u32, String)> {
@@ -120,10 +114,6 @@ fn parent_of(id: u32) -> Option<u32> {
 
 fn name_of(id: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{id}/comm")).ok()?.trim().to_owned())
-}
-
-fn kill(signal: &str, id: u32) -> std::process::ExitStatus {
-    Command::new("sh").args(["-c", &format!("kill -s {signal} {id}")]).status().unwrap()
 }
 
 const BINARY: &str = env!("CARGO_BIN_EXE_reflector-perf");

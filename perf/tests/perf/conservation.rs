@@ -15,8 +15,17 @@ use perf::rig::Rig;
 fn both_books_agree_to_the_datagram() {
     let stage = Stage::enter();
     let mut rig = Rig::start(&stage.programs, Cores::choose().unwrap()).unwrap();
-    let steps: Vec<Step> =
-        [3_000, 6_000].map(|rate| rig.measure(&load(300, rate, 1_000), &stage.interrupt).unwrap()).to_vec();
+    let mut steps: Vec<Step> = Vec::new();
+    for rate in [3_000, 6_000] {
+        // On a machine so busy that hardly anything is delivered the books agree, too, but that says little.
+        let mut run = || {
+            let step = rig.measure(&load(300, rate, 1_000), &stage.interrupt).unwrap();
+            let delivered = step.outcome.data.delivered;
+            steps.push(step);
+            delivered
+        };
+        assert!((0..MOST_RUNS).any(|_| run() > 1_000), "nearly nothing was delivered: {steps:?}");
+    }
     for Step { outcome, relay, checks, curve, .. } in &steps {
         let failed =
             |check: &&lab::generator::Check| !check.holds && !DISTURBANCES.contains(&check.name.as_str());
@@ -30,13 +39,12 @@ fn both_books_agree_to_the_datagram() {
     assert_eq!(merged.len(), delivered);
     let largest = steps.iter().map(|step| step.outcome.latency.max_ns).max().unwrap();
     assert!(merged.equivalent(merged.max(), largest), "{} is not {largest}", merged.max());
-    assert_eq!(rig.commands().len(), 3);
+    assert_eq!(rig.commands().len(), 1 + steps.len());
 }
 
 fn books_agree(outcome: &Outcome, relay: &Counters) {
     let data = &outcome.data;
     assert_eq!((outcome.contacts.obtained, outcome.contacts.missing), (300, 0));
-    assert!(data.delivered > 1_000, "nearly nothing was delivered: {data:?}");
     assert_eq!(data.sent, data.delivered + data.refused() + data.lost);
     // The reflector's side has one PROBE more, by which its counters were settled.
     let sent = data.sent + outcome.contacts.probes + outcome.keepalive.sent + 1;
@@ -52,3 +60,6 @@ fn books_agree(outcome: &Outcome, relay: &Counters) {
     assert_eq!(pairs.iter().map(|pair| pair.sent).sum::<u64>(), data.sent);
     assert_eq!(pairs.iter().map(|pair| pair.delivered).sum::<u64>(), data.delivered);
 }
+
+/// How often a load is tried at most.
+const MOST_RUNS: u32 = 10;

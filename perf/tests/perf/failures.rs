@@ -2,14 +2,13 @@
 //!
 //! * A failure of one program ends the run; none is taken for a result.
 
-use crate::{Stage, load};
+use crate::{Stage, load, wait_for_relaying};
+use harness::PATIENCE;
 use lab::generator::Generator;
 use lab::interrupt::Interrupted;
 use lab::program::{Program, Signal, Start};
 use lab::reflector::{Options, Reflector};
 use lab::scratch::Scratch;
-use std::thread::sleep;
-use std::time::Duration;
 
 #[test]
 fn a_ring_of_another_reflector_is_named() {
@@ -22,7 +21,7 @@ fn a_ring_of_another_reflector_is_named() {
     start.option("--endpoints", 50).option("--rate", 500).option("--duration", "1s").option("--warmup", "0s");
     start.option("--workers", 1).arg("--quiet");
     let mut generator = Program::start(&start).unwrap();
-    let status = generator.wait(Duration::from_secs(30)).unwrap();
+    let status = generator.wait(PATIENCE).unwrap();
     assert!(!matches!(status.code(), None | Some(0)), "{status:?}");
     assert!(generator.last_words().contains("ring"), "{}", generator.last_words());
 }
@@ -32,7 +31,7 @@ fn a_reflector_that_dies_ends_the_run() {
     let stage = Stage::enter();
     let mut reflector = stage.reflector(&[]);
     let generator = Generator::start(&stage.programs.loadgen, &reflector, &load(50, 500, 5_000)).unwrap();
-    sleep(Duration::from_millis(700));
+    wait_for_relaying(&mut reflector, 0);
     reflector.program().signal(Signal::Kill).unwrap();
     let error = generator.finish(&mut reflector, &stage.interrupt).unwrap_err().to_string();
     assert!(error.contains("the reflector ended during the run (signal 9)"), "{error}");

@@ -13,10 +13,12 @@ mod failures;
 mod stall;
 mod sweep;
 
+use harness::wait_until;
 use lab::generator::Load;
 use lab::interrupt::Interrupt;
 use lab::programs::Programs;
 use lab::reflector::{Options, Reflector};
+use lab::relay::Counters;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +41,13 @@ impl Stage {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         Reflector::start(&self.programs.reflector, &Options { cpus: Vec::new(), arguments }).unwrap()
     }
+}
+
+/// Waits until a reflector has relayed more than so many datagrams.
+fn wait_for_relaying(reflector: &mut Reflector, before: u64) {
+    wait_until("no datagram was relayed", || {
+        Counters::of(&reflector.metrics().unwrap()).unwrap().relayed > before
+    });
 }
 
 /// A small load without warm-up, so that everything sent is in the result.

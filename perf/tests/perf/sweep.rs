@@ -4,6 +4,7 @@
 //! * Loopback only, a few thousand datagrams a second, seconds in all.
 
 use crate::Stage;
+use harness::{Running, Signal, wait_until_or};
 use lab::scratch::Scratch;
 use perf::audit;
 use perf::ledger;
@@ -12,8 +13,6 @@ use perf::survey::Survey;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 #[test]
 fn a_short_sweep_agrees_with_itself_and_becomes_a_report() {
@@ -61,17 +60,13 @@ fn an_interrupted_sweep_goes_on() {
     let _stage = Stage::enter();
     let scratch = Scratch::new().unwrap();
     let folder = scratch.path().join("sweep");
-    let mut child = sweep(&folder).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(120);
-    while ledger::readings_of(&folder).unwrap_or_default().len() < 2 {
-        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "no run was made");
-        sleep(Duration::from_millis(20));
-    }
-    let killed = Command::new("sh").args(["-c", &format!("kill -s INT {}", child.id())]).status().unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    let (_, stderr) = texts(&output);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let mut running = Running::start(&mut sweep(&folder)).ended_by(Signal::SIGTERM);
+    let made = || ledger::readings_of(&folder).unwrap_or_default().len();
+    wait_until_or(|| made() >= 2 || running.has_ended(), || format!("only {} runs were made", made()));
+    running.signal(Signal::SIGINT);
+    let status = running.wait();
+    let stderr = running.stderr();
+    assert_eq!(status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("is kept in") && stderr.contains("goes on with it"), "{stderr}");
     let kept = ledger::readings_of(&folder).unwrap();
     let whole = sweep(&folder).output().unwrap();
