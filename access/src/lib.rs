@@ -64,6 +64,5 @@ pub mod settings;
 pub mod sight;
 pub mod status;
 pub mod store;
-pub mod stun;
 pub mod tls;
 pub mod units;

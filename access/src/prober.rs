@@ -6,13 +6,15 @@
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fleet::{Health, MISSES, Reflector, State};
+use crate::random;
 use crate::readiness::is_draining;
 use crate::rules::Rules;
-use crate::{random, stun};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use stun::request::Change;
+use stun::response::Bound;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use wire::header::{HEADER_LEN, Kind};
@@ -97,7 +99,9 @@ impl Prober {
                 // A PROBE that cannot be sent is one that is not answered.
                 let _ = socket.send_to(&probe, address).await;
                 if self.round.is_multiple_of(STUN_EVERY) {
-                    let _ = socket.send_to(&stun::request(&numbers.stun), address).await;
+                    let _ = socket
+                        .send_to(&stun::request::write(&numbers.stun, Change::default()), address)
+                        .await;
                 }
             }
         }
@@ -120,8 +124,9 @@ impl Prober {
             let Some(found) = asked.and_then(|it| self.found.get_mut(&it.name)) else { continue };
             if is_observed(&bytes, &numbers.probe) {
                 found.answered_now = true;
-            } else if let Some(stun) = stun::read(&bytes, &numbers.stun) {
-                (found.health.stun, found.stun_missed) = (stun, 0);
+            } else if let Some(bound) = Bound::read(&bytes).filter(|it| it.transaction == numbers.stun) {
+                let speaks = if bound.other.is_some() { Stun::Behaviour } else { Stun::Binding };
+                (found.health.stun, found.stun_missed) = (speaks, 0);
             }
         }
     }

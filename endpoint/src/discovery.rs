@@ -4,12 +4,14 @@
 //! * An answer that does not come within three round trips, or a quarter of a second, is one that the NAT keeps out.
 //! * What cannot be found out is taken for what needs most help: APDM, APDF.
 
-use crate::stun::{self, Bound, Change, TransactionId};
 use nat::{Behaviour, Filtering, Mapping};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use stun::message::TransactionId;
+use stun::request::Change;
+use stun::response::Bound;
 
 /// One discovery, from one local port.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Discovery {
 
     /// Takes a datagram that came to the port.
     pub fn handle_datagram(&mut self, datagram: &[u8], now_us: u64) {
-        let Some(Bound { id, mapped, other }) = stun::read_answer(datagram) else { return };
+        let Some(Bound { transaction: id, mapped, other }) = Bound::read(datagram) else { return };
         let Some((_, question)) = self.ids.iter().find(|(known, _)| *known == id) else { return };
         match (question, self.step) {
             (Question::Plain, Step::Bind) => {
@@ -188,14 +190,14 @@ impl Discovery {
         self.rng.fill_bytes(&mut id);
         let other = self.other.unwrap_or(self.server);
         let (to, change) = match question {
-            Question::Plain => (self.server, None),
-            Question::OtherAddressAndPort => (self.server, Some(Change { address: true, port: true })),
-            Question::OtherPort => (self.server, Some(Change { address: false, port: true })),
-            Question::SecondAddress => (SocketAddr::new(other.ip(), self.server.port()), None),
-            Question::SecondPort => (other, None),
+            Question::Plain => (self.server, Change::default()),
+            Question::OtherAddressAndPort => (self.server, Change { ip: true, port: true }),
+            Question::OtherPort => (self.server, Change { ip: false, port: true }),
+            Question::SecondAddress => (SocketAddr::new(other.ip(), self.server.port()), Change::default()),
+            Question::SecondPort => (other, Change::default()),
         };
         self.ids.push((id, question));
-        self.out.push_back((to, stun::binding_request(id, change)));
+        self.out.push_back((to, stun::request::write(&id, change)));
     }
 }
 

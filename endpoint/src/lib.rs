@@ -46,7 +46,6 @@ mod search;
 mod sessions;
 pub mod snapshot;
 mod socket;
-mod stun;
 pub mod tunnel;
 pub mod up;
 

@@ -6,22 +6,14 @@
 //!
 //! * An answer has at most 2.2 times the bytes of its request, 5.8 times with RFC 5780.
 //! * An answer is a whole message of the same transaction, and never taken for a request.
-//! * The daemon's own files are compiled in here by path, since the rest of its crate is not fuzzed.
 
 #![no_main]
 
-use crate::stun_answer::{Behaviour, Success, write_unknown};
-use crate::stun_request::{NoRequest, Request};
-use crate::stun_wire::{BINDING_REQUEST, COOKIE, FINGERPRINT, HEADER_LEN, fingerprint, starts_like_stun};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
-#[path = "../../reflector/src/stun_answer.rs"]
-mod stun_answer;
-#[path = "../../reflector/src/stun_request.rs"]
-mod stun_request;
-#[path = "../../reflector/src/stun_wire.rs"]
-mod stun_wire;
+use stun::message::{BINDING_REQUEST, COOKIE, FINGERPRINT, HEADER_LEN, fingerprint, starts_like_stun};
+use stun::request::{NoRequest, Request};
+use stun::response::{Behaviour, Success, write_unknown};
 
 fuzz_target!(|input: &[u8]| {
     let Some((switches, rest)) = input.split_first() else { return };

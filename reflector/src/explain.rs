@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use crate::stun::{Mode, examine};
-use crate::stun_wire::starts_like_stun;
+use ::stun::message::starts_like_stun;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;

@@ -14,10 +14,10 @@
 use crate::counters::{Counts, Event};
 use crate::rates::Buckets;
 use crate::shared::Rules;
-use crate::stun_answer::{Behaviour, Success, write_unknown};
-use crate::stun_request::{NoRequest, Request};
 use crate::stun_sockets::Sockets;
-use crate::stun_wire::starts_like_stun;
+use ::stun::message::starts_like_stun;
+use ::stun::request::{NoRequest, Request};
+use ::stun::response::{Behaviour, Success, write_unknown};
 use engine::{Action, Arrival, SocketId};
 use std::net::SocketAddr;
 use wire::{Policy, TransportAddress};

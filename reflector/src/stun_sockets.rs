@@ -11,7 +11,7 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::stun_request::Change;
+use ::stun::request::Change;
 use engine::SocketId;
 use std::net::{IpAddr, SocketAddr};
 

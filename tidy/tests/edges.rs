@@ -133,20 +133,21 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 15] = [
+const FLOORS: [(&str, u8, &[&str]); 16] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
-    ("fuzz", 0, &["wire"]),
+    ("stun", 0, &[]),
+    ("fuzz", 0, &["wire", "stun"]),
     ("tidy", 0, &[]),
     // For tests of any floor; no program may need it.
     ("harness", 0, &[]),
     ("features", 0, &[]),
     ("engine", 1, &[]),
     ("lab", 2, &["wire", "nat", "engine"]),
-    ("reflector", 2, &["wire", "engine"]),
-    ("access", 2, &["wire", "nat", "engine"]),
-    ("endpoint", 2, &["wire", "nat"]),
+    ("reflector", 2, &["wire", "stun", "engine"]),
+    ("access", 2, &["wire", "nat", "stun", "engine"]),
+    ("endpoint", 2, &["wire", "nat", "stun"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
     ("loadgen", 3, &["wire", "nat", "search", "engine", "endpoint"]),
     ("perf", 3, &["features", "wire", "nat", "search", "engine", "lab"]),

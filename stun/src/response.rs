@@ -1,4 +1,4 @@
-//! The answer to a Binding request, written into a buffer.
+//! The response to a Binding request: written into a buffer by servers, read by clients.
 //!
 //! * At most 124 bytes, and at most 5.8 times its request: no SOFTWARE, and FINGERPRINT only for who sent one.
 //! * Success, or error 420 with the types that were not understood; nothing else is ever said.
@@ -6,12 +6,14 @@
 //!
 //! Source: RFC 8489, sections 5, 6.3.1 and 14; RFC 5780, sections 6.1 and 7.
 
-use crate::stun_request::{FINGERPRINT_LEN, Request};
-use crate::stun_wire::{
-    BINDING_ERROR, BINDING_SUCCESS, COOKIE, ERROR_CODE, FINGERPRINT, HEADER_LEN, MAPPED_ADDRESS,
-    OTHER_ADDRESS, RESPONSE_ORIGIN, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS, fingerprint,
+use crate::address::{self, Mask};
+use crate::message::{
+    Attribute, BINDING_ERROR, BINDING_SUCCESS, COOKIE, ERROR_CODE, FINGERPRINT, HEADER_LEN, Head,
+    MAPPED_ADDRESS, OTHER_ADDRESS, RESPONSE_ORIGIN, TransactionId, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS,
+    fingerprint,
 };
-use std::net::{IpAddr, SocketAddr};
+use crate::request::{FINGERPRINT_LEN, Request};
+use std::net::SocketAddr;
 
 /// What a success response says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +37,44 @@ impl Success {
     /// Writes the response; its bytes, `None` if they do not fit.
     pub fn write(&self, request: &Request, room: &mut [u8]) -> Option<usize> {
         let mut message = Message::begin(BINDING_SUCCESS, request, room)?;
-        message.xor_address(self.mapped, &request.transaction)?;
+        message.address(XOR_MAPPED_ADDRESS, self.mapped, Mask::of(&request.transaction))?;
         if let Some(Behaviour { origin, other }) = self.behaviour {
-            message.address(MAPPED_ADDRESS, self.mapped)?;
-            origin.map_or(Some(()), |origin| message.address(RESPONSE_ORIGIN, origin))?;
-            other.map_or(Some(()), |other| message.address(OTHER_ADDRESS, other))?;
+            message.address(MAPPED_ADDRESS, self.mapped, Mask::NONE)?;
+            origin.map_or(Some(()), |origin| message.address(RESPONSE_ORIGIN, origin, Mask::NONE))?;
+            other.map_or(Some(()), |other| message.address(OTHER_ADDRESS, other, Mask::NONE))?;
         }
         message.end(request)
+    }
+}
+
+/// What a client learns from a success response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The request that it answers.
+    pub transaction: TransactionId,
+    /// The client's reflexive transport address (XOR-MAPPED-ADDRESS).
+    pub mapped: SocketAddr,
+    /// The server's other address and port (OTHER-ADDRESS), if it has one.
+    pub other: Option<SocketAddr>,
+}
+
+impl Bound {
+    /// Reads a Binding success response; `None` for everything else. Attributes that are not known are skipped.
+    pub fn read(datagram: &[u8]) -> Option<Bound> {
+        let (head, body) = Head::read(datagram)?;
+        let mut rest = body.get(..head.length)?;
+        let (mut mapped, mut other) = (None, None);
+        while !rest.is_empty() {
+            let attribute = Attribute::first(rest)?;
+            match attribute.kind {
+                XOR_MAPPED_ADDRESS => mapped = address::read(attribute.value, Mask::of(&head.transaction)),
+                OTHER_ADDRESS => other = address::read(attribute.value, Mask::NONE),
+                _ => {}
+            }
+            rest = attribute.rest;
+        }
+        let Head { kind, transaction, .. } = head;
+        (kind == BINDING_SUCCESS).then_some(Bound { transaction, mapped: mapped?, other })
     }
 }
 
@@ -90,31 +123,10 @@ impl<'a> Message<'a> {
         self.put(&u16::try_from(length).ok()?.to_be_bytes())
     }
 
-    fn address(&mut self, kind: u16, address: SocketAddr) -> Option<()> {
-        self.masked_address(kind, address, &[0; 16])
-    }
-
-    fn xor_address(&mut self, address: SocketAddr, transaction: &[u8; 12]) -> Option<()> {
-        let mut mask = [0; 16];
-        let (cookie, rest) = mask.split_at_mut(COOKIE.len());
-        cookie.copy_from_slice(&COOKIE);
-        rest.copy_from_slice(transaction);
-        self.masked_address(XOR_MAPPED_ADDRESS, address, &mask)
-    }
-
-    /// An address, port and address masked by the mask's first bytes.
-    fn masked_address(&mut self, kind: u16, address: SocketAddr, mask: &[u8; 16]) -> Option<()> {
-        let (family, octets, count) = match address.ip() {
-            IpAddr::V4(ip) => (FAMILY_V4, ip.to_ipv6_mapped().octets(), 4),
-            IpAddr::V6(ip) => (FAMILY_V6, ip.octets(), 16),
-        };
-        self.attribute(kind, 4 + count)?;
-        self.put(&[0, family])?;
-        let [high, low, ..] = *mask;
-        self.put(&(address.port() ^ u16::from_be_bytes([high, low])).to_be_bytes())?;
-        // An IPv4 address stands in the last bytes of its IPv6 form.
-        let octets = octets.iter().skip(octets.len() - count).zip(mask);
-        octets.map(|(octet, mask)| octet ^ mask).try_for_each(|octet| self.put(&[octet]))
+    fn address(&mut self, kind: u16, address: SocketAddr, mask: Mask) -> Option<()> {
+        let value = address::Value::new(address, mask);
+        self.attribute(kind, value.as_bytes().len())?;
+        self.put(value.as_bytes())
     }
 
     /// Writes the length, and FINGERPRINT if the request bore one.
@@ -131,15 +143,13 @@ impl<'a> Message<'a> {
     }
 }
 
-const FAMILY_V4: u8 = 1;
-const FAMILY_V6: u8 = 2;
 /// Short, so that an answer to a request of 24 bytes is at most twice as long; whole words.
 const REASON_PHRASE: &[u8] = b"Unknown type";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stun_request::Request;
+    use proptest::prelude::*;
 
     /// The shortest request that bears this much, and what is asked with it.
     fn asked(unknown: u16, with_fingerprint: bool) -> (usize, Request) {
@@ -182,5 +192,54 @@ mod tests {
         let success = Success { mapped: "192.0.2.1:4000".parse().unwrap(), behaviour: None };
         assert_eq!(success.write(&request, &mut [0; 40]), Some(40));
         assert!((0..40).all(|room| success.write(&request, &mut vec![0; room]).is_none()));
+    }
+
+    /// RFC 5769 section 2.2, without its MESSAGE-INTEGRITY and FINGERPRINT.
+    const IPV4: &str = "\
+        0101001c2112a442b7e7a701bc34d686fa87dfae\
+        8022000b7465737420766563746f7220002000080001a147e112a643";
+    /// RFC 5769 section 2.3, likewise.
+    const IPV6: &str = "\
+        010100282112a442b7e7a701bc34d686fa87dfae\
+        8022000b7465737420766563746f7220002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_answers_of_rfc_5769_are_read() {
+        let read = |hex| Bound::read(&bytes(hex)).unwrap();
+        assert_eq!(read(IPV4).mapped, "192.0.2.1:32853".parse().unwrap());
+        let right = "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap();
+        assert_eq!((read(IPV6).mapped, read(IPV6).other), (right, None));
+    }
+
+    #[test]
+    fn an_answer_with_another_address_is_behaviour_discovery() {
+        let (_, request) = asked(0, true);
+        let [mapped, origin, other] =
+            ["192.0.2.1:4000", "192.0.2.9:3478", "192.0.2.10:3479"].map(|it| it.parse().unwrap());
+        let mut room = [0; 256];
+        let mut read = |behaviour| {
+            let length = Success { mapped, behaviour }.write(&request, &mut room).unwrap();
+            Bound::read(&room[..length]).unwrap()
+        };
+        assert_eq!(read(None), Bound { transaction: [3; 12], mapped, other: None });
+        let behaviour = Behaviour { origin: Some(origin), other: Some(other) };
+        assert_eq!(read(Some(behaviour)), Bound { transaction: [3; 12], mapped, other: Some(other) });
+        let length = write_unknown(&asked(3, false).1, &mut room).unwrap();
+        assert_eq!(Bound::read(&room[..length]), None, "an error is no success");
+        assert_eq!(Bound::read(&crate::request::write(&[3; 12], crate::request::Change::default())), None);
+    }
+
+    proptest! {
+        #[test]
+        fn cut_and_broken_answers_do_no_harm(cut in 0_usize..70, place in 0_usize..60, byte: u8) {
+            let mut answer = bytes(IPV6);
+            if let Some(it) = answer.get_mut(place) { *it = byte; }
+            answer.truncate(cut);
+            prop_assert!(cut >= 60 || Bound::read(&answer).is_none());
+        }
     }
 }

@@ -1,15 +1,57 @@
-//! What STUN messages are made of: numbers, the place of the magic cookie, and the sum of FINGERPRINT.
+//! What STUN messages are made of: the head, attributes, numbers, and the sum of FINGERPRINT.
 //!
-//! ```text
-//! offset  0          2         4              8                                 20
-//!         +----------+---------+--------------+---------------------------------+
-//!         | type     | length  | magic cookie | transaction id (12)             | attributes
-//!         +----------+---------+--------------+---------------------------------+
-//! attribute: type (2) | length (2) | value, padded to 4
-//! ```
-//!
-//! * Pure numbers; nothing here knows what is asked or answered.
+//! * Nothing here knows what is asked or answered.
 //! * Source: RFC 8489, sections 5, 14 and 18; RFC 5780, section 7.
+
+/// Tells one request's answer from another's; random.
+pub type TransactionId = [u8; 12];
+
+/// The first 20 bytes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The message's type, e.g. [`BINDING_REQUEST`].
+    pub kind: u16,
+    /// Bytes of attributes, as the message says.
+    pub length: usize,
+    /// The transaction id.
+    pub transaction: TransactionId,
+}
+
+impl Head {
+    /// The head of a message, and what follows it; `None` without the magic cookie, or if the message is shorter.
+    pub fn read(datagram: &[u8]) -> Option<(Head, &[u8])> {
+        let (head, body) = datagram.split_first_chunk::<HEADER_LEN>()?;
+        let [kind_high, kind_low, length_high, length_low, c0, c1, c2, c3, transaction @ ..] = *head;
+        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+        let kind = u16::from_be_bytes([kind_high, kind_low]);
+        ([c0, c1, c2, c3] == COOKIE).then_some((Head { kind, length, transaction }, body))
+    }
+}
+
+/// One attribute of a message, and what follows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attribute<'a> {
+    /// Its type.
+    pub kind: u16,
+    /// Its value, without padding.
+    pub value: &'a [u8],
+    /// The bytes after it and its padding.
+    pub rest: &'a [u8],
+}
+
+impl Attribute<'_> {
+    /// The first attribute of `bytes`; `None` if there is less than it claims.
+    pub fn first(bytes: &[u8]) -> Option<Attribute<'_>> {
+        let (kind, body) = bytes.split_first_chunk::<2>()?;
+        let (length, body) = body.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        Some(Attribute {
+            kind: u16::from_be_bytes(*kind),
+            value: body.get(..length)?,
+            rest: body.get(length.next_multiple_of(4)..)?,
+        })
+    }
+}
 
 /// Whether a datagram starts like STUN: a first byte that RFC 7983 gives to STUN, and the magic cookie.
 #[inline]
@@ -29,9 +71,10 @@ pub fn fingerprint(message: &[u8]) -> u32 {
     !sum ^ FINGERPRINT_MASK
 }
 
-/// The entry of CRC-32's table for a byte; the table has one for each.
+/// The entry of CRC-32's table for a byte.
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for each value of a byte")]
 fn table_entry(byte: u8) -> u32 {
-    CRC_TABLE.get(usize::from(byte)).copied().unwrap_or_default()
+    CRC_TABLE[usize::from(byte)]
 }
 
 const fn crc_table() -> [u32; 256] {
@@ -55,7 +98,7 @@ const fn crc_table() -> [u32; 256] {
 pub const HEADER_LEN: usize = 20;
 /// The magic cookie, as it stands in a message.
 pub const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-/// First bytes from here on are those of other protocols (RFC 7983); 5 to 15 are this reflector's own.
+/// The last first byte that is STUN's; those above belong to other protocols (RFC 7983), 5 to 15 to this project's.
 pub const LAST_FIRST_BYTE: u8 = 3;
 
 /// Type of a Binding request.

@@ -1,4 +1,4 @@
-//! A Binding request, read from a datagram.
+//! A Binding request: read from a datagram by servers, written by clients.
 //!
 //! * Only requests are read: whatever else STUN has is refused, so that no answer is ever answered.
 //! * A FINGERPRINT that is there must be right; one that is not there is not asked for.
@@ -7,17 +7,17 @@
 //!
 //! Source: RFC 8489, sections 5, 6.3 and 14; RFC 5780, section 7.2.
 
-use crate::stun_wire::{
-    BINDING_REQUEST, CHANGE_REQUEST, COOKIE, ERROR_CODE, FINGERPRINT, FIRST_OPTIONAL, HEADER_LEN,
-    MAPPED_ADDRESS, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM,
-    UNKNOWN_ATTRIBUTES, USERHASH, USERNAME, XOR_MAPPED_ADDRESS, fingerprint,
+use crate::message::{
+    Attribute, BINDING_REQUEST, CHANGE_REQUEST, COOKIE, ERROR_CODE, FINGERPRINT, FIRST_OPTIONAL, HEADER_LEN,
+    Head, MAPPED_ADDRESS, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, REALM,
+    TransactionId, UNKNOWN_ATTRIBUTES, USERHASH, USERNAME, XOR_MAPPED_ADDRESS, fingerprint,
 };
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Comes back in the answer.
-    pub transaction: [u8; 12],
+    pub transaction: TransactionId,
     /// Whether it bears a FINGERPRINT, so that the answer bears one.
     pub fingerprint: bool,
     /// What of the answer's source should differ from the address called; the default without CHANGE-REQUEST.
@@ -32,7 +32,7 @@ impl Request {
     /// # Errors
     /// What makes the datagram no request, or none that may be answered.
     pub fn read(datagram: &[u8], changes: bool) -> Result<Request, NoRequest> {
-        let transaction = header(datagram)?;
+        let transaction = transaction_of(datagram)?;
         let mut request = Request {
             transaction,
             fingerprint: false,
@@ -117,37 +117,30 @@ pub enum NoRequest {
     Fingerprint,
 }
 
-/// One attribute of a message, and what follows it.
-struct Attribute<'a> {
-    kind: u16,
-    value: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl Attribute<'_> {
-    /// The first of `bytes`; `None` if there is less than it claims.
-    fn first(bytes: &[u8]) -> Option<Attribute<'_>> {
-        let (kind, body) = bytes.split_first_chunk::<2>()?;
-        let (length, body) = body.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        Some(Attribute {
-            kind: u16::from_be_bytes(*kind),
-            value: body.get(..length)?,
-            rest: body.get(length.next_multiple_of(4)..)?,
-        })
+/// The bytes of a Binding request, as a client sends it; the default `change` asks for nothing and is left out.
+pub fn write(transaction: &TransactionId, change: Change) -> Vec<u8> {
+    let mut bytes = BINDING_REQUEST.to_be_bytes().to_vec();
+    let asks = change != Change::default();
+    bytes.extend(if asks { 8_u16 } else { 0 }.to_be_bytes());
+    bytes.extend(COOKIE);
+    bytes.extend(transaction);
+    if asks {
+        let ip = if change.ip { CHANGE_IP } else { 0 };
+        let port = if change.port { CHANGE_PORT } else { 0 };
+        bytes.extend(CHANGE_REQUEST.to_be_bytes());
+        bytes.extend(4_u16.to_be_bytes());
+        bytes.extend((ip | port).to_be_bytes());
     }
+    bytes
 }
 
-/// The transaction id of a Binding request.
-fn header(datagram: &[u8]) -> Result<[u8; 12], NoRequest> {
-    let (head, body) = datagram.split_first_chunk::<HEADER_LEN>().ok_or(NoRequest::Malformed)?;
-    let [kind_high, kind_low, length_high, length_low, c0, c1, c2, c3, transaction @ ..] = *head;
-    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-    if [c0, c1, c2, c3] != COOKIE || length != body.len() || !length.is_multiple_of(4) {
+/// The transaction id of a Binding request that is whole and nothing more.
+fn transaction_of(datagram: &[u8]) -> Result<TransactionId, NoRequest> {
+    let (head, body) = Head::read(datagram).ok_or(NoRequest::Malformed)?;
+    if head.length != body.len() || !head.length.is_multiple_of(4) {
         return Err(NoRequest::Malformed);
     }
-    let kind = u16::from_be_bytes([kind_high, kind_low]);
-    (kind == BINDING_REQUEST).then_some(transaction).ok_or(NoRequest::Kind)
+    (head.kind == BINDING_REQUEST).then_some(head.transaction).ok_or(NoRequest::Kind)
 }
 
 /// FINGERPRINT is the last attribute, and right.
@@ -266,5 +259,18 @@ mod tests {
         }
         let behind = request(&[(FINGERPRINT, &sum), (0x8022, b"test")]);
         assert_eq!(Request::read(&behind, false).unwrap_err(), NoRequest::Malformed);
+    }
+
+    #[test]
+    fn requests_say_what_is_to_change() {
+        let id = *b"abcdefghijkl";
+        assert_eq!(write(&id, Change::default()), [&[0, 1, 0, 0][..], &COOKIE, &id].concat());
+        for change in [(true, true), (false, true), (true, false)] {
+            let change = Change { ip: change.0, port: change.1 };
+            assert_eq!(Request::read(&write(&id, change), true).unwrap().change, change);
+        }
+        let both = write(&id, Change { ip: true, port: true });
+        assert_eq!(both[..4], [0, 1, 0, 8]);
+        assert_eq!(both[20..], [0, 3, 0, 4, 0, 0, 0, 6]);
     }
 }
