@@ -60,6 +60,8 @@ impl Attempt {
 
 /// The checks whose failure says that others used the processors, and nothing about what is measured.
 pub const DISTURBANCES: [&str; 2] = ["relay-core-taken", "generator-core-taken"];
+/// Part of the datagrams that may be lost at a rate that counts as relayed (PDR).
+pub const MOST_LOSS: f64 = 0.005;
 /// The generator's checks that say that it was late, which loses nothing.
 const LATENESS: [&str; 2] = ["lag-p99", "lag-growth"];
 /// Part of a processor that others may take; the kernel's own accounting is not much finer.

@@ -4,8 +4,9 @@
 //! * Whose limit ended the sweep is always said; what was not reached is "at least".
 //! * Rounded down, never up.
 
+use crate::attempt::MOST_LOSS;
 use crate::figures::{count, float, floored, percent, time};
-use crate::report::{MOST_LOSS, Step};
+use crate::report::Step;
 use search::{Tried, Verdict, bracket};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 //!   searched with the same tries, judged twice.
 //! * What the generator cannot offer is never a capacity: there the estimate is one core over the core-time at half load.
 
-use crate::report::MOST_LOSS;
+use crate::attempt::MOST_LOSS;
 use crate::trial::Trial;
 use search::{Search, Tried, Verdict, bracket};
 use serde::{Deserialize, Serialize};

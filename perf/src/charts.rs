@@ -3,11 +3,12 @@
 //! * Lines join steps that may be believed; others are crosses.
 //! * A chart without anything to show is left out.
 
+use crate::attempt::MOST_LOSS;
 use crate::axis::{Axis, Scale};
 use crate::figures::{compact, count, float, percent, time};
 use crate::percentile_chart;
 use crate::plot::{Bar, Figure, Ink, Mark, SERIES_INKS, Series};
-use crate::report::{MOST_LOSS, Report, Step};
+use crate::report::{Report, Step};
 
 /// Offered against what came through.
 pub fn throughput(report: &Report) -> Option<Figure> {

@@ -4,12 +4,12 @@
 //! * Histograms of rounds are merged; percentiles of rounds show the spread and are never averaged.
 //! * A capacity is found by search; where the generator ended first it is estimated from cost at half load, and says so.
 
+use crate::attempt::MOST_LOSS;
 use crate::ceiling::Ceiling;
 use crate::cell::Cell;
 use crate::figures::{float, floored};
 use crate::histogram::{CurvePoint, curve, merged};
 use crate::reading::{Percentiles, Purpose, Reading};
-use crate::report::MOST_LOSS;
 use crate::spread::Spread;
 use lab::generator::NatPair;
 use search::{Tried, Verdict};

@@ -4,11 +4,12 @@
 //! * Light or dark as the reader's system says; readable at 400 pixels and on wide screens: every chart is drawn in two
 //!   shapes, and the page shows the one that fits.
 
+use crate::attempt::MOST_LOSS;
 use crate::charts;
 use crate::environment::Environment;
 use crate::figures::{bytes, count, float, percent, time};
 use crate::plot::{Figure, Mark, Size, draw, escaped, glyph};
-use crate::report::{MOST_LOSS, Report, Step};
+use crate::report::{Report, Step};
 use crate::tables::{self, Table};
 use search::Verdict;
 

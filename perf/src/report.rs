@@ -4,7 +4,7 @@
 //! * Units stand in the names; fractions are 0.0 to 1.0.
 //! * Pages and tables are drawn from this and nothing else, so an old result can be drawn again.
 
-use crate::attempt::{Attempt, DISTURBANCES};
+use crate::attempt::{Attempt, DISTURBANCES, MOST_LOSS};
 use crate::capacity::Capacity;
 use crate::cores::{CoreTime, Cores};
 use crate::environment::Environment;
@@ -176,8 +176,6 @@ impl Report {
 
 /// The version of this form.
 pub const SCHEMA: u32 = 1;
-/// Part of the datagrams that may be lost at a rate that counts as relayed (PDR).
-pub const MOST_LOSS: f64 = 0.005;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 //!   on where it ended.
 //! * A run that may not be believed is repeated after a calm moment; if it stays so, its round has no figure there.
 
+use crate::attempt::MOST_LOSS;
 use crate::awake::Awake;
 use crate::cell::Cell;
 use crate::figures::{count, float, floored, percent, time};
@@ -15,7 +16,6 @@ use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::placement::Placement;
 use crate::reading::{Purpose, Reading};
-use crate::report::MOST_LOSS;
 use crate::site::{Load, Site};
 use anyhow::Context;
 use lab::interrupt::{Interrupt, Interrupted};
