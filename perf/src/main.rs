@@ -9,17 +9,19 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use lab::interrupt::{Interrupt, Interrupted};
 use lab::programs::Programs;
-use perf::contrast::Contrast;
-use perf::ledger::Ledger;
+use perf::judge::contrast::Contrast;
+use perf::peers;
 use perf::peers::Peers;
 use perf::plan::Plan;
-use perf::plan_args::{CompareArgs, PlanArgs, ReportArgs};
-use perf::quick::{self, Quick};
-use perf::stage::READY;
-use perf::survey::Survey;
+use perf::plan::args::{CompareArgs, PlanArgs, ReportArgs};
+use perf::rig::stage::READY;
+use perf::rig::{bare, lacks};
 use perf::sweep::Sweep;
-use perf::sweep_args::SweepArgs;
-use perf::{audit, bare, lacks, peers_report, peers_table, survey_report, survey_tables, terminal};
+use perf::sweep::args::SweepArgs;
+use perf::sweep::ledger::Ledger;
+use perf::sweep::quick;
+use perf::sweep::quick::Quick;
+use perf::sweep::{self, audit, tables, terminal};
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -198,8 +200,8 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     if !faults.is_empty() {
         anyhow::bail!("the figures contradict each other: {}", faults.join("; "));
     }
-    let survey = Survey::read(&folder)?;
-    show(&format!("{}\n{}\n", survey_tables::capacities(&survey).terminal(), survey.headline))?;
+    let survey = sweep::report::read(&folder)?;
+    show(&format!("{}\n{}\n", tables::capacities(&survey).terminal(), survey.headline))?;
     if readings.len() == known {
         tell(
             "nothing was left to measure; to measure again, remove that folder or name another one with --out",
@@ -217,16 +219,16 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
 
 fn report(args: &ReportArgs) -> anyhow::Result<u8> {
     let sweep = args.sweep.clone().map_or_else(last_sweep, Ok)?;
-    let survey = Survey::read(&sweep)?;
+    let survey = sweep::report::read(&sweep)?;
     let folder = args.out.as_ref().unwrap_or(&sweep);
-    survey_report::write(&survey, folder)?;
+    sweep::report::write(&survey, folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
     show(&format!("{}\n", survey.headline))?;
     Ok(0)
 }
 
 fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
-    let survey = Survey::read(&args.report.clone().map_or_else(last_sweep, Ok)?)?;
+    let survey = sweep::report::read(&args.report.clone().map_or_else(last_sweep, Ok)?)?;
     let (population, hosts) = (args.population()?, args.hosts(&survey)?);
     let plan = Plan::of(&survey, &population, &hosts, args.extrapolate)?;
     show(&plan.in_words(&survey, &population, &hosts))?;
@@ -234,7 +236,7 @@ fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
 }
 
 fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
-    let (first, second) = (Survey::read(&args.first)?, Survey::read(&args.second)?);
+    let (first, second) = (sweep::report::read(&args.first)?, sweep::report::read(&args.second)?);
     let contrast =
         if args.held_out { Contrast::held_out(&first, &second)? } else { Contrast::of(&first, &second) };
     if contrast.lines.is_empty() {
@@ -275,9 +277,9 @@ fn peers(args: PeersArgs) -> anyhow::Result<u8> {
     };
     let comparison = peers.run(&programs, &interrupt, &mut |line| tell(line))?;
     let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("peers"));
-    peers_report::write(&comparison, &folder)?;
+    peers::report::write(&comparison, &folder)?;
     tell(&format!("report: {}", folder.join("peers.html").display()));
-    show(&format!("{}\n{}\n", peers_table::terminal(&comparison), comparison.headline()))?;
+    show(&format!("{}\n{}\n", peers::table::terminal(&comparison), comparison.headline()))?;
     match comparison.advice() {
         Some(advice) => {
             tell(&format!("error: {advice}"));

@@ -5,16 +5,26 @@
 //! * About ten minutes; `--short` is for checking that everything works, not for figures.
 //! * A veth is no network interface: the result says so.
 
-use crate::comparison::{Comparison, SCHEMA, Settings};
-use crate::contest::{Contest, Effort};
-use crate::cores::Cores;
-use crate::environment::Environment;
-use crate::goal::Goal;
-use crate::lacks;
-use crate::round::Lengths;
-use crate::row::Row;
-use crate::stage;
-use crate::subject::Traffic;
+pub mod comparison;
+pub mod contest;
+pub mod goal;
+pub mod page;
+pub mod picture;
+pub mod report;
+pub mod round;
+pub mod row;
+pub mod table;
+
+use crate::peers::comparison::{Comparison, SCHEMA, Settings};
+use crate::peers::contest::{Contest, Effort};
+use crate::peers::goal::Goal;
+use crate::peers::round::Lengths;
+use crate::peers::row::Row;
+use crate::rig::cores::Cores;
+use crate::rig::environment::Environment;
+use crate::rig::lacks;
+use crate::rig::stage;
+use crate::rig::subject::Traffic;
 use anyhow::bail;
 use lab::interrupt::Interrupt;
 use lab::programs::Programs;
@@ -135,7 +145,7 @@ const SHORT_PER_S: u64 = 5_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cores::Sharing;
+    use crate::rig::cores::Sharing;
 
     #[test]
     fn caveats_and_settings_travel_with_the_result() {

@@ -4,13 +4,16 @@
 //! * Every assumption that is not a measurement stands in the plan; beyond what was measured it refuses, or says how far.
 //! * Rounded up, never down; a spread goes from the least to the most that the measurements allow.
 
-use crate::cell::{Axis, Cell, Engine};
+pub mod args;
+pub mod population;
+
 use crate::figures::{compact, count, float, percent, rounded, time};
-use crate::model::{Beyond, Prediction, most_endpoints, most_workers};
-use crate::population::Population;
-use crate::quick::HEADER_BYTES;
-use crate::spread::Spread;
-use crate::survey::Survey;
+use crate::judge::model::{Beyond, Prediction, most_endpoints, most_workers};
+use crate::judge::spread::Spread;
+use crate::judge::survey::Survey;
+use crate::plan::population::Population;
+use crate::rig::cell::HEADER_BYTES;
+use crate::rig::cell::{Axis, Cell, Engine};
 use anyhow::Context;
 
 /// What hosts are like and how full they may be.
@@ -292,7 +295,7 @@ const FRAME_BYTES: u32 = 66;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::population::Traffic;
+    use crate::plan::population::Traffic;
     use crate::sample;
 
     fn population() -> Population {

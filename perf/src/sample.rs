@@ -2,23 +2,27 @@
 //!
 //! * What must add up adds up: datagrams, pairs, counters.
 
-use crate::capacity::Capacity;
-use crate::cell::{Axis, Cell, Engine};
-use crate::comparison::{self, Comparison, Counted, Peer};
-use crate::cores::{CoreTime, Cores, Sharing};
-use crate::environment::{Environment, fact};
 use crate::figures::{float, rounded};
-use crate::goal::Goal;
-use crate::header::{self, GroundName, Header, SiteName};
-use crate::histogram::{CurvePoint, rounded as rounded_percentile};
-use crate::matrix::Matrix;
-use crate::placement::Placement;
-use crate::reading::{self, Percentiles, Reading};
-use crate::report::{self, Report, Settings, Step};
-use crate::row::Row;
-use crate::subject::{Subject, Traffic};
-use crate::survey::Survey;
-use crate::trial::{Purpose, Trial};
+use crate::judge::capacity::Capacity;
+use crate::judge::histogram::{CurvePoint, rounded as rounded_percentile};
+use crate::judge::survey::Survey;
+use crate::peers::comparison;
+use crate::peers::comparison::{Comparison, Counted, Peer};
+use crate::peers::goal::Goal;
+use crate::peers::row::Row;
+use crate::rig::cell::{Axis, Cell, Engine};
+use crate::rig::cores::{CoreTime, Cores, Sharing};
+use crate::rig::environment::{Environment, fact};
+use crate::rig::header;
+use crate::rig::header::{GroundName, Header, SiteName};
+use crate::rig::matrix::Matrix;
+use crate::rig::placement::Placement;
+use crate::rig::reading;
+use crate::rig::reading::{Percentiles, Reading};
+use crate::rig::subject::{Subject, Traffic};
+use crate::rig::trial::{Purpose, Trial};
+use crate::sweep::quick_report;
+use crate::sweep::quick_report::{Report, Settings, Step};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use hdrhistogram::Histogram;
@@ -38,7 +42,7 @@ pub(crate) fn report() -> Report {
     let caveats = vec!["loopback, not a NIC".to_owned()];
     let capacity = Capacity::of(&steps);
     Report {
-        schema: report::SCHEMA,
+        schema: quick_report::SCHEMA,
         subject: "quick".to_owned(),
         started_unix_s: 1_760_000_000,
         headline: capacity.in_words(&steps, 200, &caveats),

@@ -6,17 +6,28 @@
 //!   on where it ended.
 //! * A run that may not be believed is repeated after a calm moment; if it stays so, its round has no figure there.
 
-use crate::attempt::MOST_LOSS;
-use crate::awake::Awake;
-use crate::cell::Cell;
+pub mod args;
+pub mod audit;
+pub mod charts;
+pub mod ledger;
+pub mod page;
+pub mod quick;
+pub mod quick_report;
+pub mod report;
+pub mod tables;
+pub mod terminal;
+
 use crate::figures::{count, float, floored, percent, time};
-use crate::finding::{ceiling, searched};
-use crate::header::Header;
-use crate::ledger::Ledger;
-use crate::pace::Pace;
-use crate::placement::Placement;
-use crate::reading::{Purpose, Reading};
-use crate::site::{Load, Site};
+use crate::judge::finding::{ceiling, searched};
+use crate::rig::attempt::MOST_LOSS;
+use crate::rig::awake::Awake;
+use crate::rig::cell::Cell;
+use crate::rig::header::Header;
+use crate::rig::pace::Pace;
+use crate::rig::placement::Placement;
+use crate::rig::reading::{Purpose, Reading};
+use crate::rig::site::{Load, Site};
+use crate::sweep::ledger::Ledger;
 use anyhow::Context;
 use lab::interrupt::{Interrupt, Interrupted};
 use search::{Search, Tried};
@@ -295,7 +306,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Axis;
+    use crate::rig::cell::Axis;
     use crate::sample;
 
     #[test]

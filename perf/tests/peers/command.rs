@@ -5,10 +5,10 @@
 use harness::{Running, Signal, wait_until};
 use lab::programs::Programs;
 use lab::scratch::Scratch;
-use perf::comparison::Comparison;
-use perf::subject::{Subject, Traffic};
-use perf::trial::{Purpose, Trial};
-use perf::{peers_page, peers_report};
+use perf::peers::comparison::Comparison;
+use perf::peers::{page, report};
+use perf::rig::subject::{Subject, Traffic};
+use perf::rig::trial::{Purpose, Trial};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -25,8 +25,8 @@ pub(crate) fn a_short_comparison_counts_everything() {
     assert!(matches!(output.status.code(), Some(0 | 98)), "{}\n{stderr}", output.status);
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let comparison: Comparison = serde_json::from_str(&read("peers.json")).unwrap();
-    assert_eq!(read("README.md"), peers_report::readme(&comparison));
-    assert_eq!(read("peers.html"), peers_page::render(&comparison).unwrap());
+    assert_eq!(read("README.md"), report::readme(&comparison));
+    assert_eq!(read("peers.html"), page::render(&comparison).unwrap());
     assert!(read("peers.svg").contains("coturn") && stdout.contains(&comparison.headline()), "{stdout}");
     assert_eq!((comparison.settings.endpoints, comparison.settings.moderation_us), (64, 50));
     assert!(comparison.cable.iter().any(|fact| fact.value == "50 µs"), "{:?}", comparison.cable);

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
 
 /// What the stages of a comparison need.
 fn stages() -> Option<Missing> {
-    let coturn = Missing::programs(&[(perf::coturn::NAME, "coturn")]);
+    let coturn = Missing::programs(&[(perf::rig::coturn::NAME, "coturn")]);
     let programs = Missing::both(Missing::programs(&lab::PROGRAMS), coturn);
     let all = Missing::both(Missing::root("network namespaces"), programs);
-    all.or_else(|| perf::lacks::missing().map(Missing::feature))
+    all.or_else(|| perf::rig::lacks::missing().map(Missing::feature))
 }

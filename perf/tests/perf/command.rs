@@ -5,8 +5,8 @@
 use crate::Stage;
 use harness::{Running, Signal, send, wait_until_or};
 use lab::scratch::Scratch;
-use perf::page;
-use perf::report::{Report, SCHEMA};
+use perf::draw::page;
+use perf::sweep::quick_report::{Report, SCHEMA};
 use std::fs;
 use std::process::{Command, Stdio};
 

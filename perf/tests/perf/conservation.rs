@@ -5,11 +5,11 @@
 use crate::{Stage, load};
 use lab::generator::Outcome;
 use lab::relay::Counters;
-use perf::attempt::DISTURBANCES;
-use perf::cores::Cores;
-use perf::histogram;
-use perf::report::Step;
-use perf::rig::Rig;
+use perf::judge::histogram;
+use perf::rig::attempt::DISTURBANCES;
+use perf::rig::cores::Cores;
+use perf::rig::pair::Rig;
+use perf::sweep::quick_report::Step;
 
 #[test]
 fn both_books_agree_to_the_datagram() {

@@ -6,10 +6,10 @@
 use crate::Stage;
 use harness::{Running, Signal, wait_until_or};
 use lab::scratch::Scratch;
-use perf::audit;
-use perf::ledger;
-use perf::reading::Purpose;
-use perf::survey::Survey;
+use perf::rig::reading::Purpose;
+use perf::sweep::audit;
+use perf::sweep::ledger;
+use perf::sweep::report;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -40,7 +40,7 @@ fn a_short_sweep_agrees_with_itself_and_becomes_a_report() {
     let out = scratch.path().join("report");
     let report = perf().arg("report").arg(&folder).arg("--out").arg(&out).output().unwrap();
     assert_eq!(report.status.code(), Some(0), "{}", texts(&report).1);
-    let survey = Survey::read(&out).unwrap();
+    let survey = report::read(&out).unwrap();
     assert_eq!(survey.headline, texts(&report).0.trim_end());
     assert_eq!(survey.validity.not_conserved, 0);
     let html = fs::read_to_string(out.join("report.html")).unwrap();

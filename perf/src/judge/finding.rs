@@ -1,0 +1,294 @@
+//! What a sweep found about one cell: its capacity, what a datagram costs, and latency at each load.
+//!
+//! * Only runs that may be believed count, and none of the round that warms up.
+//! * Histograms of rounds are merged; percentiles of rounds show the spread and are never averaged.
+//! * A capacity is found by search; where the generator ended first it is estimated from cost at half load, and says so.
+
+use crate::figures::{float, floored};
+use crate::judge::ceiling::Ceiling;
+use crate::judge::histogram::{CurvePoint, curve, merged};
+use crate::judge::spread::Spread;
+use crate::rig::attempt::MOST_LOSS;
+use crate::rig::cell::Cell;
+use crate::rig::reading::{Percentiles, Purpose, Reading};
+use lab::generator::NatPair;
+use search::{Tried, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// One cell's figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The cell.
+    pub cell: Cell,
+    /// What the search found.
+    pub ceiling: Ceiling,
+    /// What it relays; `None` if nothing passed.
+    pub capacity: Option<Capacity>,
+    /// The tries of the search and the loads of rounds: offered and what came through.
+    pub offered: Vec<Offered>,
+    /// Figures at each load that was measured.
+    pub loads: Vec<LoadFigures>,
+}
+
+/// How many datagrams a second a reflector takes with at most 0.5 % loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Per second, all workers together.
+    pub per_s: Spread,
+    /// Whether it follows from cost at half load, because the generator ended first.
+    pub is_estimated: bool,
+}
+
+/// One rate, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Offered, datagrams per second, wrong ones included.
+    pub offered_per_s: u64,
+    /// Good ones that came through, per second.
+    pub arrived_per_s: f64,
+    /// Part of the good ones that was lost.
+    pub loss: f64,
+    /// Whether it may be believed.
+    pub is_believed: bool,
+}
+
+/// Figures at one load, over rounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadFigures {
+    /// Which load.
+    pub purpose: Purpose,
+    /// Datagrams per second, wrong ones included.
+    pub offered_per_s: u64,
+    /// Busy time of the reflector's processors per datagram, ns.
+    pub cost_ns: Option<Spread>,
+    /// The same, split into user, system and soft interrupt: medians, ns.
+    pub split_ns: Option<[f64; 3]>,
+    /// Of all rounds, merged.
+    pub latency: Percentiles,
+    /// 50th percentiles of the rounds, ns.
+    pub p50_ns: Spread,
+    /// 99th percentiles of the rounds, ns.
+    pub p99_ns: Spread,
+    /// Latency over percentiles, merged.
+    pub curve: Vec<CurvePoint>,
+    /// Good datagrams sent.
+    pub sent: u64,
+    /// Of these, lost.
+    pub lost: u64,
+    /// Resident memory of the reflector, bytes.
+    pub reflector_bytes: Spread,
+    /// Resident memory of the generator, bytes.
+    pub generator_bytes: Spread,
+    /// Delivery by NAT pair.
+    pub pairs: Vec<NatPair>,
+}
+
+impl Finding {
+    /// What the runs say about a cell.
+    ///
+    /// # Errors
+    /// A histogram that cannot be read.
+    pub fn of(cell: Cell, readings: &[Reading]) -> anyhow::Result<Finding> {
+        let own: Vec<&Reading> = readings.iter().filter(|reading| reading.cell == cell).collect();
+        let ceiling = ceiling(cell, &own);
+        let mut loads = Vec::new();
+        for purpose in Purpose::LOADS {
+            loads.extend(LoadFigures::of(purpose, &own)?);
+        }
+        let capacity = capacity(cell, &ceiling, &own, &loads);
+        let offered = own.iter().filter(|reading| reading.sent > 0).map(|reading| Offered {
+            offered_per_s: reading.offered_per_s,
+            arrived_per_s: reading.arrived_per_s,
+            loss: reading.loss(),
+            is_believed: reading.is_believed(),
+        });
+        Ok(Finding { cell, ceiling, capacity, offered: offered.collect(), loads })
+    }
+
+    /// The figures at a load.
+    pub fn at(&self, purpose: Purpose) -> Option<&LoadFigures> {
+        self.loads.iter().find(|load| load.purpose == purpose)
+    }
+
+    /// What a datagram costs at half load, ns.
+    pub fn cost_ns(&self) -> Option<Spread> {
+        self.at(Purpose::Half)?.cost_ns
+    }
+
+    /// What one worker relays, per second.
+    pub fn per_worker_per_s(&self) -> Option<f64> {
+        Some(self.capacity?.per_s.median / f64::from(self.cell.workers.max(1)))
+    }
+
+    /// The part of its capacity that a load offers.
+    pub fn part_of(&self, load: &LoadFigures) -> Option<f64> {
+        Some(float(load.offered_per_s) / self.capacity?.per_s.median)
+    }
+}
+
+impl LoadFigures {
+    fn of(purpose: Purpose, readings: &[&Reading]) -> anyhow::Result<Option<LoadFigures>> {
+        let own = counted(readings, purpose);
+        let all = merged(own.iter().map(|reading| reading.hdr_v2_base64.as_str()))?;
+        let spread = |figure: &dyn Fn(&Reading) -> Option<f64>| {
+            Spread::of(own.iter().filter_map(|reading| figure(reading)))
+        };
+        let part =
+            |place: usize| Some(spread(&|reading: &Reading| reading.core_ns?.get(place).copied())?.median);
+        let split = [part(0), part(1), part(2)];
+        let p50 = spread(&|reading| Some(float(reading.latency?.p50_ns)));
+        let p99 = spread(&|reading| Some(float(reading.latency?.p99_ns)));
+        let memory = [
+            spread(&|reading| Some(float(reading.reflector_bytes))),
+            spread(&|reading| Some(float(reading.generator_bytes))),
+        ];
+        let (Some(first), Some(p50_ns), Some(p99_ns), [Some(reflector_bytes), Some(generator_bytes)]) =
+            (own.first(), p50, p99, memory)
+        else {
+            return Ok(None);
+        };
+        let at = |part| all.value_at_quantile(part);
+        Ok(Some(LoadFigures {
+            purpose,
+            offered_per_s: first.offered_per_s,
+            cost_ns: spread(&Reading::cost_ns),
+            split_ns: match split {
+                [Some(user), Some(system), Some(softirq)] => Some([user, system, softirq]),
+                _ => None,
+            },
+            latency: Percentiles {
+                p50_ns: at(0.5),
+                p90_ns: at(0.9),
+                p99_ns: at(0.99),
+                p99_9_ns: at(0.999),
+                p99_99_ns: at(0.9999),
+                max_ns: all.max(),
+            },
+            p50_ns,
+            p99_ns,
+            curve: curve(&all),
+            sent: own.iter().map(|reading| reading.sent).sum(),
+            lost: own.iter().map(|reading| reading.lost).sum(),
+            reflector_bytes,
+            generator_bytes,
+            pairs: summed(own.iter().flat_map(|reading| &reading.pairs)),
+        }))
+    }
+}
+
+/// What a search on a cell found so far; all workers together.
+pub fn ceiling(cell: Cell, readings: &[&Reading]) -> Ceiling {
+    let searched: Vec<&Reading> = searched(cell, readings).collect();
+    let tried =
+        |most_loss: f64| searched.iter().map(|reading| reading.tried(most_loss)).collect::<Vec<Tried>>();
+    Ceiling::found(&tried(0.0), &tried(MOST_LOSS), |rate_per_s| {
+        let best = searched.iter().rev().find(|reading| {
+            reading.offered_per_s == rate_per_s && reading.tried(MOST_LOSS).verdict == Verdict::Passed
+        });
+        Some(best?.cost_ns()? / f64::from(cell.workers.max(1)))
+    })
+}
+
+/// The tries of a cell's search, in order.
+pub fn searched<'a>(cell: Cell, readings: &'a [&Reading]) -> impl Iterator<Item = &'a Reading> {
+    let is_own = move |reading: &&Reading| reading.cell == cell && reading.purpose == Purpose::Search;
+    readings.iter().copied().filter(is_own)
+}
+
+/// The runs at a load that count: believed, and of one round the last.
+pub fn counted<'a>(readings: &[&'a Reading], purpose: Purpose) -> Vec<&'a Reading> {
+    let mut counted: Vec<&Reading> = Vec::new();
+    let is_own = |reading: &&&Reading| {
+        reading.purpose == purpose && purpose != Purpose::Search && reading.round > 0 && reading.is_believed()
+    };
+    for reading in readings.iter().filter(is_own) {
+        counted.retain(|other| other.round != reading.round);
+        counted.push(reading);
+    }
+    counted
+}
+
+/// The capacity with its spread: between the rate that passed and the one that failed, or that of the estimate's rounds.
+fn capacity(cell: Cell, ceiling: &Ceiling, readings: &[&Reading], loads: &[LoadFigures]) -> Option<Capacity> {
+    let found = float(ceiling.pdr_per_s?);
+    let workers = f64::from(cell.workers.max(1));
+    let half = loads.iter().find(|load| load.purpose == Purpose::Half).and_then(|load| load.cost_ns);
+    // Where the generator was late, what it made up for in bursts may be lost, but no more than that.
+    let most_loss = if ceiling.is_generators { 5.0 * MOST_LOSS } else { MOST_LOSS };
+    let too_much = |reading: &Reading| {
+        let is_offered = reading.sent_per_s > 0.95 * float(reading.offered_per_s) && !reading.is_disturbed();
+        is_offered && reading.loss() > most_loss && float(reading.offered_per_s) > found
+    };
+    let lost = searched(cell, readings).filter(|reading| too_much(reading));
+    let lost_at = lost.map(|reading| float(reading.offered_per_s)).fold(f64::INFINITY, f64::min);
+    if ceiling.is_generators {
+        let estimate = half.map(|cost_ns| cost_ns.map(|ns| (workers * 1e9 / ns).min(lost_at)));
+        let at_least = |per_s: f64| float(floored(per_s.max(found), 3));
+        let once = Spread { median: found, least: found, most: found, rounds: 1 };
+        let per_s = estimate.map_or(once, |estimate| estimate.map(at_least));
+        return Some(Capacity { per_s, is_estimated: true });
+    }
+    let most = if lost_at.is_finite() { lost_at } else { found };
+    Some(Capacity { per_s: Spread { median: found, least: found, most, rounds: 1 }, is_estimated: false })
+}
+
+/// Sums by pair, in the order in which pairs come first.
+pub fn summed<'a>(pairs: impl Iterator<Item = &'a NatPair>) -> Vec<NatPair> {
+    let mut sums: Vec<NatPair> = Vec::new();
+    for pair in pairs {
+        match sums.iter_mut().find(|sum| sum.from == pair.from && sum.to == pair.to) {
+            Some(sum) => {
+                sum.sent += pair.sent;
+                sum.delivered += pair.delivered;
+                sum.refused_by_nat += pair.refused_by_nat;
+            }
+            None => sums.push(pair.clone()),
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn rounds_become_figures() {
+        let readings = sample::readings();
+        let finding = Finding::of(sample::cell(), &readings).unwrap();
+        let half = finding.at(Purpose::Half).unwrap();
+        assert_eq!(half.cost_ns.map(|cost| (cost.rounds, cost.median.round())), Some((3, 5_000.0)));
+        assert_eq!(half.split_ns.map(|split| split.iter().sum::<f64>().round()), Some(5_000.0));
+        assert!(half.latency.p50_ns <= half.latency.p99_ns && half.latency.p99_ns <= half.latency.max_ns);
+        let capacity = finding.capacity.unwrap();
+        assert!(!capacity.is_estimated && capacity.per_s.least <= capacity.per_s.most);
+        assert!((180_000.0..=200_000.0).contains(&capacity.per_s.median), "{capacity:?}");
+        assert_eq!(half.pairs.iter().map(|pair| pair.sent).sum::<u64>(), half.sent);
+        assert!(finding.part_of(half).is_some_and(|part| (part - 0.5).abs() < 0.02));
+    }
+
+    #[test]
+    fn what_the_generator_ended_is_estimated() {
+        let mut readings = sample::readings();
+        let is_lost = |reading: &&mut Reading| reading.purpose == Purpose::Search && reading.lost > 0;
+        readings.iter_mut().filter(is_lost).for_each(|reading| reading.failed.push("rate".to_owned()));
+        let capacity = Finding::of(sample::cell(), &readings).unwrap().capacity.unwrap();
+        assert!(capacity.is_estimated && (capacity.per_s.median - 200_000.0).abs() < 1_500.0, "{capacity:?}");
+    }
+
+    #[test]
+    fn what_may_not_be_believed_does_not_count() {
+        let mut readings = sample::readings();
+        readings.iter_mut().for_each(|reading| reading.failed.push("socket-overflows".to_owned()));
+        let finding = Finding::of(sample::cell(), &readings).unwrap();
+        assert!(finding.loads.is_empty() && finding.capacity.is_none());
+        assert!(finding.offered.iter().all(|offered| !offered.is_believed));
+        assert!(
+            Finding::of(sample::cell().with(crate::rig::cell::Axis::Train, 9), &readings)
+                .unwrap()
+                .offered
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What the comparison is to show, as ratios in one run, and whether it does.
+//!
+//! * A ratio is made within each round; a goal holds if its median does, and the spread stands beside it.
+//! * What one of the two figures lacks for is not judged, and said so.
+
+use crate::judge::spread::Spread;
+use crate::peers::row::counted;
+use crate::rig::subject::{Subject, Traffic};
+use crate::rig::trial::{Purpose, Trial};
+use serde::{Deserialize, Serialize};
+
+/// A ratio and its bound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// What is compared, in words.
+    pub what: String,
+    /// The ratio; `None` where there are no figures for it.
+    pub ratio: Option<Spread>,
+    /// What it is to be at most.
+    pub most: f64,
+    /// Why it is that, where it is not fixed.
+    pub why: Option<String>,
+}
+
+impl Goal {
+    /// Whether it holds; `None` if it cannot be judged.
+    pub fn holds(&self) -> Option<bool> {
+        self.ratio.map(|ratio| ratio.median <= self.most)
+    }
+
+    /// All of them.
+    pub fn all(trials: &[Trial]) -> Vec<Goal> {
+        let core = |subject, traffic| series(trials, (subject, traffic, Purpose::Half), Trial::core_total_ns);
+        let p99 = |subject| {
+            series(trials, (subject, Traffic::Singles, Purpose::HalfOfMio), |trial| {
+                Some(crate::figures::float(trial.latency_ns?[1]))
+            })
+        };
+        let over_coturn =
+            |subject, traffic| Spread::of_ratios(&core(subject, traffic), &core(Subject::Coturn, traffic));
+        let limit = over_coturn(Subject::Forwarder, Traffic::Singles)
+            .map(|forwarder| OVER_FORWARDER * forwarder.median)
+            .filter(|limit| *limit > MIO_SINGLES);
+        let goal = |what: &str, ratio, most| Goal { what: what.to_owned(), ratio, most, why: None };
+        vec![
+            goal(
+                "core-time, XDP against coturn, singles",
+                over_coturn(Subject::Xdp, Traffic::Singles),
+                1.0 / 20.0,
+            ),
+            goal(
+                "core-time, XDP against coturn, trains of 16",
+                over_coturn(Subject::Xdp, Traffic::Trains),
+                1.0 / 20.0,
+            ),
+            Goal {
+                why: limit.map(|limit| {
+                    format!("1.10 of the bare socket forwarder, which is {:.3}", limit / OVER_FORWARDER)
+                }),
+                ..goal(
+                    "core-time, mio against coturn, singles",
+                    over_coturn(Subject::Mio, Traffic::Singles),
+                    limit.unwrap_or(MIO_SINGLES),
+                )
+            },
+            goal(
+                "core-time, mio against coturn, trains of 16",
+                over_coturn(Subject::Mio, Traffic::Trains),
+                MIO_TRAINS,
+            ),
+            goal(
+                "p99 at half of mio's capacity, XDP against coturn, singles",
+                Spread::of_ratios(&p99(Subject::Xdp), &p99(Subject::Coturn)),
+                1.0 / 3.0,
+            ),
+        ]
+    }
+}
+
+/// One figure of every round of one kind of trial.
+pub fn series(
+    trials: &[Trial],
+    (subject, traffic, purpose): (Subject, Traffic, Purpose),
+    figure: impl Fn(&Trial) -> Option<f64>,
+) -> Vec<(u32, f64)> {
+    let is_own =
+        |trial: &&Trial| (trial.subject, trial.traffic, trial.purpose) == (subject, traffic, purpose);
+    let counted = counted(trials.iter().filter(is_own)).into_iter();
+    counted.filter_map(|trial| Some((trial.round, figure(trial)?))).collect()
+}
+
+/// Core-time of mio over coturn's with singles.
+const MIO_SINGLES: f64 = 0.85;
+/// Core-time of mio over the bare forwarder's, which no socket can pass.
+const OVER_FORWARDER: f64 = 1.10;
+/// Core-time of mio over coturn's with trains of 16.
+const MIO_TRAINS: f64 = 0.15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn goals_are_judged_within_rounds() {
+        let trials = sample::trials();
+        let goals = Goal::all(&trials);
+        let verdicts: Vec<Option<bool>> = goals.iter().map(Goal::holds).collect();
+        assert_eq!(verdicts, [Some(true), None, Some(true), None, Some(true)], "{goals:?}");
+        assert!((goals[0].ratio.unwrap().median - 250.0 / 7_000.0).abs() < 1e-9);
+        // The forwarder of the sample costs 5,600 ns, so 1.10 of it is more than 0.85 of coturn's 7,000.
+        assert!((goals[2].most - 1.1 * 0.8).abs() < 1e-9 && goals[2].why.is_some(), "{:?}", goals[2]);
+    }
+
+    #[test]
+    fn a_goal_that_is_missed_says_so() {
+        let mut trials = sample::trials();
+        let slow = trials.iter_mut().filter(|trial| trial.subject == Subject::Xdp);
+        slow.for_each(|trial| trial.core_ns = Some([0.0, 0.0, 2_000.0]));
+        let goals = Goal::all(&trials);
+        assert_eq!(goals[0].holds(), Some(false));
+        trials.retain(|trial| trial.subject != Subject::Coturn);
+        assert!(Goal::all(&trials).iter().all(|goal| goal.holds().is_none()));
+    }
+}

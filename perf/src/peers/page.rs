@@ -1,0 +1,328 @@
+//! A comparison as one page of HTML: picture first, then what it rests on.
+//!
+//! * One file, in the look of every other report: nothing is fetched, nothing runs, light or dark.
+
+use crate::draw::axis::{Axis, Scale};
+use crate::draw::page;
+use crate::draw::percentiles;
+use crate::draw::plot::{Bar, Figure, Ink, Mark, Series, escaped};
+use crate::draw::tables;
+use crate::draw::tables::{Column, Table};
+use crate::figures::{compact, count, float, time};
+use crate::judge::histogram::{curve, merged};
+use crate::peers::comparison::{Comparison, Counted, ratio};
+use crate::peers::picture;
+use crate::peers::row::counted;
+use crate::peers::table;
+use crate::peers::table::capital;
+use crate::rig::subject::{Subject, Traffic};
+use crate::rig::trial::{Purpose, Trial};
+
+/// The page.
+///
+/// # Errors
+/// A chart that cannot be drawn, a histogram that cannot be read.
+pub fn render(comparison: &Comparison) -> anyhow::Result<String> {
+    let title = format!("Reflector and its peers, {}", page::moment(comparison.started_unix_s));
+    let body = [
+        head(comparison),
+        goals(comparison),
+        core_time(comparison)?,
+        latency(comparison)?,
+        validity(comparison),
+        page::facts(&comparison.environment, &[tables::facts("Cable", &comparison.cable)]),
+        page::commands(&comparison.commands),
+    ];
+    Ok(page::document(&title, &body.concat()))
+}
+
+fn head(comparison: &Comparison) -> String {
+    let core = |subject| comparison.core_ns(subject, Traffic::Singles).map(|core| core.median);
+    let against = |subject| match (core(subject), core(Subject::Coturn)) {
+        (Some(own), Some(coturn)) => ratio(own / coturn),
+        _ => "–".to_owned(),
+    };
+    let shown = |subject| core(subject).map_or_else(|| "–".to_owned(), time);
+    let tiles = [
+        ("coturn", shown(Subject::Coturn), "of a core per datagram".to_owned()),
+        ("Reflector, mio", shown(Subject::Mio), format!("{} of coturn's", against(Subject::Mio))),
+        ("Reflector, XDP", shown(Subject::Xdp), format!("{} of coturn's", against(Subject::Xdp))),
+    ];
+    let tile = |(name, value, note): (&str, String, String)| {
+        format!(
+            "<div><dt>{}</dt><dd><strong>{}</strong> <span>{}</span></dd></div>\n",
+            escaped(name),
+            escaped(&value),
+            escaped(&note)
+        )
+    };
+    format!(
+        "<header>\n<p class=\"kicker\">Reflector and its peers · {}</p>\n<h1>{}</h1>\n<dl class=\"tiles\">\n{}</dl>\n\
+         <figure class=\"whole\">\n{}</figure>\n<p>{}</p>\n</header>\n",
+        page::moment(comparison.started_unix_s),
+        escaped(&page::unbroken(&comparison.headline())),
+        tiles.into_iter().map(tile).collect::<String>(),
+        picture::draw(comparison),
+        escaped(&method(comparison)),
+    )
+}
+
+/// How it was measured, in a few sentences.
+pub fn method(comparison: &Comparison) -> String {
+    let settings = &comparison.settings;
+    format!(
+        "{} endpoints, each on an address of its own, sent to the next in a ring through one relay at a time, {} bytes \
+         of payload each. Every relay ran on processor {}, with the kernel's thread for its interface; the generator and \
+         its interface on processor {}; one cable (a veth pair) between them. First the capacity of each was searched \
+         (NDR: no loss; PDR: at most 0.5 %), then all took turns at half of their own capacity: {} rounds of {} each \
+         after {} of warm-up, and one round before them that was thrown away. Core-time is what the relay's \
+         processor was not idle while the load stood, soft interrupts included, over the datagrams that came \
+         back. Latency counts from the moment at which a datagram was due. A ratio is made within each round; \
+         shown are the median and the range.",
+        count(settings.endpoints.into()),
+        settings.payload_bytes,
+        comparison.cores.reflector,
+        comparison.cores.generator,
+        settings.rounds,
+        time(float(settings.duration_ns)),
+        time(float(settings.warmup_ns)),
+    )
+}
+
+fn goals(comparison: &Comparison) -> String {
+    let head = vec![
+        Column::Words("Ratio"),
+        Column::Numbers("Found", "median"),
+        Column::Numbers("Range", "of the rounds"),
+        Column::Words("Verdict"),
+        Column::Words("At most"),
+    ];
+    let table = Table::new("Ratios within rounds", head, table::goal_cells(comparison));
+    format!("<section>\n<h2>What was to be shown</h2>\n{}</section>\n", table.html())
+}
+
+fn core_time(comparison: &Comparison) -> anyhow::Result<String> {
+    let figures = Traffic::ALL.map(|traffic| core_figure(comparison, traffic));
+    let tables = Traffic::ALL.map(|traffic| table(comparison, traffic));
+    page::section(
+        "Core-time and capacity",
+        "Busy time of the relay's core per datagram at half of the relay's own capacity. How long a core was busy the \
+         kernel knows exactly; what in, it samples. An interface's thread counts as system time, and the XDP program \
+         runs in it. Where the generator ended before the relay did, the capacity is one core over its core-time, and \
+         is called estimated.",
+        "core-time",
+        &figures,
+        &tables,
+    )
+}
+
+fn table(comparison: &Comparison, traffic: Traffic) -> Table {
+    let (_, rows) = table::cells(comparison, traffic);
+    let caption = match traffic {
+        Traffic::Singles => "One by one (Poisson)",
+        Traffic::Trains => "In trains of 16",
+    };
+    let head = vec![
+        Column::Words("Relay"),
+        Column::Numbers("Core-time", "µs"),
+        Column::Numbers("Range", "µs"),
+        Column::Numbers("Against coturn", ""),
+        Column::Numbers("NDR", "datagrams/s"),
+        Column::Numbers("PDR", "datagrams/s"),
+        Column::Numbers("Capacity of a core", "datagrams/s"),
+        Column::Numbers("p50", "µs"),
+        Column::Numbers("p99", "µs"),
+        Column::Numbers("p99.9", "µs"),
+        Column::Numbers("p99 at half of mio's", "µs"),
+    ];
+    Table::new(caption, head, rows)
+}
+
+/// A bar a subject, split into what the core was busy with.
+fn core_figure(comparison: &Comparison, traffic: Traffic) -> Option<Figure> {
+    let rows = comparison.rows.iter().filter(|row| row.traffic == traffic);
+    let splits: Vec<(Subject, [f64; 3])> =
+        rows.filter_map(|row| Some((row.subject, row.half?.core_split_ns?))).collect();
+    splits.first()?;
+    let (mut bars, mut marks) = (Vec::new(), Vec::new());
+    for (place, (subject, split)) in (0_u32..).zip(&splits) {
+        let left = f64::from(place);
+        marks.push((left + 0.5, short_name(*subject).to_owned()));
+        let mut bottom = 0.0;
+        for (part, number) in split.iter().zip(0..) {
+            bars.push(Bar {
+                x: (left + 0.2, left + 0.8),
+                y: (bottom, bottom + part),
+                ink: Ink::Series(number),
+            });
+            bottom += part;
+        }
+    }
+    let right = f64::from(u32::try_from(splits.len()).unwrap_or(u32::MAX));
+    let tops = splits.iter().map(|(_, split)| split.iter().sum());
+    let name = |name: &str, number: u8| Series {
+        name: name.to_owned(),
+        ink: Ink::Series(number),
+        mark: Mark::Bar,
+        points: Vec::new(),
+        doubtful: Vec::new(),
+    };
+    Some(Figure {
+        title: format!("Core-time, {}", traffic.name()),
+        description:
+            "Busy time of the relay's core per datagram, split into user, system and soft interrupt, one \
+                      bar a relay."
+                .to_owned(),
+        x: Axis {
+            label: "relay".to_owned(),
+            scale: Scale::Linear,
+            range: (0.0, right),
+            format: compact,
+            marks: Some(marks),
+        },
+        y: Axis::linear("per datagram", tops, |ns| if ns == 0.0 { "0".to_owned() } else { time(ns) }),
+        bars,
+        series: vec![name("soft interrupt", 2), name("system", 1), name("user", 0)],
+    })
+}
+
+fn short_name(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Coturn => "coturn",
+        Subject::Mio => "mio",
+        Subject::Uring => "uring",
+        Subject::Forwarder => "bare",
+        Subject::Xdp => "XDP",
+        Subject::Swap => "swap",
+    }
+}
+
+fn latency(comparison: &Comparison) -> anyhow::Result<String> {
+    let figures = [
+        curves(comparison, Purpose::Half, "Latency, each at half of its own capacity")?,
+        curves(comparison, Purpose::HalfOfMio, "Latency, all at half of mio's capacity")?,
+    ];
+    page::section(
+        "Latency of single datagrams",
+        "One way through the relay, from the moment at which a datagram was due to the generator's program on the same \
+         interface; all rounds merged.",
+        "latency",
+        &figures,
+        &[],
+    )
+}
+
+/// A line a relay: the latency that a given part of the datagrams did not exceed.
+fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> anyhow::Result<Option<Figure>> {
+    let mut series = Vec::new();
+    for (number, peer) in (0_u8..).zip(comparison.present().filter(|peer| !peer.subject.is_limit())) {
+        // Half of mio's own capacity is half of mio's capacity.
+        let own = if peer.subject == Subject::Mio { Purpose::Half } else { purpose };
+        let is_own = |trial: &&Trial| {
+            (trial.subject, trial.traffic, trial.purpose) == (peer.subject, Traffic::Singles, own)
+        };
+        let trials = counted(comparison.trials.iter().filter(is_own));
+        let all = merged(trials.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
+        let points = percentiles::line(&curve(&all));
+        if !points.is_empty() {
+            series.push(Series {
+                name: peer.subject.name().to_owned(),
+                ink: Ink::Series(number),
+                mark: Mark::None,
+                points,
+                doubtful: Vec::new(),
+            });
+        }
+    }
+    Ok(percentiles::figure(title, "a relay", series))
+}
+
+fn validity(comparison: &Comparison) -> String {
+    let items: String =
+        validity_notes(comparison).iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+    let row = |counted: &Counted| {
+        let counters = &counted.counters;
+        let numbers = [
+            counters.received,
+            counters.relayed,
+            counters.observed,
+            counted.passed,
+            counters.dropped.values().sum(),
+            counters.send_errors.values().sum(),
+            counters.overflows,
+        ];
+        let holds = if counted.is_conserved() { "holds" } else { "fails" };
+        [counted.subject.name().to_owned()]
+            .into_iter()
+            .chain(numbers.map(count))
+            .chain([holds.to_owned()])
+            .collect()
+    };
+    let head = vec![
+        Column::Words("Relay"),
+        Column::Numbers("Received", "datagrams"),
+        Column::Numbers("Relayed", "datagrams"),
+        Column::Numbers("Observed", "PROBEs"),
+        Column::Numbers("Passed to sockets", "datagrams"),
+        Column::Numbers("Dropped", "datagrams"),
+        Column::Numbers("Send errors", "datagrams"),
+        Column::Numbers("Lost in its queue", "datagrams"),
+        Column::Words("Conservation"),
+    ];
+    let table = Table::new(
+        "What the reflectors counted in all of it",
+        head,
+        comparison.counted.iter().map(row).collect(),
+    );
+    format!("<section>\n<h2>Validity</h2>\n<ul>\n{items}</ul>\n{}</section>\n", table.html())
+}
+
+/// What may be believed and what may not, a sentence each.
+pub fn validity_notes(comparison: &Comparison) -> Vec<String> {
+    let rounds =
+        || comparison.trials.iter().filter(|trial| trial.purpose != Purpose::Search && trial.round > 0);
+    let believed = rounds().filter(|trial| trial.is_believed()).count();
+    let mut notes = vec![format!(
+        "{believed} of {} runs in rounds may be believed: the generator kept its times and its rate, and nobody else \
+         took more than a tenth of either core. The others were repeated and do not count.",
+        rounds().count()
+    )];
+    let mut failed: Vec<&str> = rounds().flat_map(|trial| &trial.failed).map(String::as_str).collect();
+    failed.sort_unstable();
+    failed.dedup();
+    if !failed.is_empty() {
+        notes.push(format!("What failed there: {}.", failed.join(", ")));
+    }
+    notes.extend(table::absences(comparison).into_iter().map(|note| format!("{note}.")));
+    notes.extend(comparison.caveats.iter().map(|caveat| format!("{}.", capital(caveat))));
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn the_page_holds_everything_and_refers_to_nothing() {
+        let comparison = sample::comparison();
+        let page = render(&comparison).unwrap();
+        for title in ["What was to be shown", "Core-time and capacity", "Validity", "Environment", "Commands"]
+        {
+            assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
+        }
+        // The name of SVG's own grammar is no reference.
+        let page = page.replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "@import", "<script", "<link", "<img", "src="] {
+            assert!(!page.contains(outside), "{outside} refers to something outside");
+        }
+        assert!(page.contains("no --engine &lt;uring&gt;") && !page.contains("<uring>"));
+        assert_eq!(page.matches("</figcaption>").count(), 3, "one core-time, two latencies");
+    }
+
+    #[test]
+    fn a_comparison_without_figures_still_has_a_page() {
+        let comparison = Comparison { rows: Vec::new(), trials: Vec::new(), ..sample::comparison() };
+        assert!(render(&comparison).unwrap().contains("No step has figures to draw."));
+    }
+}

@@ -1,0 +1,113 @@
+//! One round: whom to load with how much, in which order.
+//!
+//! * Pure: the same capacities give the same round, and every round is the same.
+//! * Each at half of its own capacity; then those that can stand it at half of mio's, since latencies compare at one
+//!   rate only. coturn is asked for that in any case: what it loses there stands beside its latency.
+
+use crate::figures::float;
+use crate::judge::ceiling::Ceiling;
+use crate::rig::stage::Load;
+use crate::rig::subject::{Subject, Traffic};
+use crate::rig::trial::Purpose;
+use std::time::Duration;
+
+/// One run of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Through whom.
+    pub subject: Subject,
+    /// What for.
+    pub purpose: Purpose,
+    /// With what.
+    pub load: Load,
+}
+
+/// How long the runs of a round are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Measured phase.
+    pub duration: Duration,
+    /// Before it.
+    pub warmup: Duration,
+}
+
+/// The turns of a round for what was found; a subject without a capacity gets `otherwise`, if anything.
+pub fn turns(
+    found: &[(Subject, Traffic, Ceiling)],
+    Lengths { duration, warmup }: Lengths,
+    otherwise_per_s: Option<u64>,
+) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    for traffic in Traffic::ALL {
+        let own = || found.iter().filter(|(_, other, _)| *other == traffic);
+        let turn = |subject: Subject, purpose: Purpose, rate_per_s: u64| Turn {
+            subject,
+            purpose,
+            load: Load { traffic, rate_per_s, duration, warmup },
+        };
+        turns.extend(own().filter_map(|(subject, _, ceiling)| {
+            Some(turn(*subject, Purpose::Half, ceiling.half_per_s().or(otherwise_per_s)?))
+        }));
+        let mio = own().find(|(subject, ..)| *subject == Subject::Mio);
+        let Some(of_mio) = mio.and_then(|(.., ceiling)| ceiling.half_per_s().or(otherwise_per_s)) else {
+            continue;
+        };
+        let can = |subject: Subject, ceiling: &Ceiling| match (subject, traffic) {
+            (Subject::Mio, _) => false,
+            (Subject::Coturn, Traffic::Singles) => true,
+            _ => ceiling.capacity_per_s().is_some_and(|capacity| capacity * MOST_OF_CAPACITY > float(of_mio)),
+        };
+        let able = own().filter(|(subject, _, ceiling)| can(*subject, ceiling));
+        turns.extend(able.map(|(subject, ..)| turn(*subject, Purpose::HalfOfMio, of_mio)));
+    }
+    turns
+}
+
+/// A subject can stand a rate up to this part of its capacity.
+const MOST_OF_CAPACITY: f64 = 0.9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ceiling(per_s: u64) -> Ceiling {
+        Ceiling { ndr_per_s: Some(per_s), pdr_per_s: Some(per_s), is_generators: false, core_ns: None }
+    }
+
+    const LENGTHS: Lengths = Lengths { duration: Duration::from_secs(1), warmup: Duration::ZERO };
+
+    #[test]
+    fn each_at_its_own_half_and_who_can_at_mios() {
+        let found = [
+            (Subject::Coturn, Traffic::Singles, ceiling(60_000)),
+            (Subject::Mio, Traffic::Singles, ceiling(160_000)),
+            (Subject::Forwarder, Traffic::Singles, ceiling(80_000)),
+            (Subject::Xdp, Traffic::Singles, ceiling(4_000_000)),
+            (Subject::Coturn, Traffic::Trains, ceiling(100_000)),
+            (Subject::Mio, Traffic::Trains, ceiling(900_000)),
+        ];
+        let turns = turns(&found, LENGTHS, None);
+        let shown: Vec<_> =
+            turns.iter().map(|turn| (turn.subject, turn.purpose, turn.load.rate_per_s / 1_000)).collect();
+        assert_eq!(
+            shown,
+            [
+                (Subject::Coturn, Purpose::Half, 30),
+                (Subject::Mio, Purpose::Half, 80),
+                (Subject::Forwarder, Purpose::Half, 40),
+                (Subject::Xdp, Purpose::Half, 2_000),
+                (Subject::Coturn, Purpose::HalfOfMio, 80),
+                (Subject::Xdp, Purpose::HalfOfMio, 80),
+                (Subject::Coturn, Purpose::Half, 50),
+                (Subject::Mio, Purpose::Half, 450),
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_capacity_there_is_no_turn_unless_a_rate_is_given() {
+        let found = [(Subject::Xdp, Traffic::Singles, Ceiling::default())];
+        assert!(turns(&found, LENGTHS, None).is_empty());
+        assert_eq!(turns(&found, LENGTHS, Some(9_000))[0].load.rate_per_s, 9_000);
+    }
+}
