@@ -23,7 +23,7 @@ use crate::partners::{Partners, id};
 use crate::socket::Socket;
 use crate::stop::{Stop, Stopper};
 use crate::uring_buffers::{Buffers, Id, SCRATCHES};
-use crate::uring_probe::probe;
+use crate::uring_probe::{Refusal, probe};
 use crate::uring_ring::{Completion, Ring, SENDS_PER_SLOT, Sizes, Token};
 use crate::uring_sends::{Launch, Sends};
 use crate::{Action, Arrival, Batch, Handler, SCRATCH_LEN, SendError, Sent, SocketId};
@@ -35,6 +35,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub use crate::uring_ring::Mode;
 
@@ -53,7 +55,12 @@ impl Uring {
     /// # Errors
     /// A [`crate::uring_probe::Refusal`], or what eventfd(2) says.
     pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Uring, Stopper)> {
-        probe(options.mode).map_err(io::Error::other)?;
+        let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let tried = patiently(|| match probe(options.mode) {
+            Err(Refusal::Memory) => Err(no_memory()),
+            verdict => Ok(verdict),
+        });
+        tried.unwrap_or(Err(Refusal::Memory)).map_err(io::Error::other)?;
         let (stop, stopper) = Stop::open()?;
         Ok((Uring { sockets, options, stop }, stopper))
     }
@@ -118,7 +125,7 @@ impl Worker {
     fn start(uring: Uring) -> io::Result<Worker> {
         let Uring { sockets, options, stop } = uring;
         let Options { slots, slot_len, gso, .. } = options;
-        let ring = Ring::open(Sizes::of(sockets.len(), slots), options.mode)?;
+        let ring = patiently(|| Ring::open(Sizes::of(sockets.len(), slots), options.mode))?;
         let buffers = Buffers::new(sockets.len(), slots, slot_len);
         let mut worker = Worker {
             arrivals: VecDeque::with_capacity(buffers.count()),
@@ -136,7 +143,7 @@ impl Worker {
         };
         let fds: Vec<_> = worker.sockets.iter().map(AsRawFd::as_raw_fd).collect();
         worker.ring.register_files(&fds)?;
-        worker.buffers.register(&worker.ring)?;
+        patiently(|| worker.buffers.register(&worker.ring))?;
         worker.ring.await_readable(worker.stop.as_raw_fd(), Token::Stop)?;
         Ok(worker)
     }
@@ -393,6 +400,20 @@ fn received(
     }
 }
 
+/// Asks the kernel again as long as it has no memory to lock: what was locked shortly before, as by a probe, counts until
+/// the kernel has taken it down, which it does in its own time.
+fn patiently<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let started = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && started.elapsed() < LONGEST_WAIT => {
+                thread::sleep(BETWEEN_TRIES);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Where the receive of a socket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receive {
@@ -413,6 +434,9 @@ struct Filled {
     len: usize,
 }
 
+/// How long a start waits for memory.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 const NOTHING: Batch = Batch { datagrams: 0, overflows: 0 };
 /// Datagrams queued before a flush, for each message of a batch.
 const DATAGRAMS_PER_SLOT: usize = 16;

@@ -69,8 +69,10 @@ fn receives(mut ring: Ring) -> io::Result<Result<(), &'static str>> {
     let socket = socket2::Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     let buffers = Buffers::new(1, 1, 64);
     ring.register_files(&[socket.as_raw_fd()])?;
-    if buffers.register(&ring).is_err() {
-        return Ok(Err("rings of provided buffers (IORING_REGISTER_PBUF_RING)"));
+    match buffers.register(&ring) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => return Err(error),
+        Err(_) => return Ok(Err("rings of provided buffers (IORING_REGISTER_PBUF_RING)")),
     }
     let receive = opcode::RecvMsgMulti::new(Fixed(0), buffers.template(), 0).build();
     // SAFETY: the template and the buffers outlive the receive, which is over at the end of this function; if the

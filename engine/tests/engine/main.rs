@@ -48,8 +48,28 @@ fn add_on_engine(suite: &mut Suite, prefix: &str, kind: Kind, tests: Named<fn(Ki
 
 /// Why an engine may not run here.
 fn missing(kind: Kind) -> Option<Missing> {
-    let Kind::Uring(mode) = kind else { return None };
-    probe(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
+    match kind {
+        Kind::Mio => None,
+        Kind::Uring(mode) => refused(mode),
+    }
+}
+
+fn refused(mode: Mode) -> Option<Missing> {
+    judged(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
+}
+
+/// Whether a mode of io_uring may be used here. A lack of memory counts only if it lasts: against an ordinary user's limit
+/// the rings of other tests count as well, some until after their end.
+fn judged(mode: Mode) -> Result<(), Refusal> {
+    let mut judged = probe(mode);
+    for _ in 0..100 {
+        if judged != Err(Refusal::Memory) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        judged = probe(mode);
+    }
+    judged
 }
 
 fn no_io_uring() -> Option<Missing> {
@@ -58,7 +78,7 @@ fn no_io_uring() -> Option<Missing> {
 
 /// A host that has switched io_uring off says so whatever a filter forbids.
 fn switched_off() -> Option<Missing> {
-    match probe(Mode::Best) {
+    match judged(Mode::Best) {
         Err(refusal @ Refusal::Disabled(_)) => Some(Missing::feature(refusal.to_string())),
         _ => None,
     }

@@ -1,9 +1,10 @@
 //! What is said where io_uring may not be used: a thread of its own gets a seccomp filter, as a container would.
 
+use crate::judged;
 use engine::kind::{Engine, Kind};
 use engine::mio::Options;
 use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe};
+use engine::uring_probe::Refusal;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Runs `test` on a thread that gets `errno` for these system calls; threads that it starts get it too.
@@ -24,7 +25,7 @@ fn without(calls: &[i64], errno: i32, test: impl FnOnce() + Send) {
 pub(crate) fn a_filter_that_forbids_io_uring_is_named() {
     without(&[libc::SYS_io_uring_setup], libc::EPERM, || {
         for mode in [Mode::Best, Mode::Polled] {
-            assert_eq!(probe(mode), Err(Refusal::Forbidden));
+            assert_eq!(judged(mode), Err(Refusal::Forbidden));
             let options = Options { slots: 8, slot_len: 2_048, gso: true };
             let error = Engine::open(Kind::Uring(mode), Vec::new(), options).unwrap_err();
             assert!(error.to_string().contains("seccomp"), "{error}");
@@ -36,7 +37,7 @@ pub(crate) fn a_filter_that_forbids_io_uring_is_named() {
 
 pub(crate) fn a_filter_that_hides_io_uring_is_named() {
     without(&[libc::SYS_io_uring_setup], libc::ENOSYS, || {
-        assert_eq!(probe(Mode::Best), Err(Refusal::Absent));
+        assert_eq!(judged(Mode::Best), Err(Refusal::Absent));
     });
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn a_filter_that_hides_io_uring_is_named() {
 pub(crate) fn a_filter_that_forbids_one_of_its_calls_is_noticed() {
     for call in [libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
         without(&[call], libc::EPERM, || {
-            assert_eq!(probe(Mode::Best), Err(Refusal::Forbidden), "system call {call}");
+            assert_eq!(judged(Mode::Best), Err(Refusal::Forbidden), "system call {call}");
         });
     }
 }
