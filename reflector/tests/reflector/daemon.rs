@@ -5,7 +5,7 @@
 use crate::page::Page;
 use crate::protocol::Key;
 use engine::kind::Kind;
-use harness::{Running, Signal, wait_until_or};
+use harness::{Running, Signal, wait_until, wait_until_or};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -66,7 +66,7 @@ impl Reflector {
         command.args(["--log-format", "json", "--keys"]).arg(folder.file("ring.toml"));
         command.args(flags.iter().map(|flag| flag.replace("{folder}", &path)));
         let mut reflector = Reflector {
-            running: Running::start(&mut command),
+            running: start(&mut command),
             folder,
             key,
             listen: Vec::new(),
@@ -159,6 +159,24 @@ impl Reflector {
         self.signal(Signal::SIGHUP);
         self.metrics_when(|page| done(page) > before);
     }
+}
+
+/// Starts a reflector that has come up, or ended, when this returns.
+///
+/// Against an ordinary user's limit of locked memory the rings of other tests count as well, some until after their end. A
+/// reflector that is refused io_uring for that is started again.
+fn start(command: &mut Command) -> Running {
+    let mut running = Running::start(command);
+    wait_until("a reflector neither comes up nor ends", || {
+        let ended = running.has_ended();
+        let said = running.stderr();
+        let no_memory = ended && said.contains("the kernel grants no memory for io_uring");
+        if no_memory {
+            running = Running::start(command);
+        }
+        !no_memory && (ended || said.contains("\"ready\""))
+    });
+    running
 }
 
 /// The program, in an environment without settings.

@@ -32,7 +32,7 @@ mod traffic;
 
 use engine::kind::Kind;
 use engine::uring::Mode;
-use engine::uring_probe::probe;
+use engine::uring_probe::{Refusal, probe};
 use harness::{Missing, Suite};
 use std::process::ExitCode;
 
@@ -71,8 +71,18 @@ fn no_best_engine() -> Option<Missing> {
     refused(Mode::Deferred)
 }
 
+/// Why a mode of io_uring may not be used here. A lack of memory counts only if it lasts: against an ordinary user's limit
+/// the rings of other tests count as well, some until after their end.
 fn refused(mode: Mode) -> Option<Missing> {
-    probe(mode).err().map(|refusal| Missing::feature(refusal.to_string()))
+    let mut refusal = probe(mode).err();
+    for _ in 0..100 {
+        if refusal != Some(Refusal::Memory) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        refusal = probe(mode).err();
+    }
+    refusal.map(|refusal| Missing::feature(refusal.to_string()))
 }
 
 /// Names and functions of tests, so that neither can be given without the other.
