@@ -6,7 +6,7 @@
 //! * An account's version grows whenever something that its profile shows has changed.
 //! * A disabled account has no sessions, and its devices are offline to everybody.
 
-use crate::presence::Presence;
+use crate::presence::{Presence, SessionHash};
 use ed25519_dalek::VerifyingKey;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -231,9 +231,6 @@ impl Directory {
         }
     }
 }
-
-/// SHA-256 of a session's bearer.
-pub type SessionHash = [u8; 32];
 
 /// Askers that a profile shows at most: a stranger's flood of questions does not make it long.
 pub const MAX_SHOWN_ASKERS: usize = 100;

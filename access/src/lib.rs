@@ -60,6 +60,7 @@ pub mod rules;
 pub mod server;
 mod service_calls;
 mod session_calls;
+pub mod sessions;
 pub mod settings;
 pub mod sight;
 pub mod status;

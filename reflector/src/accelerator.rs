@@ -6,7 +6,7 @@
 use crate::acceleration::{Acceleration, NextHop};
 use crate::counters::Event;
 use crate::failure::Failure;
-use crate::fastpath::Figures;
+use crate::figures::Figures;
 use crate::host::Host;
 use crate::kernel_config::{self, Basis};
 use crate::xdp_findings::mounted_type;

@@ -6,7 +6,8 @@
 use crate::config::{Config, MAX_WORKERS};
 use crate::daemon::{SLOTS, mode, socket_options};
 use crate::failure::Failure;
-use crate::findings::{self, Facts, Finding};
+use crate::finding::Finding;
+use crate::findings::{self, Facts};
 use crate::layers::Layers;
 use crate::settings;
 use crate::shared::read_ring;

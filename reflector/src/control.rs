@@ -7,7 +7,7 @@
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::counters::Event;
-use crate::daemon::Ended;
+use crate::crew::Ended;
 use crate::failure::Failure;
 use crate::fastpath::{self, FastPath};
 use crate::kernel_config::Basis;
@@ -95,7 +95,7 @@ impl Control {
                     second.reset();
                 }
                 _ = interrupt.recv() => return Err(Failure::Interrupted),
-                Some(ended) = endings.recv() => return Err(failure_of(ended)),
+                Some(ended) = endings.recv() => return Err(ended.failure()),
                 ended = &mut server => return Err(server_failure(ended)),
             }
         }
@@ -310,12 +310,6 @@ impl Drain {
 
 async fn serve(listener: tokio::net::TcpListener, admin: Admin) -> std::io::Result<()> {
     axum::serve(listener, admin.router()).await
-}
-
-/// The failure that a worker's end is.
-pub fn failure_of(ended: Ended) -> Failure {
-    let why = ended.outcome.err().unwrap_or_else(|| String::from("it stopped without being asked"));
-    Failure::Runtime(format!("worker {} ended: {}", ended.worker, why))
 }
 
 fn server_failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Failure {

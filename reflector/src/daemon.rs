@@ -10,34 +10,27 @@
 //! * Sockets bind in worker order and stay open until the process ends.
 
 use crate::config::{Config, MAX_WORKERS, Steer};
-use crate::control::{Control, failure_of};
+use crate::control::Control;
+use crate::crew::{Ended, Waiting, hash_key};
 use crate::failure::Failure;
 use crate::fastpath::FastPath;
 use crate::findings::{self, Facts};
 use crate::kernel_config::Basis;
 use crate::layers::Layers;
 use crate::log::Gate;
-use crate::process;
 use crate::shared::{Rules, Shared, read_ring};
 use crate::status::{Status, WorkerView};
 use crate::stun::Stun;
 use crate::stun_sockets::Sockets;
-use crate::worker::Worker;
 use crate::xdp_findings::XdpFacts;
 use engine::clock::{self, Clock};
-use engine::kind::{Engine, Kind};
 use engine::mio;
 use engine::socket::{self, Granted, Socket};
-use engine::stop::Stopper;
 use engine::{affinity, interfaces, steer};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use tokio::sync::mpsc::UnboundedSender;
-use wire::siphash::SipKey;
 
 /// Runs until a signal or a failure ends it.
 ///
@@ -53,11 +46,11 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
     let (ended, mut endings) = tokio::sync::mpsc::unbounded_channel();
     let crew = open.crew.start(&open.shared, &open.views, &ended)?;
     drop(ended);
-    if crew.running < open.views.len() {
+    if crew.running() < open.views.len() {
         crew.stop();
         let ended = endings.blocking_recv();
         return Err(
-            ended.map_or_else(|| Failure::Runtime(String::from("a worker did not start")), failure_of)
+            ended.map_or_else(|| Failure::Runtime(String::from("a worker did not start")), Ended::failure)
         );
     }
     // Only now: what the program passes finds somebody to serve it.
@@ -131,114 +124,11 @@ impl Opened {
         let sockets = by_worker(groups, workers);
         let views = sockets.iter().map(|sockets| view(sockets, config.listen.len())).collect();
         let options = engine_options(config.bounds.max_datagram, facts.granted);
-        let crew = Waiting::new(facts.choice.kind, options, sockets, cpus)?;
         let stun = Sockets::new(&listening, config.listen.len(), &config.advertise);
-        let crew = Waiting { stun: Stun::new(config.stun.mode, stun), ..crew };
+        let stun = Stun::new(config.stun.mode, stun);
+        let crew = Waiting::new(facts.choice.kind, options, sockets, cpus, stun)?;
         Ok(Opened { crew, admin, shared, views, listening, clock, facts })
     }
-}
-
-/// Workers whose engines are open, not yet running.
-struct Waiting {
-    engines: Vec<(Engine, Stopper, usize)>,
-    stun: Option<Stun>,
-}
-
-impl Waiting {
-    fn new(
-        kind: Kind,
-        options: mio::Options,
-        sockets: Vec<Vec<Socket>>,
-        cpus: Vec<usize>,
-    ) -> Result<Waiting, Failure> {
-        let open = |(sockets, cpu)| {
-            let (engine, stopper) = Engine::open(kind, sockets, options)?;
-            Ok((engine, stopper, cpu))
-        };
-        let engines = sockets.into_iter().zip(cpus).map(open).collect::<std::io::Result<_>>()?;
-        Ok(Waiting { engines, stun: None })
-    }
-
-    fn start(
-        self,
-        shared: &Arc<Shared>,
-        views: &Arc<[WorkerView]>,
-        ended: &UnboundedSender<Ended>,
-    ) -> Result<Crew, Failure> {
-        let mut crew = Crew { stoppers: Vec::new(), threads: Vec::new(), running: 0 };
-        let (running, started) = std::sync::mpsc::channel();
-        for (id, (engine, stopper, cpu)) in self.engines.into_iter().enumerate() {
-            let Some(view) = views.get(id) else { continue };
-            let worker = Worker::new(Arc::clone(shared), Arc::clone(&view.cells), hash_key()?);
-            let worker = worker.with_stun(self.stun.clone());
-            let (views, ended, running) = (Arc::clone(views), ended.clone(), running.clone());
-            let thread = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
-                let run = AssertUnwindSafe(|| {
-                    settle(&views, id, cpu)?;
-                    // Whoever counts the workers that run waits until every thread has sent this or ended.
-                    let _ = running.send(());
-                    drop(running);
-                    serve(engine, worker)
-                });
-                let outcome = std::panic::catch_unwind(run);
-                let outcome = outcome.unwrap_or_else(|_| Err(String::from("it panicked")));
-                // Nobody listens any more when the process is about to end anyway.
-                let _ = ended.send(Ended { worker: id, outcome });
-            })?;
-            crew.stoppers.push(stopper);
-            crew.threads.push(thread);
-        }
-        drop(running);
-        crew.running = started.iter().count();
-        Ok(crew)
-    }
-}
-
-/// A worker's thread has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Which.
-    pub worker: usize,
-    /// Why, unless it was stopped.
-    pub outcome: Result<(), String>,
-}
-
-/// Running workers.
-struct Crew {
-    stoppers: Vec<Stopper>,
-    threads: Vec<JoinHandle<()>>,
-    /// How many of them came as far as serving.
-    running: usize,
-}
-
-impl Crew {
-    fn stop(self) {
-        for stopper in &self.stoppers {
-            if let Err(error) = stopper.stop() {
-                tracing::warn!(%error, "a worker could not be woken to stop");
-                return;
-            }
-        }
-        for thread in self.threads {
-            // Its outcome was sent as `Ended`; a panic was caught before.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Puts the calling thread on its processor, and its id where others find it.
-fn settle(views: &[WorkerView], id: usize, cpu: usize) -> Result<(), String> {
-    affinity::pin(&[cpu]).map_err(|error| format!("it cannot run on CPU {cpu}: {error}"))?;
-    if let (Some(view), Some(thread)) = (views.get(id), process::thread_id()) {
-        // Set once: a worker has one thread.
-        let _ = view.thread.set(thread);
-    }
-    Ok(())
-}
-
-fn serve(engine: Engine, mut worker: Worker) -> Result<(), String> {
-    // The sockets come back open and live until the process ends: closing one would renumber its group.
-    engine.run(&mut worker).map(std::mem::forget).map_err(|error| error.to_string())
 }
 
 /// What the engine is opened with.
@@ -337,13 +227,6 @@ pub fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())
 }
 
-fn hash_key() -> Result<SipKey, Failure> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret)
-        .map_err(|error| Failure::Runtime(format!("the kernel gave no randomness: {error}")))?;
-    Ok(SipKey::new(secret))
-}
-
 /// A panic is one log line, like everything else.
 fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
@@ -361,32 +244,3 @@ pub const SLOTS: usize = 64;
 const TRAIN_LEN: usize = 65_536;
 /// Without trains, a slot is a multiple of half a page.
 const SLOT_STEP: usize = 2_048;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rates::Limits;
-    use wire::{KeyRing, Policy};
-
-    #[test]
-    fn a_worker_that_cannot_run_is_a_failure_that_names_it() {
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let socket = Socket::open(loopback, &socket_options(loopback, 0)).unwrap();
-        let granted = socket.granted();
-        let views: Arc<[WorkerView]> = Arc::new([view(std::slice::from_ref(&socket), 1)]);
-        let (engine, stopper) =
-            Engine::open(Kind::Mio, vec![socket], engine_options(1_472, granted)).unwrap();
-        let ring = KeyRing::new(&[(1, [1; 16])]).unwrap();
-        let rules = Rules { ring, policy: Policy::default(), limits: Limits::new(1) };
-        let shared = Arc::new(Shared::new(rules, 0));
-        let (ended, mut endings) = tokio::sync::mpsc::unbounded_channel();
-        // No machine has a CPU of this number.
-        let waiting = Waiting { engines: vec![(engine, stopper, usize::MAX)], stun: None };
-        let crew = waiting.start(&shared, &views, &ended).unwrap();
-        assert_eq!(crew.running, 0);
-        let failure = failure_of(endings.blocking_recv().unwrap());
-        assert_eq!(failure.code(), 1);
-        assert!(failure.to_string().starts_with("worker 0 ended: it cannot run on CPU"), "{failure}");
-        crew.stop();
-    }
-}

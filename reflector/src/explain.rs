@@ -4,7 +4,8 @@
 //! * The first check that fails is the one the verdict names; what stands behind it was not reached.
 
 use crate::failure::Failure;
-use crate::stun::{Mode, examine};
+use crate::stun::examine;
+use crate::stun_settings::Mode;
 use ::stun::message::starts_like_stun;
 use std::fmt::Write as _;
 use std::io::Write;

@@ -11,8 +11,8 @@
 
 use crate::acceleration::Acceleration;
 use crate::accelerator::Accelerator;
-use crate::counters::Counts;
 use crate::failure::Failure;
+use crate::figures::Figures;
 use crate::host::Host;
 use crate::kernel_config::Basis;
 use engine::netlink::Follower;
@@ -27,35 +27,6 @@ pub struct FastPath {
     hash_key: [u8; 16],
     /// What programs counted that are gone.
     gone: Figures,
-}
-
-/// What the programs counted, all interfaces together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// The counts that sockets have, too.
-    pub counts: Counts,
-    /// Datagrams left to the sockets.
-    pub passed_datagrams: u64,
-    /// Their UDP payload.
-    pub passed_bytes: u64,
-    /// Frames that interfaces failed to send or dropped, whoever sent them.
-    pub interface_errors: u64,
-    /// Frames that drivers dropped behind the program.
-    pub driver_errors: u64,
-    /// Interfaces with the program in force.
-    pub interfaces: u64,
-}
-
-impl Figures {
-    /// Adds what another program counted.
-    pub fn sum(&mut self, other: &Figures) {
-        self.counts.sum(&other.counts);
-        self.passed_datagrams = self.passed_datagrams.saturating_add(other.passed_datagrams);
-        self.passed_bytes = self.passed_bytes.saturating_add(other.passed_bytes);
-        self.interface_errors = self.interface_errors.saturating_add(other.interface_errors);
-        self.driver_errors = self.driver_errors.saturating_add(other.driver_errors);
-        self.interfaces = self.interfaces.saturating_add(other.interfaces);
-    }
 }
 
 impl FastPath {

@@ -5,7 +5,8 @@
 
 use crate::choice::Choice;
 use crate::config::{Config, Steer};
-use crate::stun::Mode;
+use crate::finding::Finding;
+use crate::stun_settings::Mode;
 use crate::xdp_findings::{self, XdpFacts};
 use engine::interfaces::Interface;
 use engine::socket::Granted;
@@ -29,22 +30,6 @@ pub struct Facts {
     pub interfaces: Vec<Interface>,
     /// What the fast path depends on.
     pub xdp: XdpFacts,
-}
-
-/// Something that could be better.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What is so.
-    pub text: String,
-    /// The command or flag that changes it.
-    pub mend: String,
-}
-
-impl Finding {
-    /// A finding and its remedy.
-    pub fn new(text: impl Into<String>, mend: impl Into<String>) -> Finding {
-        Finding { text: text.into(), mend: mend.into() }
-    }
 }
 
 /// Everything that could be better, the gravest first.

@@ -5,12 +5,13 @@
 //! * Every combination is there from the start, with zeros.
 
 use crate::counters::{Counts, Event};
-use crate::fastpath::{FastPath, Figures};
+use crate::fastpath::FastPath;
+use crate::figures::Figures;
 use crate::log::Gate;
 use crate::process::{self, Process};
 use crate::shared::Shared;
 use crate::status::{Status, WorkerView};
-use crate::stun::Refusal;
+use crate::stun_refusal::Refusal;
 use engine::SendError;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{

@@ -14,9 +14,11 @@
 use crate::counters::{Counts, Event};
 use crate::rates::Buckets;
 use crate::shared::Rules;
+use crate::stun_refusal::Refusal;
+use crate::stun_settings::Mode;
 use crate::stun_sockets::Sockets;
 use ::stun::message::starts_like_stun;
-use ::stun::request::{NoRequest, Request};
+use ::stun::request::Request;
 use ::stun::response::{Behaviour, Success, write_unknown};
 use engine::{Action, Arrival, SocketId};
 use std::net::SocketAddr;
@@ -27,17 +29,6 @@ use wire::{Policy, TransportAddress};
 pub struct Stun {
     mode: Mode,
     sockets: Sockets,
-}
-
-/// How much STUN is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// None.
-    Off,
-    /// Binding.
-    Binding,
-    /// Binding with what discovers a NAT's behaviour.
-    Behaviour,
 }
 
 impl Stun {
@@ -117,58 +108,6 @@ pub fn examine(
     let request = Request::read(datagram, changes)?;
     let permitted = TransportAddress::from_socket(source).is_some_and(|source| policy.permits(source));
     permitted.then_some(request).ok_or(Refusal::Source)
-}
-
-/// Why a datagram that was handed over is answered with nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Refusal {
-    /// Longer than `--max-datagram`.
-    Oversize,
-    /// Not a STUN message, or one whose parts do not fit together.
-    Malformed,
-    /// A STUN message, but no Binding request.
-    Kind,
-    /// Its FINGERPRINT is wrong.
-    Fingerprint,
-    /// The policy would refuse its source as destination.
-    Source,
-    /// The budget of its source's prefix is spent.
-    Rate,
-}
-
-impl Refusal {
-    /// Every reason, in the order of the checks.
-    pub const ALL: [Refusal; 6] = [
-        Refusal::Oversize,
-        Refusal::Malformed,
-        Refusal::Kind,
-        Refusal::Fingerprint,
-        Refusal::Source,
-        Refusal::Rate,
-    ];
-
-    /// The word that metrics and documents use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Refusal::Oversize => "oversize",
-            Refusal::Malformed => "malformed",
-            Refusal::Kind => "kind",
-            Refusal::Fingerprint => "fingerprint",
-            Refusal::Source => "source",
-            Refusal::Rate => "rate",
-        }
-    }
-}
-
-impl From<NoRequest> for Refusal {
-    fn from(why: NoRequest) -> Refusal {
-        match why {
-            NoRequest::Malformed => Refusal::Malformed,
-            NoRequest::Kind => Refusal::Kind,
-            NoRequest::Fingerprint => Refusal::Fingerprint,
-        }
-    }
 }
 
 /// The label of a success response.

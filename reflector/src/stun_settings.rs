@@ -5,7 +5,6 @@
 
 use crate::failure::Failure;
 use crate::layers::Texts;
-use crate::stun::Mode;
 use std::net::{IpAddr, SocketAddr};
 
 /// STUN as configured.
@@ -51,6 +50,17 @@ impl StunSettings {
         });
         corners.collect()
     }
+}
+
+/// How much STUN is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// None.
+    Off,
+    /// Binding.
+    Binding,
+    /// Binding with what discovers a NAT's behaviour.
+    Behaviour,
 }
 
 impl Mode {

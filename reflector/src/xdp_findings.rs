@@ -5,7 +5,7 @@
 
 use crate::acceleration::{Acceleration, NextHop};
 use crate::config::Config;
-use crate::findings::Finding;
+use crate::finding::Finding;
 use crate::host::Host;
 use engine::netlink_rows::Link;
 use engine::nic::{self, Nic};
