@@ -3,11 +3,9 @@
 use crate::daemon::{Folder, Reflector, program};
 use crate::paths::{count, start};
 use crate::protocol::{DATA, Key, OBSERVED, now_s, probe};
-use crate::spaces::{Spaces, ask, ip, receive, run};
+use crate::spaces::{Spaces, ask, ip, receive};
 use harness::{Signal, wait_until};
-use nix::sched::{CloneFlags, unshare};
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -104,8 +102,7 @@ pub(crate) fn new_address() {
 pub(crate) fn killed_and_restarted() {
     let spaces = Spaces::new();
     spaces.introduce();
-    let pin = Pin::new();
-    let mut reflector = start(&["--xdp-pin", &pin.path()]);
+    let mut reflector = start(&["--xdp-pin", PINS]);
     let (one, other) = (spaces.socket("45.1.0.2:5001"), spaces.socket("45.1.0.3:5002"));
     let (from, to, address) = (one.local_addr().unwrap(), other.local_addr().unwrap(), reflector.address());
     let header = reflector.key.send_header(0, now_s() + 300, from, to);
@@ -137,7 +134,7 @@ pub(crate) fn killed_and_restarted() {
         reflector.signal(Signal::SIGKILL);
         reflector.exit_code();
         reached(relayed.load(Ordering::Relaxed) + 500);
-        let mut again = start(&["--xdp-pin", &pin.path()]);
+        let mut again = start(&["--xdp-pin", PINS]);
         assert_eq!(again.wait_for_line("xdp attached")["adopted"], true);
         reached(relayed.load(Ordering::Relaxed) + 500);
         again
@@ -147,7 +144,7 @@ pub(crate) fn killed_and_restarted() {
     assert_eq!(count(&page, "received", "socket"), 0);
     again.signal(Signal::SIGTERM);
     assert_eq!(again.exit_code(), Some(0));
-    assert_eq!(pin.entries(), [""; 0]);
+    assert_eq!(pinned(), [""; 0]);
 }
 
 /// The number that a datagram of the traffic carries.
@@ -176,24 +173,23 @@ pub(crate) fn stop() {
 
 pub(crate) fn status_and_detach() {
     let _spaces = Spaces::new();
-    let pin = Pin::new();
     let xdp = |what: &str, flags: &[&str]| {
         let output = program().args(["xdp", what]).args(flags).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(text).unwrap())
     };
     assert_eq!(xdp("status", &[]), (Some(0), String::from("no interface has an XDP program\n")));
-    let mut reflector = start(&["--xdp-pin", &pin.path()]);
+    let mut reflector = start(&["--xdp-pin", PINS]);
     reflector.signal(Signal::SIGKILL);
     reflector.exit_code();
-    let (code, text) = xdp("status", &["--xdp-pin", &pin.path()]);
+    let (code, text) = xdp("status", &["--xdp-pin", PINS]);
     let words = ["r0: program ", "the reflector's", "native", "pinned: r0-native"];
     assert!(code == Some(0) && words.iter().all(|word| text.contains(word)), "{text}");
     assert_eq!(xdp("detach", &[]).0, Some(2), "without a folder there is nothing to go by");
-    assert_eq!(xdp("detach", &["--xdp-pin", &pin.path()]), (Some(0), String::from("r0: detached\n")));
+    assert_eq!(xdp("detach", &["--xdp-pin", PINS]), (Some(0), String::from("r0: detached\n")));
     assert!(!ip("link show r0").contains("prog/xdp"));
-    assert_eq!(pin.entries(), [""; 0]);
-    let (code, text) = xdp("detach", &["--xdp", "r0", "--xdp-pin", &pin.path()]);
+    assert_eq!(pinned(), [""; 0]);
+    let (code, text) = xdp("detach", &["--xdp", "r0", "--xdp-pin", PINS]);
     assert!(code == Some(1) && text.contains("nothing is pinned for r0"), "{text}");
     let (code, text) = xdp("status", &["--xdp", "none0"]);
     assert!(code == Some(78) && text.contains("--xdp none0: no such interface"), "{text}");
@@ -208,36 +204,13 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A folder of pins, in a BPF file system that only the calling thread and the programs that it starts see. It goes with
-/// them, and so does all that is pinned.
-struct Pin(Folder);
-
-impl Pin {
-    fn new() -> Pin {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let folder = Folder::new("reflector-pins");
-        run("mount", &["--make-rprivate", "/"]);
-        run("mount", &["-t", "bpf", "bpf", folder.path().to_str().unwrap()]);
-        Pin(folder)
-    }
-
-    /// The folder is the daemon's to make.
-    fn path(&self) -> String {
-        self.0.file("pins").display().to_string()
-    }
-
-    fn entries(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path()).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
+/// What is pinned.
+fn pinned() -> Vec<String> {
+    let entries = std::fs::read_dir(PINS).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-impl Drop for Pin {
-    fn drop(&mut self) {
-        // If it cannot be taken off, an empty folder stays; a test that panics must not panic twice.
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
+/// A folder of pins, which is the daemon's to make; it goes with the test's BPF file system.
+const PINS: &str = "/sys/fs/bpf/reflector";
 /// Datagrams of the traffic that are under way at once.
 const WINDOW: u32 = 16;

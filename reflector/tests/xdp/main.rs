@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * Needs root; without it every test reports itself `ignored`, with the reason.
-//! * Namespaces have no name and live as long as a descriptor of the test: nothing is left behind, however it ends.
+//! * Namespaces have no name and live as long as a thread or a descriptor of the test: nothing is left behind, however it
+//!   ends. What ip(8) or the daemon pins is in a BPF file system of the test's own.
 //! * Addresses look like the Internet's and exist inside the namespaces only.
 
 #![forbid(unsafe_code)]
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for (name, test) in TESTS {
-        suite.add(name, &[spaces::missing], test);
+        suite.add(name, &[spaces::missing], move || spaces::apart(test));
     }
     suite.run()
 }

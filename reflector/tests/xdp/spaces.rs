@@ -75,6 +75,19 @@ impl Spaces {
     }
 }
 
+/// Does `work` on a thread of its own, which sees, with the programs that it starts, a BPF file system of its own.
+pub(crate) fn apart(work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            run("mount", &["--make-rprivate", "/"]);
+            run("mount", &["-t", "bpf", "bpf", BPF_FOLDER]);
+            work();
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
 /// Why there can be no such namespaces here.
 pub(crate) fn missing() -> Option<Missing> {
     static MISSING: OnceLock<Option<Missing>> = OnceLock::new();
@@ -100,7 +113,9 @@ fn try_spaces() -> Result<(), String> {
     let lacking = || format!("needs a kernel with veth interfaces: `ip {words}`: {}", said.trim());
     output.status.success().then_some(()).ok_or_else(lacking)?;
     let loaded = engine::xdp::Xdp::load("r0", &engine::xdp::Config::new());
-    loaded.map(drop).map_err(|error| error.to_string())
+    loaded.map_err(|error| error.to_string())?;
+    let mounted = std::path::Path::new(BPF_FOLDER).is_dir();
+    mounted.then_some(()).ok_or_else(|| format!("needs the folder {BPF_FOLDER}, which sysfs has"))
 }
 
 /// Runs a command of ip(8) in the namespace of the calling thread, and gives what it printed.
@@ -108,7 +123,7 @@ pub(crate) fn ip(command: &str) -> String {
     run("ip", &command.split(' ').collect::<Vec<_>>())
 }
 
-pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
@@ -143,4 +158,6 @@ fn space() -> File {
     made.join().unwrap()
 }
 
+/// Where a BPF file system is mounted.
+const BPF_FOLDER: &str = "/sys/fs/bpf";
 const PASS_OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab/bpf/pass.bpf.o");
