@@ -7,22 +7,26 @@
 //! * Each of these steps has the same time limit; a kept connection that asks nothing for that long is closed as well.
 //! * What a client can make the server hold is bounded by the number of connections.
 //! * A stop finishes what was asked, says `Connection: close`, and accepts nothing more.
+//! * An answer given before the whole body was read says `Connection: close` too, because the rest of the body is not
+//!   waited for; otherwise the client's next request would meet a connection that ends.
 
 use crate::counters::Counters;
 use crate::impatient::Impatient;
 use crate::request::Peer;
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Request, header};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -94,9 +98,18 @@ impl Server {
         let routes = TowerToHyperService::new(self.router.clone());
         let peer = Peer { ip, patience: self.patience };
         let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let was_read = Arc::new(AtomicBool::new(hyper::body::Body::is_end_stream(request.body())));
+            let watch = |body| Body::new(Watched { body, was_read: Arc::clone(&was_read) });
+            let mut request = request.map(watch);
             request.extensions_mut().insert(peer);
-            routes.call(request)
+            let answered = routes.call(request);
+            async move {
+                let mut response = answered.await?;
+                if !was_read.load(Relaxed) {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let io = TokioIo::new(Impatient::new(stream, self.patience));
         let mut builder = http1::Builder::new();
@@ -109,6 +122,36 @@ impl Server {
             _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
+    }
+}
+
+/// A body that notes when it was read to its end.
+struct Watched {
+    body: Incoming,
+    was_read: Arc<AtomicBool>,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.was_read.store(true, Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -112,6 +112,33 @@ fn long_heads_and_bodies_are_refused_and_memory_stays() {
 }
 
 #[test]
+fn an_answer_that_does_not_wait_for_the_body_says_that_the_connection_ends() {
+    let server = Server::start(&["--request-timeout", "10m"]);
+    let ask = |path: &str, media_type: &str, length: usize, body: &str| {
+        let mut stream = TcpStream::connect(server.listen).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {media_type}\r\n");
+        write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
+        stream
+    };
+    for (path, media_type, length, status) in [
+        ("/v1/challenge", "application/json", 1 << 30, "HTTP/1.1 413"),
+        ("/v1/challenge", "text/plain", 2, "HTTP/1.1 415"),
+        ("/v1/refresh", "application/json", 2, "HTTP/1.1 401"),
+        ("/v1/nothing", "application/json", 2, "HTTP/1.1 404"),
+    ] {
+        let answer = rest(ask(path, media_type, length, ""));
+        assert!(answer.starts_with(status) && answer.contains("connection: close"), "{path}: {answer}");
+    }
+    // The control: what is read to its end leaves the connection to the next request.
+    let mut stream = ask("/v1/challenge", "application/json", 2, "{}");
+    write!(stream, "GET /v1/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let answers = rest(stream);
+    let (first, second) = answers.split_once("HTTP/1.1 404").unwrap();
+    assert!(first.starts_with("HTTP/1.1 400") && !first.contains("connection: close"), "{answers}");
+    assert!(second.contains("connection: close"), "{answers}");
+}
+
+#[test]
 fn connections_beyond_the_limit_wait_and_are_served_when_others_end() {
     let server = Server::start(&["--max-connections", "3", "--request-timeout", "10m"]);
     let held: Vec<_> = (0..3).map(|_| TcpStream::connect(server.listen).unwrap()).collect();
