@@ -29,7 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn two_see_each_other_talk_and_notice_a_crash() {
-    let site = Site::start("crash", &["--lease", "2s"]);
+    // Short, so that its end comes soon, and long enough for one who is held up for two seconds: a device whose own lease
+    // has ended does not believe for a minute that others have gone.
+    let site = Site::start("crash", &["--lease", "6s"]);
     let mut alice = site.folder.start(0, &["up"]);
     let mut bob = site.folder.start(1, &["up"]);
     alice.wait_for("host1 is online");
@@ -38,7 +40,6 @@ fn two_see_each_other_talk_and_notice_a_crash() {
     watch.wait_for("host1            online");
 
     // Before anybody has spoken the way is the reflector's: both are behind one address.
-    // The lease is so short that a busy machine may end it; the next refresh heals that.
     let mut status = status(&site);
     wait_until("it is not reflected", || {
         status = crate::status(&site);
