@@ -10,8 +10,8 @@
 
 use access::master::Master;
 use ed25519_dalek::{Signer, SigningKey};
-use engine::affinity;
-use engine::clock;
+use engine::host::affinity;
+use engine::host::clock;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;

@@ -5,10 +5,10 @@
 //! * Pacing at 100,000 datagrams a second: lag behind the intended time, and latency through the swap.
 //! * The first round is thrown away. Needs root; without it one line says so.
 
-use engine::affinity;
-use engine::clock;
+use engine::host::affinity;
+use engine::host::clock;
+use engine::load::{Arriving, Counts, Flow, Load, MAX_FLOWS, Pace, Plan, Times};
 use engine::xdp::{Config, Mode, Xdp, XdpError};
-use engine::xdp_load::{Arriving, Counts, Flow, Load, MAX_FLOWS, Pace, Plan, Times};
 use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;

@@ -9,16 +9,18 @@
 //! * Not a NIC: good for ratios, not for planning.
 
 use benches::{NOW, PAYLOAD, ring, send};
-use engine::bare::Bare;
-use engine::inbound::Inbound;
-use engine::kind::{Engine, Kind};
-use engine::mio::Options;
-use engine::outbound::{Datagram, Outbound};
-use engine::socket::{self, Socket};
-use engine::stop::Stopper;
-use engine::uring::Mode;
-use engine::uring_probe::probe;
-use engine::{SocketId, affinity, clock};
+use engine::SocketId;
+use engine::host::{affinity, clock};
+use engine::socket::bare::Bare;
+use engine::socket::epoll::Options;
+use engine::socket::inbound::Inbound;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::outbound::{Datagram, Outbound};
+use engine::socket::stop::Stopper;
+use engine::socket::udp;
+use engine::socket::udp::Socket;
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::probe;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use reflector::counters::{Cells, Event};
@@ -332,8 +334,8 @@ fn run_bare(socket: Socket, _: Arc<Cells>) -> Result<(Stop, Body)> {
     Ok((stop, Box::new(body)))
 }
 
-fn options() -> socket::Options {
-    socket::Options {
+fn options() -> udp::Options {
+    udp::Options {
         reuse_port: false,
         packet_info: false,
         gro: true,

@@ -7,7 +7,7 @@
 //! * Needs root; without it one line says so. A veth is no NIC: good for ratios, not for planning.
 
 use benches::NOW;
-use engine::affinity;
+use engine::host::affinity;
 use engine::xdp::{Answer, Config, Hop, Mode, Route, Xdp, XdpError};
 use std::error::Error;
 use std::fs;
@@ -129,7 +129,7 @@ impl Chain {
         let mut original = frame.clone();
         original.resize(128, 0);
         generator.write_map("originals", &original)?;
-        middle.tick(i64::from(NOW) * 1_000_000_000 - engine::clock::boot_ns())?;
+        middle.tick(i64::from(NOW) * 1_000_000_000 - engine::host::clock::boot_ns())?;
         sink.attach(Mode::Native, None)?;
         middle.attach(Mode::Native, None)?;
         let chain = Chain { pair, generator, sink, _program: middle, frame };
@@ -258,7 +258,7 @@ fn subject(
     reason: Option<Reason>,
 ) -> Result<Subject> {
     let mut xdp = Xdp::load_object("lo", &config(), OBJECT, program)?;
-    xdp.tick(i64::from(NOW) * 1_000_000_000 - engine::clock::boot_ns())?;
+    xdp.tick(i64::from(NOW) * 1_000_000_000 - engine::host::clock::boot_ns())?;
     let mut original = frame.clone();
     original.resize(128, 0);
     xdp.write_map("originals", &original)?;

@@ -29,7 +29,7 @@ use crate::status::Status;
 use crate::store::{Store, StoreError};
 use crate::{operator, random, settings, tls};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use engine::clock::Clock;
+use engine::host::clock::Clock;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;

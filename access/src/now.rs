@@ -1,8 +1,9 @@
 //! The moment of a request, read once and passed on as a value.
 //!
-//! * Unix time follows the one clock rule (`engine::clock`); leases run on boot time, which no step of a clock moves.
+//! * Unix time follows the one clock rule (`engine::host::clock`); leases run on boot time, which no step of a clock moves.
 
-use engine::clock::{self, Clock};
+use engine::host::clock;
+use engine::host::clock::Clock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 /// One moment by two clocks.

@@ -9,7 +9,7 @@ use crate::now::SharedClock;
 use crate::operation::{Operation, Outcome};
 use crate::registry::Registry;
 use crate::store::{Store, StoreError};
-use engine::clock::Clock;
+use engine::host::clock::Clock;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::layers::Layers;
 use crate::now::SharedClock;
 use crate::{account_command, daemon, keygen, log, mint_command};
-use engine::clock::Clock;
+use engine::host::clock::Clock;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;

@@ -12,13 +12,19 @@
 
 #![allow(unsafe_code)]
 
-use crate::bpf_call;
-use crate::clock;
-use crate::xdp_clock::{Clock, Moment};
-use crate::xdp_config::{Raw, v6};
-use crate::xdp_counts;
-use crate::xdp_link::{Link, Place};
-use crate::xdp_run;
+pub(crate) mod bpf_call;
+pub(crate) mod coarse_clock;
+pub mod config;
+pub mod counts;
+pub mod error;
+pub mod link;
+pub mod programs;
+pub mod run;
+
+use crate::host::clock;
+use crate::xdp::coarse_clock::{Clock, Moment};
+use crate::xdp::config::{Raw, v6};
+use crate::xdp::link::{Link, Place};
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -27,12 +33,12 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-pub use crate::routes::{Hop, Route};
-pub use crate::xdp_config::{Config, MAX_ROUTES};
-pub use crate::xdp_counts::{Count, Counts, REASONS};
-pub use crate::xdp_error::XdpError;
-pub use crate::xdp_link::{Mode, detach_pinned};
-pub use crate::xdp_run::{Answer, Run};
+pub use crate::host::routes::{Hop, Route};
+pub use crate::xdp::config::{Config, MAX_ROUTES};
+pub use crate::xdp::counts::{Count, Counts, REASONS};
+pub use crate::xdp::error::XdpError;
+pub use crate::xdp::link::{Mode, detach_pinned};
+pub use crate::xdp::run::{Answer, Run};
 
 /// A loaded program, its maps, and where it sits.
 pub struct Xdp {
@@ -42,7 +48,7 @@ pub struct Xdp {
     program: String,
     configs: ArrayOfMaps<MapData, Array<MapData, Raw>>,
     neighbours: HashMap<MapData, Address, u64>,
-    counts: PerCpuArray<MapData, xdp_counts::Raw>,
+    counts: PerCpuArray<MapData, counts::Raw>,
     clock: Clock,
 }
 
@@ -143,7 +149,7 @@ impl Xdp {
             return Err(XdpError::TooMany { what: "neighbours", given: on_link.len(), most: MAX_NEIGHBOURS });
         }
         let wanted: Vec<(Address, u64)> =
-            on_link.iter().map(|(ip, mac)| (Address::of(*ip), crate::xdp_config::mac_word(*mac))).collect();
+            on_link.iter().map(|(ip, mac)| (Address::of(*ip), config::mac_word(*mac))).collect();
         let known: Vec<Address> = self.neighbours.keys().collect::<Result<_, _>>().map_err(not_mapped)?;
         for address in known.iter().filter(|known| !wanted.iter().any(|(address, _)| address == *known)) {
             self.neighbours.remove(address).map_err(not_mapped)?;
@@ -185,7 +191,7 @@ impl Xdp {
     /// # Errors
     /// A frame shorter than 14 bytes or longer than a page takes.
     pub fn run(&self, frame: &[u8], repeat: u32) -> Result<Run, XdpError> {
-        xdp_run::run(self.program()?, frame, repeat)
+        run::run(self.program()?, frame, repeat)
     }
 
     /// Sends `repeat` copies of a frame through the program as if the interface had received them; what it transmits
@@ -194,7 +200,7 @@ impl Xdp {
     /// # Errors
     /// A frame that is too short or too long, or a kernel older than 5.18.
     pub fn run_live(&self, frame: &[u8], repeat: u32) -> Result<(), XdpError> {
-        xdp_run::run_live(self.program()?, frame, self.place.index, repeat)
+        run::run_live(self.program()?, frame, self.place.index, repeat)
     }
 
     /// Writes the one value of a map that [`Xdp::load_object`] brought.
@@ -259,7 +265,7 @@ impl Xdp {
     }
 
     fn moment(&self) -> Result<Moment, XdpError> {
-        let run = xdp_run::run(program(&self.programs, READ_JIFFIES)?, &[0; 64], 1)?;
+        let run = run::run(program(&self.programs, READ_JIFFIES)?, &[0; 64], 1)?;
         let word = |at: usize| {
             let bytes = run.frame.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
             bytes.map(u64::from_ne_bytes).unwrap_or_default()

@@ -272,10 +272,10 @@ fn spawn_on(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Child> {
     if cpus.is_empty() {
         return Ok(command.spawn()?);
     }
-    let before = engine::affinity::allowed().context("cannot read this thread's processors")?;
-    engine::affinity::pin(cpus).with_context(|| format!("cannot run on processors {cpus:?}"))?;
+    let before = engine::host::affinity::allowed().context("cannot read this thread's processors")?;
+    engine::host::affinity::pin(cpus).with_context(|| format!("cannot run on processors {cpus:?}"))?;
     let child = command.spawn();
-    let restored = engine::affinity::pin(&before);
+    let restored = engine::host::affinity::pin(&before);
     let child = child?;
     restored.context("cannot go back to this thread's processors")?;
     Ok(child)
@@ -376,14 +376,14 @@ mod tests {
 
     #[test]
     fn it_runs_where_it_is_put() {
-        let before = engine::affinity::allowed().unwrap();
+        let before = engine::host::affinity::allowed().unwrap();
         let last = *before.last().unwrap();
         let mut start = Start::new(Path::new("/bin/sh"));
         start.arg("-c").arg("grep Cpus_allowed_list /proc/self/status >&2").on(&[last]);
         let mut program = Program::start(&start).unwrap();
         let list = |line: &str| line.strip_prefix("Cpus_allowed_list:").map(|list| list.trim().to_owned());
         assert_eq!(program.wait_for(PATIENCE, list).unwrap(), last.to_string());
-        assert_eq!(engine::affinity::allowed().unwrap(), before);
+        assert_eq!(engine::host::affinity::allowed().unwrap(), before);
         assert!(start.shown().starts_with(&format!("taskset -c {last} sh -c '")), "{}", start.shown());
     }
 

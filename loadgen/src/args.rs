@@ -20,7 +20,7 @@ use crate::traffic::Traffic;
 use crate::units;
 use crate::xdp_args::{self, XdpArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::affinity;
+use engine::host::affinity;
 use nat::Mix;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

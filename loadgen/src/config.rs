@@ -12,7 +12,7 @@ use crate::renewal;
 use crate::report::Settings;
 use crate::traffic::Traffic;
 use clap::ValueEnum;
-use engine::xdp_load::MAX_FLOWS;
+use engine::load::MAX_FLOWS;
 use nat::Mix;
 use std::net::UdpSocket;
 use wire::{Block, HEADER_LEN, KeyRing};

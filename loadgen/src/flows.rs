@@ -9,7 +9,7 @@ use crate::pairing::{self, Pair};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::ready::ReadyFlow;
-use engine::xdp_load::{Faults, Flow};
+use engine::load::{Faults, Flow};
 use nat::Behaviour;
 use std::net::SocketAddr;
 use wire::{HEADER_LEN, KeyRing, TransportAddress, mint};

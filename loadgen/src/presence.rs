@@ -27,7 +27,7 @@ use crate::society::{LONGEST_DATAGRAM, Society};
 use crate::station::{Sockets, Station, now_ns};
 use crate::summary::latency;
 use crate::usage::{CpuTime, rss_bytes};
-use engine::clock;
+use engine::host::clock;
 use nat::{Route, after_punch, reflected_share};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

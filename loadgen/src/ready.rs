@@ -14,7 +14,7 @@ use crate::error::{Error, refuse};
 use crate::report::Settings;
 use crate::traffic::Traffic;
 use crate::units;
-use engine::xdp_load::{Arriving, MAX_FLOWS, MAX_HEAD_LEN};
+use engine::load::{Arriving, MAX_FLOWS, MAX_HEAD_LEN};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 

@@ -20,7 +20,7 @@ use crate::summary::Measured;
 use crate::tally::Tally;
 use crate::threads::{GLANCE, join, pin};
 use crate::worker::{Live, Shared, Worker};
-use engine::clock;
+use engine::host::clock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, ScopedJoinHandle};
 use wire::HEADER_LEN;

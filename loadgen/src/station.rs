@@ -11,10 +11,11 @@
 #![deny(clippy::disallowed_types)]
 
 use crate::error::Error;
-use engine::inbound::Inbound;
-use engine::outbound::{Datagram, Outbound};
-use engine::socket::{Options, Socket};
-use engine::{Condition, Sent, SocketId, clock};
+use engine::host::clock;
+use engine::socket::inbound::Inbound;
+use engine::socket::outbound::{Datagram, Outbound};
+use engine::socket::udp::{Options, Socket};
+use engine::{Condition, Sent, SocketId};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;

@@ -3,7 +3,7 @@
 //! * A worker has a CPU of its own; who supervises keeps off those, where there is another.
 
 use crate::error::Error;
-use engine::affinity;
+use engine::host::affinity;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 

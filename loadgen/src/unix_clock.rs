@@ -1,7 +1,7 @@
 //! The one clock of a society: unix time at its start plus boot time since, so that it never goes back.
 
 use crate::station::now_ns;
-use engine::clock;
+use engine::host::clock;
 
 /// A clock that started once.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,11 @@
 //! * A next hop that the kernel does not know yet is asked for as any datagram would: by sending one.
 
 use crate::error::Error;
-use engine::interfaces;
-use engine::netlink::Netlink;
-use engine::netlink_rows::{Link, Neighbour, Route, Rule};
-use engine::routes::{self, Hop, Ways};
+use engine::host::interfaces;
+use engine::host::netlink::Netlink;
+use engine::host::netlink::rows::{Link, Neighbour, Route, Rule};
+use engine::host::routes;
+use engine::host::routes::{Hop, Ways};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -142,7 +143,7 @@ const BETWEEN: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::netlink_rows::{LOCAL_TABLE, MAIN_TABLE};
+    use engine::host::netlink::rows::{LOCAL_TABLE, MAIN_TABLE};
 
     const ROUTER: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const STATION: [u8; 6] = [2, 0, 0, 0, 0, 7];

@@ -26,7 +26,8 @@ use crate::station::{Station, now_ns};
 use crate::tally::Tally;
 use crate::usage::CpuTime;
 use crossbeam::utils::CachePadded;
-use engine::clock::{self, Clock};
+use engine::host::clock;
+use engine::host::clock::Clock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::config::{Engine, NEVER_NS};
 use crate::error::{Error, refuse};
 use crate::ready::{self, ReadyFlow};
 use clap::{Args, ValueEnum};
-use engine::xdp_load;
+use engine::load;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,11 +47,11 @@ impl XdpArgs {
     }
 
     /// What stands before the payload of what arrives from the relay of ready flows.
-    pub fn arriving(&self) -> xdp_load::Arriving {
+    pub fn arriving(&self) -> load::Arriving {
         match self.arriving.unwrap_or(Arriving::Bare) {
-            Arriving::Data => xdp_load::Arriving::Data,
-            Arriving::Bare => xdp_load::Arriving::Bare,
-            Arriving::Untouched => xdp_load::Arriving::Untouched,
+            Arriving::Data => load::Arriving::Data,
+            Arriving::Bare => load::Arriving::Bare,
+            Arriving::Untouched => load::Arriving::Untouched,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::schedule::Arrivals;
 use crate::slices;
 use crate::traffic::Traffic;
-use engine::xdp_load::{MAX_SLICES, Pace, Times};
+use engine::load::{MAX_SLICES, Pace, Times};
 
 /// The times of a run.
 pub fn times(phase: &Phase, traffic: &Traffic) -> Times {

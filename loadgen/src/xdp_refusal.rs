@@ -3,7 +3,7 @@
 //! * What the command line named is exit 78, what the kernel refuses exit 1; remedies are those of this program's flags.
 
 use crate::error::Error;
-use engine::xdp_error::XdpError;
+use engine::xdp::error::XdpError;
 
 /// The error to end with.
 #[allow(clippy::needless_pass_by_value)] // Called by map_err.

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::fault::{Fault, FaultMix};
 use crate::report::{Point, Series};
 use crate::tally::{CELLS, Tally};
-use engine::xdp_load::{self, Counts, Slice};
+use engine::load;
+use engine::load::{Counts, Slice};
 use hdrhistogram::Histogram;
 
 /// The counts of both programs, and the CPU time of the workers, as one tally.
@@ -86,7 +87,7 @@ fn quantile(buckets: &[(u64, u64)], part: u64, whole: u64) -> u64 {
     0
 }
 
-const _: () = assert!(CELLS <= xdp_load::CELLS, "the programs have a row for every pair of behaviours");
+const _: () = assert!(CELLS <= load::CELLS, "the programs have a row for every pair of behaviours");
 
 #[cfg(test)]
 mod tests {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_count_has_its_place() {
-        let mut cells = vec![(0, 0); xdp_load::CELLS];
+        let mut cells = vec![(0, 0); load::CELLS];
         cells[3] = (40, 30);
         let counts = Counts {
             due: 1,

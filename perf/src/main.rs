@@ -7,8 +7,8 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use lab::interrupt::{Interrupt, Interrupted};
-use lab::programs::Programs;
+use lab::programs::found::Programs;
+use lab::programs::interrupt::{Interrupt, Interrupted};
 use perf::judge::contrast::Contrast;
 use perf::peers;
 use perf::peers::Peers;

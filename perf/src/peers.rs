@@ -26,8 +26,8 @@ use crate::rig::lacks;
 use crate::rig::stage;
 use crate::rig::subject::Traffic;
 use anyhow::bail;
-use lab::interrupt::Interrupt;
-use lab::programs::Programs;
+use lab::programs::found::Programs;
+use lab::programs::interrupt::Interrupt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What to run.

@@ -27,11 +27,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-use lab::generator::{
+use lab::programs::generator::{
     Check, Contacts, Cost, Data, Keepalive, Latency, NatPair, Outcome, Rate, SCHEMA, Validity,
 };
-use lab::reflector::Ready;
-use lab::relay::Counters;
+use lab::programs::reflector::Ready;
+use lab::programs::relay::Counters;
 use std::collections::BTreeMap;
 
 /// A whole result with every kind of step.

@@ -29,7 +29,7 @@ use crate::rig::reading::{Purpose, Reading};
 use crate::rig::site::{Load, Site};
 use crate::sweep::ledger::Ledger;
 use anyhow::Context;
-use lab::interrupt::{Interrupt, Interrupted};
+use lab::programs::interrupt::{Interrupt, Interrupted};
 use search::{Search, Tried};
 use std::time::{Duration, Instant};
 
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_was_done_is_not_done_again() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let header = sample::header();
         let mut ledger = Ledger::open(scratch.path(), &header).unwrap();
         sample::readings_of_all(&header).into_iter().for_each(|reading| ledger.add(reading, &[]).unwrap());

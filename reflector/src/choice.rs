@@ -8,9 +8,9 @@
 //! empty datagrams 1.21, each of which ends the kernel's receive, and still costs less than a refused one.
 
 use crate::failure::Failure;
-use engine::kind::Kind;
-use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe, probe_room};
+use engine::socket::kind::Kind;
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::{Refusal, probe, probe_room};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use crate::shared::Shared;
 use crate::status::WorkerView;
 use crate::stun::Stun;
 use crate::worker::Worker;
-use engine::affinity;
-use engine::kind::{Engine, Kind};
-use engine::mio;
-use engine::socket::Socket;
-use engine::stop::Stopper;
+use engine::host::affinity;
+use engine::socket::epoll;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::stop::Stopper;
+use engine::socket::udp::Socket;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -42,7 +42,7 @@ impl Waiting {
     /// What the kernel refuses.
     pub fn new(
         kind: Kind,
-        options: mio::Options,
+        options: epoll::Options,
         sockets: Vec<Vec<Socket>>,
         cpus: Vec<usize>,
         stun: Option<Stun>,

@@ -23,10 +23,13 @@ use crate::status::{Status, WorkerView};
 use crate::stun::Stun;
 use crate::stun_sockets::Sockets;
 use crate::xdp_findings::XdpFacts;
-use engine::clock::{self, Clock};
-use engine::mio;
-use engine::socket::{self, Granted, Socket};
-use engine::{affinity, interfaces, steer};
+use engine::host::clock;
+use engine::host::clock::Clock;
+use engine::host::{affinity, interfaces};
+use engine::socket::epoll;
+use engine::socket::steer;
+use engine::socket::udp;
+use engine::socket::udp::{Granted, Socket};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -132,14 +135,14 @@ impl Opened {
 }
 
 /// What the engine is opened with.
-pub fn engine_options(max_datagram: usize, granted: Granted) -> mio::Options {
+pub fn engine_options(max_datagram: usize, granted: Granted) -> epoll::Options {
     let slot_len = if granted.gro { TRAIN_LEN } else { (max_datagram + 1).next_multiple_of(SLOT_STEP) };
-    mio::Options { slots: SLOTS, slot_len, gso: granted.gso }
+    epoll::Options { slots: SLOTS, slot_len, gso: granted.gso }
 }
 
 /// What a socket at `address` is opened with.
-pub fn socket_options(address: SocketAddr, buffer: usize) -> socket::Options {
-    socket::Options {
+pub fn socket_options(address: SocketAddr, buffer: usize) -> udp::Options {
+    udp::Options {
         reuse_port: false,
         packet_info: address.ip().is_unspecified(),
         gro: true,
@@ -167,7 +170,7 @@ fn open_group(
 ) -> Result<Vec<Socket>, Failure> {
     let options = socket_options(address, config.receive_buffer);
     let group =
-        socket::open_group(address, workers, &options).map_err(|error| Failure::Config(error.to_string()))?;
+        udp::open_group(address, workers, &options).map_err(|error| Failure::Config(error.to_string()))?;
     if config.steer == Steer::Cpu && workers > 1 {
         steer::by_cpu(&group, cpus).map_err(|error| {
             Failure::Config(format!("--steer cpu cannot be had at {address}: {error}; --steer hash can"))

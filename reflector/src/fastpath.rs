@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::host::Host;
 use crate::kernel_config::Basis;
-use engine::netlink::Follower;
+use engine::host::netlink::Follower;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The programs of a daemon; none when no interface is named.

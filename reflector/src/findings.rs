@@ -8,8 +8,8 @@ use crate::config::{Config, Steer};
 use crate::finding::Finding;
 use crate::stun_settings::Mode;
 use crate::xdp_findings::{self, XdpFacts};
-use engine::interfaces::Interface;
-use engine::socket::Granted;
+use engine::host::interfaces::Interface;
+use engine::socket::udp::Granted;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::{Block, Policy, TransportAddress};
 

@@ -2,9 +2,9 @@
 //!
 //! * A copy; it is asked for again when the kernel says that something changed.
 
-use engine::netlink::Netlink;
-use engine::netlink_rows::{Link, Neighbour, Route, Rule};
-use engine::routes::Ways;
+use engine::host::netlink::Netlink;
+use engine::host::netlink::rows::{Link, Neighbour, Route, Rule};
+use engine::host::routes::Ways;
 use std::io;
 
 /// What the kernel's tables said.

@@ -5,8 +5,8 @@
 
 use crate::config::Config;
 use crate::shared::Rules;
-use engine::interfaces::Interface;
-use engine::routes::Ways;
+use engine::host::interfaces::Interface;
+use engine::host::routes::Ways;
 use engine::xdp;
 use std::net::SocketAddr;
 use wire::{Block, TransportAddress};

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::layers::Layers;
 use crate::settings;
 use crate::shared::{Rules, read_ring};
-use engine::interfaces::Interface;
+use engine::host::interfaces::Interface;
 use std::net::SocketAddr;
 
 /// What a reload brings.

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::layers::read_text;
 use crate::rates::Limits;
 use arc_swap::ArcSwap;
-use engine::interfaces::Interface;
+use engine::host::interfaces::Interface;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};

@@ -5,9 +5,10 @@
 
 use crate::failure::Failure;
 use crate::host::Host;
-use engine::netlink_rows::Link;
-use engine::programs::{self, FAST_PATH};
+use engine::host::netlink::rows::Link;
 use engine::xdp::detach_pinned;
+use engine::xdp::programs;
+use engine::xdp::programs::FAST_PATH;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;

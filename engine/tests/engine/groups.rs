@@ -1,9 +1,10 @@
 //! SO_REUSEPORT groups: who may join, and which worker gets what.
 
 use crate::rig::client;
-use engine::inbound::Inbound;
-use engine::socket::{Options, Socket, open_group};
-use engine::{affinity, steer};
+use engine::host::affinity;
+use engine::socket::inbound::Inbound;
+use engine::socket::steer;
+use engine::socket::udp::{Options, Socket, open_group};
 use harness::wait_until;
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr};

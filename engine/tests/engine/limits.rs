@@ -2,10 +2,11 @@
 
 use crate::rig::{Running, client, own_address, receive};
 use crate::trains::Trains;
-use engine::inbound::Inbound;
-use engine::kind::{Engine, Kind};
-use engine::mio::Options;
-use engine::socket::{self, Socket};
+use engine::socket::epoll::Options;
+use engine::socket::inbound::Inbound;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::udp;
+use engine::socket::udp::Socket;
 use engine::{Action, Arrival, Batch, Handler, Sent};
 use harness::{wait_until, wait_until_or};
 use std::net::{SocketAddr, UdpSocket};
@@ -93,7 +94,7 @@ pub(crate) fn a_stop_loses_nothing(kind: Kind) {
 /// A handler that fails takes its worker along, and nothing else: nothing is received any more, the port is free.
 pub(crate) fn a_handler_that_panics_leaves_nothing_behind(kind: Kind) {
     for _ in 0..20 {
-        let options = socket::Options {
+        let options = udp::Options {
             reuse_port: false,
             packet_info: false,
             gro: true,

@@ -1,10 +1,10 @@
 //! What is said where io_uring may not be used: a thread of its own gets a seccomp filter, as a container would.
 
 use crate::judged;
-use engine::kind::{Engine, Kind};
-use engine::mio::Options;
-use engine::uring::Mode;
-use engine::uring_probe::Refusal;
+use engine::socket::epoll::Options;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::Refusal;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Runs `test` on a thread that gets `errno` for these system calls; threads that it starts get it too.

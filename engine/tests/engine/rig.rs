@@ -3,10 +3,11 @@
 //! A datagram's first byte says what is to be done: `d` drop, `b` back to its source, `t` to the address that stands in
 //! text behind it up to `;`, `s` a longer answer from the scratch, `w` wait until the test lets the worker go on.
 
-use engine::kind::{Engine, Kind};
-use engine::mio::Options;
-use engine::socket::{self, Socket};
-use engine::stop::Stopper;
+use engine::socket::epoll::Options;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::stop::Stopper;
+use engine::socket::udp;
+use engine::socket::udp::Socket;
 use engine::{Action, Arrival, Batch, Condition, Handler, Sent};
 use harness::PATIENCE;
 use std::io::ErrorKind;
@@ -113,7 +114,7 @@ impl Running {
             let address: SocketAddr = address.parse().unwrap();
             let packet_info = address.ip().is_unspecified();
             let options =
-                socket::Options { reuse_port: false, packet_info, gro, receive_buffer, send_buffer: 1 << 20 };
+                udp::Options { reuse_port: false, packet_info, gro, receive_buffer, send_buffer: 1 << 20 };
             Socket::open(address, &options).unwrap()
         };
         let sockets: Vec<Socket> = listen.iter().map(open).collect();

@@ -1,7 +1,7 @@
 //! Datagrams in and out: every family, wildcard listeners, sizes, conditions, errors.
 
 use crate::rig::{Running, client, nothing_for, own_address, receive};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use harness::{wait_until, wait_until_or};
 use std::net::SocketAddr;
 
@@ -153,7 +153,7 @@ pub(crate) fn a_stopped_worker_gives_its_sockets_back_with_what_they_queued(kind
     assert_eq!(sockets.len(), 1);
     let client = client("127.0.0.1:0");
     client.send_to(b"queued", address).unwrap();
-    let mut inbound = engine::inbound::Inbound::new(4, 2_048);
+    let mut inbound = engine::socket::inbound::Inbound::new(4, 2_048);
     wait_until("what was sent is not in the queue", || inbound.receive(&sockets[0]).unwrap() == 1);
     assert_eq!(inbound.receive(&sockets[0]).unwrap(), 0);
     nothing_for(&client);

@@ -2,10 +2,10 @@
 
 use crate::rig::{Running, client, receive};
 use engine::SocketId;
-use engine::inbound::{Inbound, Message};
-use engine::kind::Kind;
-use engine::outbound::{Datagram, Outbound};
-use engine::socket::{Options, Socket};
+use engine::socket::inbound::{Inbound, Message};
+use engine::socket::kind::Kind;
+use engine::socket::outbound::{Datagram, Outbound};
+use engine::socket::udp::{Options, Socket};
 use engine::{Condition, Sent};
 use harness::wait_until;
 use std::net::SocketAddr;

@@ -79,15 +79,15 @@ pub(crate) fn clock_runs() {
     let frame = frame::build(xdp.mac(), case.source, local_of(&config, case.source), &case.datagram);
     // If the machine is held up between both, the first look comes too late and says nothing.
     let (end_ns, answer) = std::iter::repeat_with(|| {
-        let end_ns = engine::clock::boot_ns() + 500_000_000;
+        let end_ns = engine::host::clock::boot_ns() + 500_000_000;
         xdp.tick((expires + 1) * 1_000_000_000 - end_ns).unwrap();
         (end_ns, xdp.run(&frame, 1).unwrap().answer)
     })
     .take(100)
-    .find(|(end_ns, _)| engine::clock::boot_ns() < *end_ns)
+    .find(|(end_ns, _)| engine::host::clock::boot_ns() < *end_ns)
     .unwrap_or_else(|| panic!("no look in time"));
     assert_eq!(answer, Answer::Transmit, "half a second is left");
-    let left_ns = end_ns - engine::clock::boot_ns();
+    let left_ns = end_ns - engine::host::clock::boot_ns();
     std::thread::sleep(std::time::Duration::from_nanos(left_ns.max(0).cast_unsigned() + 100_000_000));
     let before = total(&xdp);
     assert_eq!(xdp.run(&frame, 1).unwrap().answer, Answer::Drop);

@@ -2,8 +2,8 @@
 
 use crate::frame::NEIGHBOUR;
 use crate::links::{ip, pair};
+use engine::load::{Arriving, Counts, Flow, Load, Pace, Plan, Times};
 use engine::xdp::{Config, Mode, Xdp};
-use engine::xdp_load::{Arriving, Counts, Flow, Load, Pace, Plan, Times};
 use std::net::SocketAddr;
 
 /// The mark of every run here.

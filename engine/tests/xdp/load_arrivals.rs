@@ -4,8 +4,8 @@
 
 use crate::frame;
 use crate::load::{RUN, S, STAMP_LEN, START_NS, address, checked, open, plan, stamp};
+use engine::load::{Arriving, Flow, Load, Plan};
 use engine::xdp::Answer;
-use engine::xdp_load::{Arriving, Flow, Load, Plan};
 use hdrhistogram::Histogram;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

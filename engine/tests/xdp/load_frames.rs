@@ -4,8 +4,8 @@
 
 use crate::frame::{self, expected};
 use crate::load::{self, RUN, S, START_NS, address, checked, head, open, plan, stamp};
+use engine::load::{Faults, Load, MAX_FLOWS, Pace, Plan, Times};
 use engine::xdp::{Answer, XdpError};
-use engine::xdp_load::{Faults, Load, MAX_FLOWS, Pace, Plan, Times};
 
 const RELAYS: [&str; 2] = ["192.0.2.9:3478", "[2001:db8::9]:3478"];
 
@@ -256,8 +256,8 @@ pub(crate) fn refusals() {
     let flow = load::flow(&good, 1);
     let other = "[2001:db8::1]:5".parse().unwrap();
     let wrong = [
-        engine::xdp_load::Flow { to: other, ..flow },
-        engine::xdp_load::Flow { via: "192.0.2.10:3478".parse().unwrap(), ..flow },
+        engine::load::Flow { to: other, ..flow },
+        engine::load::Flow { via: "192.0.2.10:3478".parse().unwrap(), ..flow },
     ];
     assert!(wrong.iter().all(|flow| load.set_flow(1, flow).is_err()));
     assert!(load.set_flow(4, &flow).is_err() && load.transmitter(1).is_err());

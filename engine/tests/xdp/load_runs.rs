@@ -5,8 +5,8 @@
 
 use crate::links::apart;
 use crate::load::{Ends, S, address, checked, flow, plan};
-use engine::xdp_load::{Counts, Faults, Load, Pace, Plan, Times};
-use engine::{affinity, clock, nic};
+use engine::host::{affinity, clock, nic};
+use engine::load::{Counts, Faults, Load, Pace, Plan, Times};
 use harness::{PATIENCE, wait_until, wait_until_or};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ fn pace(gap_ns: f64, flows: u32) -> Pace {
 fn open_whole(ends: &Ends, plan: &Plan) -> Load {
     let mut load = Load::open(&ends.near, plan).unwrap();
     for number in 0..plan.flows {
-        let back = engine::xdp_load::Flow { to: address(plan, number), ..flow(plan, number) };
+        let back = engine::load::Flow { to: address(plan, number), ..flow(plan, number) };
         load.set_flow(number, &back).unwrap();
         load.set_head(number, &whole_head(number, 0)).unwrap();
     }

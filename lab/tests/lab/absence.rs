@@ -10,7 +10,7 @@ use crate::member::{Member, Way};
 use crate::site::{Plan, Site};
 use crate::talk::Packet;
 use crate::{OnPath, Test, test};
-use lab::frame::Datagram;
+use lab::network::frame::Datagram;
 use lab::{Capture, Seen};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -6,9 +6,9 @@
 use crate::daemon::{eventually, write_private};
 use harness::PATIENCE;
 use lab::Host;
-use lab::metrics::Metrics;
-use lab::program::{Program, Signal, Start};
-use lab::programs::SessionPrograms;
+use lab::programs::found::SessionPrograms;
+use lab::programs::metrics::Metrics;
+use lab::programs::program::{Program, Signal, Start};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;

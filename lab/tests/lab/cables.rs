@@ -6,7 +6,7 @@ use crate::nat_behaviour::{QUIET, receive, send, socket};
 use crate::{Test, test};
 use harness::{PATIENCE, wait_until};
 use lab::Lab;
-use lab::frame::{Datagram, write};
+use lab::network::frame::{Datagram, write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

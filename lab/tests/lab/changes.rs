@@ -11,8 +11,8 @@ use crate::site::{Plan, Site};
 use crate::talk::Packet;
 use crate::{OnPath, Test, test};
 use lab::Seen;
-use lab::frame::Datagram;
-use lab::program::Signal;
+use lab::network::frame::Datagram;
+use lab::programs::program::Signal;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 

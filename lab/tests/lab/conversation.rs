@@ -134,7 +134,7 @@ fn every_size(path: Path) {
     }
     let seen = link.datagrams().unwrap();
     let (into, out): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.outgoing);
-    let bytes = |side: &[&lab::Seen<lab::frame::Datagram>]| {
+    let bytes = |side: &[&lab::Seen<lab::network::frame::Datagram>]| {
         side.iter().map(|seen| seen.what.payload.len()).sum::<usize>()
     };
     assert_eq!((into.len(), out.len()), (2 * lengths.len(), 2 * lengths.len()), "one out for each one in");
@@ -225,7 +225,8 @@ fn stolen_header(path: Path) {
     let (to_mac, from_mac) = (link.near.mac().unwrap(), link.far.mac().unwrap());
     let send_from = |from: TransportAddress| {
         let frame =
-            lab::frame::write(to_mac, from_mac, from.to_socket(), scene.reflector.ipv4, &bytes).unwrap();
+            lab::network::frame::write(to_mac, from_mac, from.to_socket(), scene.reflector.ipv4, &bytes)
+                .unwrap();
         link.far.inject(&frame).unwrap();
     };
     for n in 1..=100_u16 {
@@ -284,7 +285,7 @@ fn fragments(path: Path) {
     let frames = capture.frames().unwrap();
     let (into, out): (Vec<_>, Vec<_>) = frames.iter().partition(|seen| seen.outgoing);
     let whole = |frames: &[&lab::Seen<Vec<u8>>]| {
-        frames.iter().filter_map(|seen| lab::frame::Datagram::read(&seen.what)).count()
+        frames.iter().filter_map(|seen| lab::network::frame::Datagram::read(&seen.what)).count()
     };
     assert_eq!((whole(&into), whole(&out)), (0, 5), "no fragment came, or one left");
     scene.assert_counted(5, &[]);
@@ -384,7 +385,7 @@ fn private_destinations(path: Path) {
     let (to_mac, from_mac) = (near.mac().unwrap(), far.mac().unwrap());
     for forged in ["10.1.2.3:5000", "45.2.7.2:53", "192.168.1.1:5000"] {
         let from = forged.parse().unwrap();
-        let frame = lab::frame::write(to_mac, from_mac, from, scene.reflector.ipv4, &probe).unwrap();
+        let frame = lab::network::frame::write(to_mac, from_mac, from, scene.reflector.ipv4, &probe).unwrap();
         far.inject(&frame).unwrap();
     }
     scene.assert_counted(0, &[("destination", 6), ("source", 3)]);

@@ -4,10 +4,10 @@
 //! * Its counters are read inside its namespace; they must account for every datagram whenever a test looks.
 
 use harness::{Missing, PATIENCE, wait_until, wait_until_or};
-use lab::metrics::Metrics;
-use lab::program::{Program, Signal, Start};
-use lab::programs::Programs;
-use lab::relay::Counters;
+use lab::programs::found::Programs;
+use lab::programs::metrics::Metrics;
+use lab::programs::program::{Program, Signal, Start};
+use lab::programs::relay::Counters;
 use lab::{Host, Lab};
 use std::cell::RefCell;
 use std::fmt;

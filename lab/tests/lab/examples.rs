@@ -6,9 +6,9 @@
 
 use crate::{Test, test};
 use harness::{Missing, Need, PATIENCE};
-use lab::program::{Program, Start};
-use lab::programs::{Programs, SessionPrograms};
-use lab::scratch::Scratch;
+use lab::programs::found::{Programs, SessionPrograms};
+use lab::programs::program::{Program, Start};
+use lab::programs::scratch::Scratch;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};

@@ -128,7 +128,7 @@ impl Scene {
     fn forge(&self, name: &str, from: SocketAddr, bytes: &[u8], emitted: u64) {
         let link = self.reflectors[0].host.link();
         let macs = (link.near.mac().unwrap(), link.far.mac().unwrap());
-        let frame = lab::frame::write(macs.0, macs.1, from, self.reflectors[0].ipv4, bytes).unwrap();
+        let frame = lab::network::frame::write(macs.0, macs.1, from, self.reflectors[0].ipv4, bytes).unwrap();
         self.judge(name, emitted, || link.far.inject(&frame).unwrap());
     }
 

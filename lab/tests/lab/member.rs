@@ -5,8 +5,8 @@
 
 use crate::access_server::{AccessServer, PASSWORD};
 use harness::{PATIENCE, wait_until_or};
-use lab::program::{Program, Signal, Start};
-use lab::programs::SessionPrograms;
+use lab::programs::found::SessionPrograms;
+use lab::programs::program::{Program, Signal, Start};
 use lab::{Host, Lab, NatBox};
 use nat::Behaviour;
 use std::net::{IpAddr, SocketAddr};

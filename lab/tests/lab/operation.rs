@@ -9,7 +9,7 @@ use crate::endpoint::{Endpoint, answer, capability, on_wire};
 use crate::{OnPath, Test, test};
 use harness::{PATIENCE, wait_until};
 use lab::Lab;
-use lab::program::Signal;
+use lab::programs::program::Signal;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

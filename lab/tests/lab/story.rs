@@ -9,7 +9,7 @@ use crate::member::{Member, text};
 use crate::site::{Plan, Site};
 use crate::talk::{Carrier, Packet};
 use crate::{Test, test};
-use lab::frame::Datagram;
+use lab::network::frame::Datagram;
 use lab::{Capture, Seen};
 use nat::{Behaviour, Filtering, Mapping};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! * Nothing is opened: a packet is known by its kind, its length, and the addresses around it (docs/peer.md).
 
 use lab::Seen;
-use lab::frame::Datagram;
+use lab::network::frame::Datagram;
 use std::net::{IpAddr, SocketAddr};
 use wire::{HEADER_LEN, Header, Kind};
 

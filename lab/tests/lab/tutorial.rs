@@ -8,7 +8,7 @@
 use crate::{Test, test};
 use harness::PATIENCE;
 use lab::Namespace;
-use lab::programs::{Programs, SessionPrograms};
+use lab::programs::found::{Programs, SessionPrograms};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader, Read, Write};

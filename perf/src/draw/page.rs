@@ -182,7 +182,7 @@ pub fn facts(environment: &Environment, more: &[Table]) -> String {
     format!("<section class=\"facts\">\n<h2>Environment</h2>\n{tables}</section>\n")
 }
 
-fn tables_check(check: &lab::generator::Check) -> String {
+fn tables_check(check: &lab::programs::generator::Check) -> String {
     let found = check.value.map_or_else(|| "nothing".to_owned(), |value| tables::in_unit(value, &check.unit));
     format!("{} was {found}, allowed is {}", check.name, tables::in_unit(check.bound, &check.unit))
 }

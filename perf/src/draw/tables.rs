@@ -8,7 +8,7 @@ use crate::draw::plot::escaped;
 use crate::figures::{count, float, microseconds, part, percent, time, whole};
 use crate::rig::environment::Fact;
 use crate::sweep::quick_report::{Report, Step};
-use lab::generator::{Check, NatPair};
+use lab::programs::generator::{Check, NatPair};
 
 /// A table.
 #[derive(Clone, Debug)]

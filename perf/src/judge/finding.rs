@@ -11,7 +11,7 @@ use crate::judge::spread::Spread;
 use crate::rig::attempt::MOST_LOSS;
 use crate::rig::cell::Cell;
 use crate::rig::reading::{Percentiles, Purpose, Reading};
-use lab::generator::NatPair;
+use lab::programs::generator::NatPair;
 use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 

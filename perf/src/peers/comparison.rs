@@ -12,7 +12,7 @@ use crate::rig::cores::Cores;
 use crate::rig::environment::{Environment, Fact};
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
-use lab::relay::Counters;
+use lab::programs::relay::Counters;
 use serde::{Deserialize, Serialize};
 
 /// A whole comparison.

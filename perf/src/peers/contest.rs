@@ -21,8 +21,8 @@ use crate::rig::stage::{Load, Stage};
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
 use anyhow::Context;
-use lab::interrupt::{Interrupt, Interrupted};
-use lab::programs::Programs;
+use lab::programs::found::Programs;
+use lab::programs::interrupt::{Interrupt, Interrupted};
 use search::Search;
 use std::time::{Duration, Instant};
 

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_report_is_four_files() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("a/b");
         let comparison = sample::comparison();
         write(&comparison, &folder).unwrap();

@@ -8,7 +8,7 @@
 use crate::rig::flow::{Flow, ring};
 use anyhow::{Context, bail};
 use lab::Host;
-use lab::interrupt::Interrupt;
+use lab::programs::interrupt::Interrupt;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;

@@ -5,8 +5,8 @@
 //! * Yardsticks for measuring in namespaces, never services: anyone's datagram goes anywhere.
 
 use anyhow::Context;
-use engine::bare::Bare;
-use engine::socket::{Options, Socket};
+use engine::socket::bare::Bare;
+use engine::socket::udp::{Options, Socket};
 use engine::xdp::{Config, Mode, Xdp};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};

@@ -38,7 +38,8 @@ impl Cores {
     /// # Errors
     /// The kernel does not tell which.
     pub fn choose() -> anyhow::Result<Cores> {
-        let allowed = engine::affinity::allowed().context("cannot read the processors that may be used")?;
+        let allowed =
+            engine::host::affinity::allowed().context("cannot read the processors that may be used")?;
         among(&allowed, siblings).context("there is no processor that may be used")
     }
 

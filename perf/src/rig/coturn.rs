@@ -6,7 +6,7 @@
 
 use anyhow::Context;
 use lab::Host;
-use lab::program::{Program, Start};
+use lab::programs::program::{Program, Start};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

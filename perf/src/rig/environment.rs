@@ -4,7 +4,7 @@
 //! * Nothing that names a host, a user or an address.
 
 use crate::figures;
-use lab::programs::Programs;
+use lab::programs::found::Programs;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn machine() -> Vec<Fact> {
         line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
     };
     let processors = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let allowed = engine::affinity::allowed().map_or(0, |cpus| cpus.len());
+    let allowed = engine::host::affinity::allowed().map_or(0, |cpus| cpus.len());
     let is_guest = cpuinfo.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
     let memory_kib =
         field(&meminfo, "MemTotal").and_then(|value| value.split(' ').next()?.parse::<u64>().ok());

@@ -4,7 +4,7 @@
 
 use crate::rig::coturn;
 use crate::rig::subject::Subject;
-use lab::programs::Programs;
+use lab::programs::found::Programs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -9,12 +9,12 @@ use crate::judge::histogram::{curve, decode};
 use crate::rig::attempt::{DISTURBANCES, MOST_TAKEN};
 use crate::rig::cores::{CoreTime, Cores, Sharing};
 use crate::sweep::quick_report::Step;
-use lab::generator::{Check, Finished, Generator, Load, Outcome};
-use lab::interrupt::Interrupt;
-use lab::process_time::process_ns;
-use lab::programs::Programs;
-use lab::reflector::{Options, Ready, Reflector};
-use lab::relay::Counters;
+use lab::programs::found::Programs;
+use lab::programs::generator::{Check, Finished, Generator, Load, Outcome};
+use lab::programs::interrupt::Interrupt;
+use lab::programs::process_time::process_ns;
+use lab::programs::reflector::{Options, Ready, Reflector};
+use lab::programs::relay::Counters;
 use std::time::{Duration, Instant};
 
 /// A reflector that runs, and where generators will.

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn time_is_the_mean_of_the_processors() {
-        let cpus = engine::affinity::allowed().unwrap();
+        let cpus = engine::host::affinity::allowed().unwrap();
         let mean = Placement::mean_time(&cpus).unwrap();
         assert!(mean.idle_ns + mean.user_ns + mean.system_ns > 0);
         assert!(Placement::mean_time(&[]).is_err() && Placement::mean_time(&[99_999]).is_err());

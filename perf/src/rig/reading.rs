@@ -7,8 +7,8 @@
 use crate::figures::float;
 use crate::rig::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::rig::cell::Cell;
-use lab::generator::{NatPair, Outcome};
-use lab::relay::Counters;
+use lab::programs::generator::{NatPair, Outcome};
+use lab::programs::relay::Counters;
 use search::Tried;
 use serde::{Deserialize, Serialize};
 

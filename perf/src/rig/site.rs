@@ -19,16 +19,16 @@ use crate::rig::reading::{Costs, Purpose, Reading};
 use crate::rig::span::{Sample, Span};
 use crate::rig::stage::{INTERFACE, LATE, PROBE_BUDGET, WORKERS, serve};
 use anyhow::{Context, bail};
-use lab::generator::{Generator, Outcome};
-use lab::interrupt::Interrupt;
-use lab::metrics::Metrics;
-use lab::precedence::run_first;
-use lab::process_time::process_ns;
-use lab::program::{Program, Start, ending};
-use lab::programs::Programs;
-use lab::reflector::Ready;
-use lab::relay::Counters;
-use lab::scratch::Scratch;
+use lab::programs::found::Programs;
+use lab::programs::generator::{Generator, Outcome};
+use lab::programs::interrupt::Interrupt;
+use lab::programs::metrics::Metrics;
+use lab::programs::precedence::run_first;
+use lab::programs::process_time::process_ns;
+use lab::programs::program::{Program, Start, ending};
+use lab::programs::reflector::Ready;
+use lab::programs::relay::Counters;
+use lab::programs::scratch::Scratch;
 use lab::{Napi, Pair};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -376,7 +376,7 @@ fn common(start: &mut Start, keys: &Path, engine: Engine, workers: u32, placemen
 }
 
 fn ready(program: &mut Program) -> anyhow::Result<Ready> {
-    let said = program.wait_for(PATIENCE, lab::reflector::ready)?;
+    let said = program.wait_for(PATIENCE, lab::programs::reflector::ready)?;
     said.context("the reflector says that it is ready in a form unknown to this program")
 }
 

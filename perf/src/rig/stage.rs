@@ -19,14 +19,14 @@ use crate::rig::flow::{BLOCK, Flow};
 use crate::rig::span::{Sample, Span};
 use crate::rig::subject::{Subject, Traffic};
 use anyhow::{Context, bail};
-use lab::generator::{Generator, Outcome};
-use lab::interrupt::Interrupt;
-use lab::metrics::Metrics;
-use lab::precedence::run_first;
-use lab::process_time::process_ns;
-use lab::program::{Program, Start, ending};
-use lab::programs::Programs;
-use lab::relay::Counters;
+use lab::programs::found::Programs;
+use lab::programs::generator::{Generator, Outcome};
+use lab::programs::interrupt::Interrupt;
+use lab::programs::metrics::Metrics;
+use lab::programs::precedence::run_first;
+use lab::programs::process_time::process_ns;
+use lab::programs::program::{Program, Start, ending};
+use lab::programs::relay::Counters;
 use lab::{End, Napi, Pair};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -277,7 +277,7 @@ impl Starting<'_> {
 
     fn reflector(&self, flags: &[&str]) -> anyhow::Result<(Program, String)> {
         let keys = self.hosts.second.namespace().folder()?.join(KEYS);
-        lab::scratch::fresh_ring(&keys)?;
+        lab::programs::scratch::fresh_ring(&keys)?;
         let mut start = Start::new(&self.programs.reflector);
         start.arg("run").option("--listen", self.listen).option("--keys", keys.display());
         start.option("--admin", format!("127.0.0.1:{ADMIN_PORT}")).option("--workers", 1);
@@ -285,7 +285,7 @@ impl Starting<'_> {
         flags.iter().for_each(|flag| {
             start.arg(flag);
         });
-        let ready = |line: &str| lab::reflector::ready(line).map(drop);
+        let ready = |line: &str| lab::programs::reflector::ready(line).map(drop);
         self.launch(start, ready)
     }
 

@@ -15,8 +15,8 @@ use crate::rig::subject::Subject;
 use crate::sweep::Effort;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use lab::interrupt::{Interrupt, Interrupted};
-use lab::programs::Programs;
+use lab::programs::found::Programs;
+use lab::programs::interrupt::{Interrupt, Interrupted};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,7 +100,8 @@ impl SweepArgs {
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<(Header, Vec<Site>)> {
-        let allowed = engine::affinity::allowed().context("cannot read the processors that may be used")?;
+        let allowed =
+            engine::host::affinity::allowed().context("cannot read the processors that may be used")?;
         let ground = self.ground_name(programs)?;
         let (mut sites, mut absent) = (Vec::new(), Vec::new());
         let mut matrix = self.matrix();

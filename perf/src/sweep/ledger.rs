@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_sweep_goes_on_where_it_ended() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("sweep");
         let header = sample::header();
         let reading = |rate| sample::reading(sample::cell(), Purpose::Half, rate, 0.0);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn another_sweep_is_not_mixed_in() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let header = sample::header();
         drop(Ledger::open(scratch.path(), &header).unwrap());
         let other = Header { rounds: 9, ..header };

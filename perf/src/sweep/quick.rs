@@ -14,9 +14,9 @@ use crate::rig::pair::Rig;
 use crate::sweep::quick_report::{Report, SCHEMA, Settings, Step};
 use crate::sweep::terminal::step_in_words;
 use anyhow::Context;
-use lab::generator::Load;
-use lab::interrupt::Interrupt;
-use lab::programs::Programs;
+use lab::programs::found::Programs;
+use lab::programs::generator::Load;
+use lab::programs::interrupt::Interrupt;
 use search::{Search, Tried, Verdict};
 use std::fs;
 use std::path::Path;
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn both_files_are_written_or_the_folder_is_named() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("a/b");
         write(&sample::report(), &folder).unwrap();
         let json: Report =

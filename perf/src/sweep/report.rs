@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_report_is_three_files_and_reads_back() {
-        let scratch = lab::scratch::Scratch::new().unwrap();
+        let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("a/b");
         let survey = sample::survey();
         write(&survey, &folder).unwrap();

@@ -8,7 +8,7 @@ use crate::judge::finding::{Finding, LoadFigures, summed};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
 use crate::rig::reading::Purpose;
-use lab::generator::NatPair;
+use lab::programs::generator::NatPair;
 
 /// A table that can be shown anywhere.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 //! * Its files are read back: what it shows is what it found.
 
 use harness::{Running, Signal, wait_until};
-use lab::programs::Programs;
-use lab::scratch::Scratch;
+use lab::programs::found::Programs;
+use lab::programs::scratch::Scratch;
 use perf::peers::comparison::Comparison;
 use perf::peers::{page, report};
 use perf::rig::subject::{Subject, Traffic};

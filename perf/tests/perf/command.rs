@@ -4,7 +4,7 @@
 
 use crate::Stage;
 use harness::{Running, Signal, send, wait_until_or};
-use lab::scratch::Scratch;
+use lab::programs::scratch::Scratch;
 use perf::draw::page;
 use perf::sweep::quick_report::{Report, SCHEMA};
 use std::fs;

@@ -3,8 +3,8 @@
 //! * Without warm-up the generator's result holds everything that it sent, so both books must agree to the datagram.
 
 use crate::{Stage, load};
-use lab::generator::Outcome;
-use lab::relay::Counters;
+use lab::programs::generator::Outcome;
+use lab::programs::relay::Counters;
 use perf::judge::histogram;
 use perf::rig::attempt::DISTURBANCES;
 use perf::rig::cores::Cores;
@@ -27,8 +27,9 @@ fn both_books_agree_to_the_datagram() {
         assert!((0..MOST_RUNS).any(|_| run() > 1_000), "nearly nothing was delivered: {steps:?}");
     }
     for Step { outcome, relay, checks, curve, .. } in &steps {
-        let failed =
-            |check: &&lab::generator::Check| !check.holds && !DISTURBANCES.contains(&check.name.as_str());
+        let failed = |check: &&lab::programs::generator::Check| {
+            !check.holds && !DISTURBANCES.contains(&check.name.as_str())
+        };
         assert_eq!(checks.iter().find(failed), None);
         books_agree(outcome, relay);
         assert!(curve.windows(2).all(|pair| pair[0].latency_ns <= pair[1].latency_ns) && !curve.is_empty());

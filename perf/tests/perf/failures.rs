@@ -4,11 +4,11 @@
 
 use crate::{Stage, load, wait_for_relaying};
 use harness::PATIENCE;
-use lab::generator::Generator;
-use lab::interrupt::Interrupted;
-use lab::program::{Program, Signal, Start};
-use lab::reflector::{Options, Reflector};
-use lab::scratch::Scratch;
+use lab::programs::generator::Generator;
+use lab::programs::interrupt::Interrupted;
+use lab::programs::program::{Program, Signal, Start};
+use lab::programs::reflector::{Options, Reflector};
+use lab::programs::scratch::Scratch;
 
 #[test]
 fn a_ring_of_another_reflector_is_named() {

@@ -14,11 +14,11 @@ mod stall;
 mod sweep;
 
 use harness::wait_until;
-use lab::generator::Load;
-use lab::interrupt::Interrupt;
-use lab::programs::Programs;
-use lab::reflector::{Options, Reflector};
-use lab::relay::Counters;
+use lab::programs::found::Programs;
+use lab::programs::generator::Load;
+use lab::programs::interrupt::Interrupt;
+use lab::programs::reflector::{Options, Reflector};
+use lab::programs::relay::Counters;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 
 use crate::Stage;
 use harness::{Running, Signal, wait_until_or};
-use lab::scratch::Scratch;
+use lab::programs::scratch::Scratch;
 use perf::rig::reading::Purpose;
 use perf::sweep::audit;
 use perf::sweep::ledger;

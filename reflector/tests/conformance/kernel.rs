@@ -98,7 +98,7 @@ pub(crate) fn on_processor(
     test: impl FnOnce(&mut Kernel) -> Result<(), String> + Send,
 ) -> Result<(), String> {
     let pinned = move || {
-        engine::affinity::pin(&[cpu]).map_err(|error| error.to_string())?;
+        engine::host::affinity::pin(&[cpu]).map_err(|error| error.to_string())?;
         let mut kernel = Kernel::open()?;
         test(&mut kernel)?;
         kernel.conserved()
@@ -108,7 +108,7 @@ pub(crate) fn on_processor(
 
 /// The processors that this process may use.
 pub(crate) fn processors() -> Result<Vec<usize>, String> {
-    engine::affinity::allowed().map_err(|error| error.to_string())
+    engine::host::affinity::allowed().map_err(|error| error.to_string())
 }
 
 /// Why no program can be loaded here, if that is no fault of the program: no permission, no interface, an old kernel.

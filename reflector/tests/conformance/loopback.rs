@@ -6,11 +6,12 @@
 
 use crate::setup::Setup;
 use crate::worker::offset_ns;
-use engine::clock;
-use engine::kind::{Engine, Kind};
-use engine::mio::Options;
-use engine::socket::{self, Socket};
-use engine::stop::Stopper;
+use engine::host::clock;
+use engine::socket::epoll::Options;
+use engine::socket::kind::{Engine, Kind};
+use engine::socket::stop::Stopper;
+use engine::socket::udp;
+use engine::socket::udp::Socket;
 use harness::PATIENCE;
 use reflector::counters::{Cells, Counts, Event};
 use reflector::shared::Shared;
@@ -38,7 +39,7 @@ pub(crate) type Delivery = (SocketAddr, SocketAddr, Vec<u8>);
 impl Loopback {
     /// A reflector at 127.0.0.1 and ::1, and endpoints at these addresses, port 0 being any.
     pub(crate) fn new(kind: Kind, setup: &Setup, endpoints: &[&str]) -> Loopback {
-        let options = socket::Options {
+        let options = udp::Options {
             reuse_port: false,
             packet_info: false,
             gro: true,

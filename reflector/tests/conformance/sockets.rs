@@ -13,7 +13,7 @@ use crate::scene::Scene;
 use crate::setup::Setup;
 use crate::vectors;
 use crate::worker::{Direct, assert_conserved};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use reflector::counters::{Counts, Event};
 use std::net::SocketAddr;
 use wire::Reason;

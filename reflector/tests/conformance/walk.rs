@@ -50,7 +50,7 @@ fn walk(setup: &Setup) -> Result<u64, String> {
     let (next, permitted) = (AtomicU64::new(0), AtomicU64::new(0));
     let cpus = processors()?;
     let serve = |cpu: usize| -> Result<(), String> {
-        engine::affinity::pin(&[cpu]).map_err(|error| error.to_string())?;
+        engine::host::affinity::pin(&[cpu]).map_err(|error| error.to_string())?;
         let (mut program, expected) = (Walk::load(setup)?, Expected::new(setup));
         loop {
             let stretch = next.fetch_add(u64::from(STRETCH), Relaxed);

@@ -5,7 +5,8 @@
 
 use crate::outcome::Outcome;
 use crate::setup::Setup;
-use engine::{Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, Sent, SocketId, clock};
+use engine::host::clock;
+use engine::{Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, Sent, SocketId};
 use reflector::counters::{Cells, Counts, Event};
 use reflector::shared::Shared;
 use reflector::worker::Worker;

@@ -3,7 +3,7 @@
 use crate::daemon::{Folder, Reflector};
 use crate::protocol::{now_s, probe};
 use crate::traffic::{Endpoint, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use std::time::Instant;
 
 pub(crate) fn a_prefix_gets_its_budget_of_answers_and_no_more(kind: Kind) {

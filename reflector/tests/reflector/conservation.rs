@@ -4,7 +4,7 @@ use crate::daemon::{Folder, Reflector};
 use crate::page::Page;
 use crate::protocol::{Key, now_s, probe};
 use crate::traffic::Endpoint;
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use harness::Signal;
 use std::net::SocketAddr;
 

@@ -3,7 +3,7 @@
 use crate::daemon::{Folder, PATIENCE, Reflector, program};
 use crate::protocol::probe;
 use crate::traffic::{Endpoint, Over};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use harness::Signal;
 use std::os::unix::net::UnixDatagram;
 use std::panic::{catch_unwind, resume_unwind};

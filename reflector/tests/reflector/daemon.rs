@@ -4,7 +4,7 @@
 
 use crate::page::Page;
 use crate::protocol::Key;
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use harness::{Running, Signal, wait_until, wait_until_or};
 use std::cell::RefCell;
 use std::io::{Read, Write};

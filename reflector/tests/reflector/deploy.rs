@@ -5,8 +5,8 @@
 
 use crate::daemon::{Folder, Reflector, program};
 use crate::protocol::Key;
-use engine::kind::Kind;
-use engine::socket::Granted;
+use engine::socket::kind::Kind;
+use engine::socket::udp::Granted;
 use reflector::choice::Choice;
 use reflector::config::Config;
 use reflector::findings::{self, Facts};

@@ -3,7 +3,7 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, peer};
 use crate::traffic::{Endpoint, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
 use crate::traffic::{Endpoint, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 
 pub(crate) fn an_independent_client_probes_mints_relays_and_answers(kind: Kind) {
     let reflector = Reflector::start_on(kind, &[]);

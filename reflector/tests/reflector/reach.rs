@@ -3,7 +3,7 @@
 use crate::daemon::Reflector;
 use crate::protocol::{DATA, OBSERVED, SEND, peer, probe};
 use crate::traffic::{Endpoint, own_address, receive_from, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 
 pub(crate) fn ipv4_and_ipv6_endpoints_reach_each_other(kind: Kind) {

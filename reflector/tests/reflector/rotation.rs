@@ -3,7 +3,7 @@
 use crate::daemon::Reflector;
 use crate::protocol::Key;
 use crate::traffic::{Endpoint, Over, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use harness::wait_until;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -8,7 +8,7 @@ use crate::daemon::{Folder, PATIENCE, Reflector, program};
 use crate::protocol::probe;
 use crate::stun_message::{Answer, Attribute, message, request};
 use crate::traffic::{Endpoint, receive_from, settled};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 use stun_codec::MessageClass;

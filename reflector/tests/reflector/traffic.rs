@@ -3,7 +3,7 @@
 use crate::daemon::{PATIENCE, Reflector};
 use crate::page::Page;
 use crate::protocol::{DATA, Key, OBSERVED, peer, probe};
-use engine::kind::Kind;
+use engine::socket::kind::Kind;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -7,8 +7,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::routes::{Hop, Route};
-use crate::xdp_error::XdpError;
+use crate::host::routes::{Hop, Route};
+use crate::xdp::error::XdpError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// What the program decides by.

@@ -2,8 +2,8 @@
 //!
 //! * A socket sends to its own family itself, and to the other through the first socket of that family.
 
-use crate::SocketId;
-use crate::socket::Socket;
+use crate::socket::handler::SocketId;
+use crate::socket::udp::Socket;
 use std::net::SocketAddr;
 
 /// The sockets that send to each family, for datagrams that came in by one socket.

@@ -13,7 +13,9 @@
 
 #![allow(unsafe_code)]
 
-use crate::netlink_rows::{Link, Neighbour, Route, Rule};
+pub mod rows;
+
+use crate::host::netlink::rows::{Link, Neighbour, Route, Rule};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;

@@ -11,9 +11,9 @@
 
 #![allow(unsafe_code)]
 
-use crate::bpf_call;
-use crate::nic::Nic;
-use crate::xdp_error::XdpError;
+use crate::host::nic::Nic;
+use crate::xdp::bpf_call;
+use crate::xdp::error::XdpError;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

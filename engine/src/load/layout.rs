@@ -9,9 +9,9 @@
 //! * Checksums are sums of little-endian halves (RFC 1071); what does not change from datagram to datagram is added up here.
 //! * Pure: plan and addresses in, words out.
 
-use crate::xdp_error::XdpError;
-use crate::xdp_load::{Arriving, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Plan};
-use crate::xdp_load_pace::BATCH;
+use super::pace::BATCH;
+use super::plan::{Arriving, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Plan};
+use crate::xdp::error::XdpError;
 use std::net::{IpAddr, SocketAddr};
 
 /// What follows from a plan and an interface.

@@ -6,10 +6,10 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::control::Control;
-use crate::inbound::Inbound;
-use crate::sockaddr::Name;
-use crate::socket::Socket;
+use crate::socket::control::Control;
+use crate::socket::inbound::Inbound;
+use crate::socket::sockaddr::Name;
+use crate::socket::udp::Socket;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;

@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::xdp_error::XdpError;
+use crate::xdp::error::XdpError;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;

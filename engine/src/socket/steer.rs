@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::socket::Socket;
+use crate::socket::udp::Socket;
 use std::io;
 use std::os::fd::AsRawFd;
 

@@ -6,12 +6,12 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::inbound::{Inbound, Message};
-use crate::outbound::{Datagram, Outbound};
-use crate::partners::{Partners, id};
-use crate::socket::Socket;
-use crate::stop::{Stop, Stopper};
-use crate::{Action, Arrival, Batch, Handler, SocketId};
+use crate::socket::handler::{Action, Arrival, Batch, Handler, SocketId};
+use crate::socket::inbound::{Inbound, Message};
+use crate::socket::outbound::{Datagram, Outbound};
+use crate::socket::partners::{Partners, id};
+use crate::socket::stop::{Stop, Stopper};
+use crate::socket::udp::Socket;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;

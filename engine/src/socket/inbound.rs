@@ -12,10 +12,10 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::control::{Control, Received};
-use crate::sockaddr::Name;
-use crate::socket::Socket;
-use crate::{Condition, SCRATCH_LEN};
+use crate::socket::control::{Control, Received};
+use crate::socket::handler::{Condition, SCRATCH_LEN};
+use crate::socket::sockaddr::Name;
+use crate::socket::udp::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;

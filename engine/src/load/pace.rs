@@ -5,8 +5,8 @@
 //! * Exponential gaps are drawn from the means of 2,048 equally likely parts of the distribution: their mean is exact.
 //! * Pure: a pace and a seed in, words out.
 
-use crate::xdp_error::XdpError;
-use crate::xdp_load::{CELLS, Pace, Times};
+use super::plan::{CELLS, Pace, Times};
+use crate::xdp::error::XdpError;
 
 /// The words of `struct worker` at the start of a run.
 pub(crate) fn worker_words(pace: &Pace, times: &Times) -> Result<Vec<u64>, XdpError> {

@@ -2,11 +2,13 @@
 //!
 //! * Chosen once, at the start; from `run` on everything is that engine's own code, compiled with its handler.
 
-use crate::Handler;
-use crate::mio::{self, Mio};
-use crate::socket::Socket;
-use crate::stop::Stopper;
-use crate::uring::{self, Mode, Uring};
+use crate::socket::epoll;
+use crate::socket::epoll::Mio;
+use crate::socket::handler::Handler;
+use crate::socket::stop::Stopper;
+use crate::socket::udp::Socket;
+use crate::socket::uring;
+use crate::socket::uring::{Mode, Uring};
 use std::io;
 
 /// A worker's engine, of either kind.
@@ -23,11 +25,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Mio::open`] and [`Uring::open`].
-    pub fn open(kind: Kind, sockets: Vec<Socket>, options: mio::Options) -> io::Result<(Engine, Stopper)> {
+    pub fn open(kind: Kind, sockets: Vec<Socket>, options: epoll::Options) -> io::Result<(Engine, Stopper)> {
         match kind {
             Kind::Mio => Mio::open(sockets, options).map(|(mio, stopper)| (Engine::Mio(mio), stopper)),
             Kind::Uring(mode) => {
-                let mio::Options { slots, slot_len, gso } = options;
+                let epoll::Options { slots, slot_len, gso } = options;
                 let opened = Uring::open(sockets, uring::Options { slots, slot_len, gso, mode });
                 opened.map(|(uring, stopper)| (Engine::Uring(uring), stopper))
             }

@@ -7,12 +7,12 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::control::Control;
-pub use crate::groups::Datagram;
-use crate::groups::{Group, Groups};
-use crate::sockaddr::Name;
-use crate::socket::Socket;
-use crate::{SendError, Sent, SocketId};
+use crate::socket::control::Control;
+pub use crate::socket::groups::Datagram;
+use crate::socket::groups::{Group, Groups};
+use crate::socket::handler::{SendError, Sent, SocketId};
+use crate::socket::sockaddr::Name;
+use crate::socket::udp::Socket;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;

@@ -12,13 +12,13 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::control::Control;
-use crate::groups::{Datagram, Group, Groups, MAX_SEGMENTS};
-use crate::outbound::{control, goes_singly, send_single, sent, transmit};
-use crate::sockaddr::Name;
-use crate::socket::Socket;
-use crate::uring_buffers::Buffers;
-use crate::{SendError, Sent};
+use crate::socket::control::Control;
+use crate::socket::groups::{Datagram, Group, Groups, MAX_SEGMENTS};
+use crate::socket::handler::{SendError, Sent};
+use crate::socket::outbound::{control, goes_singly, send_single, sent, transmit};
+use crate::socket::sockaddr::Name;
+use crate::socket::udp::Socket;
+use crate::socket::uring::buffers::Buffers;
 use io_uring::types::Fixed;
 use io_uring::{opcode, squeue};
 use std::io;
@@ -265,8 +265,8 @@ const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SocketId;
-    use crate::socket::Options;
+    use crate::socket::handler::SocketId;
+    use crate::socket::udp::Options;
     use std::net::{SocketAddr, UdpSocket};
 
     const ERRNOS: [i32; 9] = [

@@ -15,12 +15,12 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::SCRATCH_LEN;
-use crate::control::{CONTROL_LEN, Received};
-use crate::inbound::{Arrived, CACHE_STAGGER, Message};
-use crate::sockaddr::Name;
-use crate::uring_memory::Memory;
-use crate::uring_ring::Ring;
+use crate::socket::control::{CONTROL_LEN, Received};
+use crate::socket::handler::SCRATCH_LEN;
+use crate::socket::inbound::{Arrived, CACHE_STAGGER, Message};
+use crate::socket::sockaddr::Name;
+use crate::socket::uring::memory::Memory;
+use crate::socket::uring::ring::Ring;
 use io_uring::types::{BufRingEntry, RecvMsgOut};
 use std::io;
 use std::ops::Range;

@@ -10,22 +10,28 @@
 //! * Latencies and lags are counted in the very buckets that an HdrHistogram of the same range has.
 //! * Memory is taken when it is opened: 160 bytes a flow, 140 KiB a worker, and for each processor 220 KiB and 8 KiB a slice.
 
-use crate::clock;
-use crate::nic;
-use crate::xdp::{self, Mode, Run};
-use crate::xdp_error::XdpError;
-use crate::xdp_link::{Link, Place};
-use crate::xdp_load_counts::{Counted, RECEIVED_WORDS, SLICE_WORDS};
-use crate::xdp_load_layout::{
+pub(crate) mod counts;
+pub(crate) mod layout;
+pub(crate) mod memory;
+pub(crate) mod pace;
+pub(crate) mod plan;
+pub(crate) mod transmit;
+
+use self::counts::{Counted, RECEIVED_WORDS, SLICE_WORDS};
+use self::layout::{
     CONTROL_END, CONTROL_FIXED, CONTROL_GENERATION, CONTROL_WORDS, Layout, MAX_CPUS, RECEIVER_WORDS,
     SAMPLE_WORDS, SENDER_HEADS, SENDER_WORDS, head_words,
 };
-use crate::xdp_load_memory::Memory;
-use crate::xdp_load_pace::{SENDS, TURNS, WORKER_WORDS, worker_words};
-use crate::xdp_load_transmit::Station;
-use crate::xdp_run;
+use self::memory::Memory;
+use self::pace::{SENDS, TURNS, WORKER_WORDS, worker_words};
+use self::transmit::{Shared, Station};
+use crate::host::clock;
+use crate::host::nic;
+use crate::xdp::error::XdpError;
+use crate::xdp::link::{Link, Place};
+use crate::xdp::run;
+use crate::xdp::{self, Mode, Run};
 use aya::{Ebpf, EbpfLoader};
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -36,152 +42,9 @@ use std::sync::atomic::{
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use crate::xdp_load_transmit::Transmitter;
-
-/// What is decided before anything is loaded.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The relay that everything is sent to.
-    pub relay: SocketAddr,
-    /// The Ethernet address of the next hop towards it.
-    pub next_hop: [u8; 6],
-    /// The mark of the run, its low 56 bits.
-    pub run: u64,
-    /// How many flows there are, at most [`MAX_FLOWS`].
-    pub flows: u32,
-    /// Bytes between the UDP header and the stamp: of every head, a multiple of 4, at most [`MAX_HEAD_LEN`].
-    pub head_len: usize,
-    /// Bytes behind the head, stamp included: 24 or more, and a frame that the interface takes whole.
-    pub payload_len: usize,
-    /// What stands before the stamp in what arrives.
-    pub arriving: Arriving,
-    /// When it is sent.
-    pub times: Times,
-    /// The workers, each with its flows and its pace.
-    pub workers: Vec<Pace>,
-    /// Datagrams that are wrong on purpose.
-    pub faults: Vec<Faults>,
-}
-
-/// What stands before the stamp of a datagram that arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arriving {
-    /// The 32 bytes of a DATA header that names the sender's contact.
-    Data,
-    /// Nothing: the relay took the head off.
-    Bare,
-    /// The head as it was sent: the relay did not touch it.
-    Untouched,
-}
-
-/// The times of a run, boot time in ns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// The first intended time.
-    pub start_ns: u64,
-    /// The start of the measured phase; its end is `end_ns`.
-    pub measured_ns: u64,
-    /// No datagram is intended from here on.
-    pub end_ns: u64,
-    /// The length of a slice of the measured phase, at most [`MAX_SLICES`] of them.
-    pub slice_ns: u64,
-}
-
-/// How one worker sends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
-    /// Its first flow.
-    pub first_flow: u32,
-    /// How many flows it has.
-    pub flows: u32,
-    /// Its first intended time less [`Times::start_ns`], ns.
-    pub phase_ns: u64,
-    /// The mean time between two intended times, ns.
-    pub gap_ns: f64,
-    /// Exponential gaps and flows drawn at random, or even gaps and flows in turn.
-    pub poisson: bool,
-    /// Datagrams of one flow at one intended time.
-    pub burst: u32,
-    /// Of the random numbers.
-    pub seed: u64,
-}
-
-/// One kind of fault: how often, and the datagrams that show it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Faults {
-    /// The fraction of all datagrams, 0 to 1.
-    pub share: f64,
-    /// Some, drawn from at random: the flow whose sender sends it, its head, and its UDP payload length.
-    pub samples: Vec<(u32, Vec<u8>, usize)>,
-}
-
-/// A flow: who sends, who receives, and from where the receiver sees it come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// The sender.
-    pub from: SocketAddr,
-    /// The receiver.
-    pub to: SocketAddr,
-    /// The transport address that the receiver gets it from: the relay's, or one that the relay keeps for the sender,
-    /// of the same IP address.
-    pub via: SocketAddr,
-    /// The sender as a DATA header names it.
-    pub contact: SocketAddr,
-    /// The row that it is counted in, below [`CELLS`].
-    pub cell: u8,
-}
-
-/// What both programs have counted; datagrams of the measured phase unless said otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Intended, invalid ones included.
-    pub due: u64,
-    /// Valid ones handed to the interface.
-    pub sent: u64,
-    /// Invalid ones handed to the interface, by place in [`Plan::faults`].
-    pub invalid_sent: Vec<u64>,
-    /// Invalid ones that arrived, at any time.
-    pub invalid_arrived: u64,
-    /// Valid ones that arrived, each once.
-    pub arrived: u64,
-    /// Arrived again.
-    pub duplicates: u64,
-    /// Arrived behind one of the same flow that was sent later.
-    pub reordered: u64,
-    /// So far behind their flow that new and again cannot be told apart.
-    pub stale: u64,
-    /// Arrived after the end of the measured phase.
-    pub late: u64,
-    /// Of this run, but not as the relay has to send them: source, destination, length, header; at any time.
-    pub foreign: u64,
-    /// Everything of this run that was sent or received in the measured phase, for the cost of one.
-    pub handled: u64,
-    /// Frames that the interface did not take, where its driver says so, since the programs were loaded. A veth takes
-    /// none when its peer's ring is full: the other end does not keep up, and they are lost as on any network.
-    pub transmit_errors: u64,
-    /// Sent and arrived, by [`Flow::cell`].
-    pub cells: Vec<(u64, u64)>,
-    /// By slice of the measured phase, by intended time.
-    pub slices: Vec<Slice>,
-    /// Latency from the intended time: pairs of a value in ns, as an HdrHistogram of 3 digits puts it, and its count.
-    pub latency: Vec<(u64, u64)>,
-    /// Lag of sending behind the intended time, in the quarters of the measured phase, to 2 digits. What was sent leaves
-    /// with the kernel's batch, up to a microsecond later, which the latency has in it.
-    pub lag: [Vec<(u64, u64)>; 4],
-    /// Time that the workers spent waiting for the next intended time, ns; a lower bound, to the turn.
-    pub spin_ns: u64,
-}
-
-/// One slice of the measured phase.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slice {
-    /// Valid ones sent.
-    pub sent: u64,
-    /// Valid ones arrived.
-    pub arrived: u64,
-    /// Their latency: a value in ns to 1 %, and its count.
-    pub latency: Vec<(u64, u64)>,
-}
+pub use self::counts::{Counts, Slice};
+pub use self::plan::{Arriving, CELLS, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Pace, Plan, Times};
+pub use self::transmit::Transmitter;
 
 /// Both programs, loaded for an interface.
 pub struct Load {
@@ -364,7 +227,7 @@ impl Load {
         self.write_samples();
         let _station = Station::take(&self.shared, worker)?;
         self.shared.counted.workers.set(worker, SENDS, &[u64::from(u32::MAX)]);
-        xdp_run::run(xdp::program(&self.programs, TRANSMIT)?, &self.layout.template(), 1)
+        run::run(xdp::program(&self.programs, TRANSMIT)?, &self.layout.template(), 1)
     }
 
     /// The receiving program on a frame that no wire brought, for tests.
@@ -372,7 +235,7 @@ impl Load {
     /// # Errors
     /// A frame that is too short or too long, the kernel's refusal.
     pub fn run_receive(&self, frame: &[u8], repeat: u32) -> Result<Run, XdpError> {
-        xdp_run::run(xdp::program(&self.programs, RECEIVE)?, frame, repeat)
+        run::run(xdp::program(&self.programs, RECEIVE)?, frame, repeat)
     }
 
     fn generation(&self) -> u64 {
@@ -402,15 +265,6 @@ impl std::fmt::Debug for Load {
     }
 }
 
-/// What the thread that controls a run and those that send have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) controls: Memory,
-    pub(crate) counted: Counted,
-    /// Whether each worker is sending.
-    pub(crate) running: Vec<AtomicBool>,
-}
-
 /// Loads both programs, made for a plan, with arrays of these sizes.
 fn load(plan: &[u64], sizes: &[(&str, usize, usize)]) -> Result<Ebpf, XdpError> {
     let mut loader = EbpfLoader::new();
@@ -436,14 +290,6 @@ fn map(programs: &mut Ebpf, (name, entries, words): (&str, usize, usize)) -> Res
     Memory::map(map.fd().as_fd(), entries.max(1), words)
 }
 
-/// Flows of one run.
-pub const MAX_FLOWS: u32 = 1 << 20;
-/// Bytes of the longest head.
-pub const MAX_HEAD_LEN: usize = 32;
-/// Slices of a measured phase.
-pub const MAX_SLICES: u64 = 300;
-/// Rows that flows are counted in.
-pub const CELLS: usize = 128;
 /// The programs as compiled: see `bpf/build`.
 const OBJECT: &[u8] = aya::include_bytes_aligned!("../bpf/generator.bpf.o");
 const TRANSMIT: &str = "transmit";

@@ -4,7 +4,7 @@
 //! * Whatever is not certain is [`Hop::Pass`]: the kernel is asked by sending through a socket.
 //! * No entry says what its surrounding entry says already; what matches none passes.
 
-use crate::netlink_rows::{LOCAL_TABLE, MAIN_TABLE, Neighbour, Route as Row, Rule};
+use crate::host::netlink::rows::{LOCAL_TABLE, MAIN_TABLE, Neighbour, Route as Row, Rule};
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -8,11 +8,63 @@
 //! * A bucket's place is turned into a value of that bucket; put into a histogram of the same range, it lands there again.
 //! * Reading disturbs nobody: words are loaded while the programs count on.
 
-use crate::xdp_load::{CELLS, Counts, Slice};
-use crate::xdp_load_memory::Memory;
-use crate::xdp_load_pace::{
+use super::memory::Memory;
+use super::pace::{
     CELLS_SENT, DUE, INVALID_SENT, LAG_BITS, LAG_BUCKETS, LAG_QUARTERS, LAGS, SENT, SLICES_SENT, SPIN,
 };
+use super::plan::CELLS;
+
+/// What both programs have counted; datagrams of the measured phase unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Intended, invalid ones included.
+    pub due: u64,
+    /// Valid ones handed to the interface.
+    pub sent: u64,
+    /// Invalid ones handed to the interface, by place in [`Plan::faults`](super::plan::Plan::faults).
+    pub invalid_sent: Vec<u64>,
+    /// Invalid ones that arrived, at any time.
+    pub invalid_arrived: u64,
+    /// Valid ones that arrived, each once.
+    pub arrived: u64,
+    /// Arrived again.
+    pub duplicates: u64,
+    /// Arrived behind one of the same flow that was sent later.
+    pub reordered: u64,
+    /// So far behind their flow that new and again cannot be told apart.
+    pub stale: u64,
+    /// Arrived after the end of the measured phase.
+    pub late: u64,
+    /// Of this run, but not as the relay has to send them: source, destination, length, header; at any time.
+    pub foreign: u64,
+    /// Everything of this run that was sent or received in the measured phase, for the cost of one.
+    pub handled: u64,
+    /// Frames that the interface did not take, where its driver says so, since the programs were loaded. A veth takes
+    /// none when its peer's ring is full: the other end does not keep up, and they are lost as on any network.
+    pub transmit_errors: u64,
+    /// Sent and arrived, by [`Flow::cell`](super::plan::Flow::cell).
+    pub cells: Vec<(u64, u64)>,
+    /// By slice of the measured phase, by intended time.
+    pub slices: Vec<Slice>,
+    /// Latency from the intended time: pairs of a value in ns, as an HdrHistogram of 3 digits puts it, and its count.
+    pub latency: Vec<(u64, u64)>,
+    /// Lag of sending behind the intended time, in the quarters of the measured phase, to 2 digits. What was sent leaves
+    /// with the kernel's batch, up to a microsecond later, which the latency has in it.
+    pub lag: [Vec<(u64, u64)>; 4],
+    /// Time that the workers spent waiting for the next intended time, ns; a lower bound, to the turn.
+    pub spin_ns: u64,
+}
+
+/// One slice of the measured phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Valid ones sent.
+    pub sent: u64,
+    /// Valid ones arrived.
+    pub arrived: u64,
+    /// Their latency: a value in ns to 1 %, and its count.
+    pub latency: Vec<(u64, u64)>,
+}
 
 /// The memory that is counted in.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //!
 //! Source: Documentation/bpf/bpf_prog_run.rst.
 
-use crate::xdp_error::XdpError;
+use crate::xdp::error::XdpError;
 use aya::programs::ProgramError;
 use aya::{TestRun, TestRunAttrs, TestRunOptions};
 use std::time::Duration;

@@ -11,7 +11,7 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::SocketId;
+use crate::socket::handler::SocketId;
 use std::net::{IpAddr, SocketAddr};
 
 /// One datagram to send: a place in the arena and where it goes.
@@ -27,7 +27,7 @@ pub struct Datagram {
     pub from: Option<IpAddr>,
     /// The socket to send from.
     pub socket: SocketId,
-    /// Comes back in [`crate::Sent::label`].
+    /// Comes back in [`crate::socket::handler::Sent::label`].
     pub label: u8,
 }
 

@@ -14,14 +14,15 @@
 
 #![allow(unsafe_code)]
 
-use crate::affinity;
-use crate::bpf_call;
-use crate::clock;
-use crate::xdp_error::XdpError;
-use crate::xdp_load::Shared;
-use crate::xdp_load_layout::{CONTROL_END, CONTROL_WORKERS, MAX_CPUS};
-use crate::xdp_load_pace::{BATCH, DONE, TURNS};
-use crate::xdp_run;
+use super::counts::Counted;
+use super::layout::{CONTROL_END, CONTROL_WORKERS, MAX_CPUS};
+use super::memory::Memory;
+use super::pace::{BATCH, DONE, TURNS};
+use crate::host::affinity;
+use crate::host::clock;
+use crate::xdp::bpf_call;
+use crate::xdp::error::XdpError;
+use crate::xdp::run;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Transmitter {
 
     /// Runs the program until it says that it is done: once, unless the kernel's turns do not suffice.
     fn send(&self) -> Result<(), XdpError> {
-        let context = xdp_run::context(self.template.len(), self.interface);
+        let context = run::context(self.template.len(), self.interface);
         while !self.is_done() {
             // The program tells from its turns where the kernel's batches end.
             self.shared.counted.workers.set(self.worker, TURNS, &[0]);
@@ -105,6 +106,15 @@ impl Transmitter {
     fn is_done(&self) -> bool {
         self.shared.counted.workers.get(self.worker, DONE) != 0
     }
+}
+
+/// What the thread that controls a run and those that send have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) controls: Memory,
+    pub(crate) counted: Counted,
+    /// Whether each worker is sending.
+    pub(crate) running: Vec<AtomicBool>,
 }
 
 /// A processor on which one worker sends.

@@ -17,16 +17,22 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
-use crate::inbound::Message;
-use crate::outbound::Datagram;
-use crate::partners::{Partners, id};
-use crate::socket::Socket;
-use crate::stop::{Stop, Stopper};
-use crate::uring_buffers::{Buffers, Id, SCRATCHES};
-use crate::uring_probe::{Refusal, probe};
-use crate::uring_ring::{Completion, Ring, SENDS_PER_SLOT, Sizes, Token};
-use crate::uring_sends::{Launch, Sends};
-use crate::{Action, Arrival, Batch, Handler, SCRATCH_LEN, SendError, Sent, SocketId};
+pub(crate) mod buffers;
+pub(crate) mod memory;
+pub mod probe;
+pub(crate) mod ring;
+pub(crate) mod sends;
+
+use crate::socket::handler::{Action, Arrival, Batch, Handler, SCRATCH_LEN, SendError, Sent, SocketId};
+use crate::socket::inbound::Message;
+use crate::socket::outbound::Datagram;
+use crate::socket::partners::{Partners, id};
+use crate::socket::stop::{Stop, Stopper};
+use crate::socket::udp::Socket;
+use crate::socket::uring::buffers::{Buffers, Id, SCRATCHES};
+use crate::socket::uring::probe::{Refusal, probe};
+use crate::socket::uring::ring::{Completion, Ring, SENDS_PER_SLOT, Sizes, Token};
+use crate::socket::uring::sends::{Launch, Sends};
 use io_uring::opcode;
 use io_uring::types::Fixed;
 use std::collections::VecDeque;
@@ -38,7 +44,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use crate::uring_ring::Mode;
+pub use crate::socket::uring::ring::Mode;
 
 /// A worker's engine, ready to run.
 #[derive(Debug)]
@@ -53,7 +59,7 @@ impl Uring {
     /// by `run`, on the thread that uses it; here it is tried.
     ///
     /// # Errors
-    /// A [`crate::uring_probe::Refusal`], or what eventfd(2) says.
+    /// A [`crate::socket::uring::probe::Refusal`], or what eventfd(2) says.
     pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Uring, Stopper)> {
         let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
         let tried = patiently(|| match probe(options.mode) {

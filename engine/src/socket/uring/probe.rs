@@ -7,8 +7,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::uring_buffers::Buffers;
-use crate::uring_ring::{Mode, Ring, Sizes, Token};
+use crate::socket::uring::buffers::Buffers;
+use crate::socket::uring::ring::{Mode, Ring, Sizes, Token};
 use io_uring::opcode;
 use io_uring::types::Fixed;
 use socket2::{Domain, Protocol, Type};

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::sockaddr::Name;
+use crate::socket::sockaddr::Name;
 use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
