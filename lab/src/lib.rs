@@ -5,8 +5,8 @@
 //! * Addresses look like those of the Internet, so that a fixed policy is exercised rather than opened; they exist
 //!   inside the namespaces only.
 //! * Needs root and the programs `ip`, `nft` and `ethtool`; [`missing`] says what is not there.
-//! * Programs are started, signalled and read, never linked: [`programs`] finds them, [`program`] runs one, and
-//!   [`reflector`] and [`generator`] know two of them. On loopback they need no root.
+//! * Programs are started, signalled and read, never linked: [`programs::found`] finds them, [`programs::program`] runs one,
+//!   and [`programs::reflector`] and [`programs::generator`] know two of them. On loopback they need no root.
 //!
 //! ```text
 //!   inside hosts        NAT box           core (router)          public hosts
@@ -20,39 +20,18 @@
 #![doc = concat!("```no_run\n", include_str!("../examples/hello.rs"), "```")]
 #![forbid(unsafe_code)]
 
-mod capture;
-mod delay;
 mod error;
-pub mod frame;
-pub mod generator;
-mod host;
-pub mod interrupt;
-mod link;
-pub mod metrics;
-mod namespace;
-mod napi;
-mod nat_box;
-mod packet_socket;
-mod pair;
-pub mod precedence;
-pub mod process_time;
-pub mod program;
+pub mod network;
 pub mod programs;
-mod reaper;
-pub mod reflector;
-pub mod relay;
-mod rules;
-pub mod scratch;
 mod tool;
-mod topology;
 
-pub use capture::{Capture, Seen};
 pub use error::Error;
-pub use host::Host;
-pub use link::{End, Link};
-pub use namespace::Namespace;
-pub use napi::Napi;
-pub use nat_box::NatBox;
-pub use pair::Pair;
-pub use tool::{PROGRAMS, missing};
-pub use topology::Lab;
+pub use network::capture::{Capture, Seen};
+pub use network::host::Host;
+pub use network::link::{End, Link};
+pub use network::missing::{PROGRAMS, missing};
+pub use network::namespace::Namespace;
+pub use network::napi::Napi;
+pub use network::nat_box::NatBox;
+pub use network::pair::Pair;
+pub use network::topology::Lab;

@@ -10,33 +10,18 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod absence;
-mod access_server;
 mod busy;
-mod cables;
-mod calls;
-mod changes;
-mod conversation;
-mod daemon;
-mod endpoint;
-mod examples;
-mod generator;
-mod grid;
-mod leftovers;
-mod loops;
-mod member;
-mod nat_behaviour;
-mod operation;
-mod site;
-mod story;
-mod strangers;
-mod stun;
-mod talk;
-mod tunnel;
-mod tutorial;
+mod datagrams;
+mod guides;
+mod network;
+mod people;
 
-use daemon::Path;
+use datagrams::daemon::{self, Path};
+use datagrams::{conversation, generator, loops, operation, strangers, stun};
+use guides::{examples, tutorial};
 use harness::{Missing, Need, Suite, Work};
+use network::{cables, leftovers, nat_behaviour};
+use people::{absence, calls, changes, grid, story, tunnel};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
