@@ -18,7 +18,7 @@ mod wait;
 pub use folder::Folder;
 pub use need::{Missing, Need};
 pub use programs::{Sibling, sibling};
-pub use record::{Ignored, Recorded, take_records};
+pub use record::{Ignored, Recorded, Took, take_records};
 pub use running::{Running, Signal, send};
 pub use suite::{Suite, Work};
 pub use wait::{PATIENCE, wait_until, wait_until_or};

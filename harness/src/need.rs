@@ -1,6 +1,7 @@
 //! What a test needs from the machine, and what to do where it is missing.
 
 use nix::unistd::geteuid;
+use std::net::UdpSocket;
 use std::path::Path;
 
 /// A requirement, checked when the test's turn comes.
@@ -28,6 +29,12 @@ impl Missing {
         let missing =
             Missing { reason: format!("needs root, for {purpose}"), root: true, packages: Vec::new() };
         (!geteuid().is_root()).then_some(missing)
+    }
+
+    /// `Some` if the loopback interface has no IPv6 address, as in many containers.
+    pub fn ipv6() -> Option<Missing> {
+        let refused = UdpSocket::bind("[::1]:0").err();
+        refused.map(|error| Missing::feature(format!("needs IPv6 on loopback: [::1]: {error}")))
     }
 
     /// `Some` if a program of these is not on PATH; each is named with the Debian package that brings it.

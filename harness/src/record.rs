@@ -1,8 +1,9 @@
-//! What was ignored in one run of cargo: written by each suite, read once, by the test target that runs last.
+//! What one run of cargo ignored and how long its tests took: written by each suite, read once, by the test target that
+//! runs last.
 //!
 //! * Test binaries of one run are children of the same cargo, so the folder of a run is named after that process: its
 //!   id and its start time, because ids come back.
-//! * Each ignored test is one short line, appended in one write, so suites may run side by side.
+//! * Each test is one short line, appended in one write, so suites may run side by side.
 //! * Nothing depends on the records but the line that is printed: without them, tests pass and fail as before.
 
 use crate::need::Missing;
@@ -11,12 +12,24 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The ignored tests of one run.
+/// The tests of one run, as far as suites recorded them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// One entry per ignored test.
     pub ignored: Vec<Ignored>,
+    /// One entry per test that ran.
+    pub took: Vec<Took>,
+}
+
+/// How long one test took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// Milliseconds from its start to its end.
+    pub ms: u64,
+    /// The test binary and the test's name.
+    pub name: String,
 }
 
 /// One ignored test.
@@ -55,14 +68,30 @@ impl Recorded {
         format!("{count} {tests} ignored; to run them: {}", remedies.join("; "))
     }
 
-    fn parse(text: &str) -> Recorded {
-        let ignored = text.lines().filter_map(|line| {
+    /// The slowest tests, at most `count`, one line each, the slowest first.
+    pub fn slowest(&self, count: usize) -> String {
+        let mut took: Vec<&Took> = self.took.iter().collect();
+        took.sort_by_key(|test| std::cmp::Reverse(test.ms));
+        let line =
+            |test: &&Took| format!("{:4}.{} s  {}\n", test.ms / 1_000, test.ms % 1_000 / 100, test.name);
+        took.iter().take(count).map(line).collect()
+    }
+
+    fn add(&mut self, text: &str) {
+        for line in text.lines() {
             let mut fields = line.splitn(3, '\t');
-            let (root, packages, reason) = (fields.next()?, fields.next()?, fields.next()?);
-            let packages = packages.split_whitespace().map(str::to_owned).collect();
-            Some(Ignored { root: root == "root", packages, reason: reason.to_owned() })
-        });
-        Recorded { ignored: ignored.collect() }
+            let (Some(kind), Some(second), Some(third)) = (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            if kind == TOOK {
+                let ms = second.parse().unwrap_or_default();
+                self.took.push(Took { ms, name: third.to_owned() });
+            } else {
+                let packages = second.split_whitespace().map(str::to_owned).collect();
+                self.ignored.push(Ignored { root: kind == ROOT, packages, reason: third.to_owned() });
+            }
+        }
     }
 }
 
@@ -71,25 +100,37 @@ pub(crate) fn record(missing: &Missing) {
     let _ = folder().and_then(|folder| record_in(&folder, missing));
 }
 
+/// Notes how long a test took. A record that cannot be written is left out.
+pub(crate) fn record_time(name: &str, took: Duration) {
+    let binary = std::env::current_exe().unwrap_or_default();
+    let binary = binary.file_name().unwrap_or_default().to_string_lossy();
+    let binary = binary.rsplit_once('-').map_or(&*binary, |(binary, _)| binary);
+    let _ = folder()
+        .and_then(|folder| append(&folder, &format!("{TOOK}\t{}\t{binary}: {name}\n", took.as_millis())));
+}
+
 /// Takes the records of this run, and removes them together with those of runs that are over.
 pub fn take_records() -> Recorded {
     folder().map_or_else(Recorded::default, |own| take_from(&own))
 }
 
 fn record_in(folder: &Path, missing: &Missing) -> Option<()> {
+    let kind = if missing.root { ROOT } else { "anyone" };
+    let reason = missing.reason.replace(['\n', '\t'], " ");
+    append(folder, &format!("{kind}\t{}\t{reason}\n", missing.packages.join(" ")))
+}
+
+fn append(folder: &Path, line: &str) -> Option<()> {
     fs::create_dir_all(folder).ok()?;
     let name = format!("{}.tsv", std::process::id());
     let mut file = OpenOptions::new().create(true).append(true).open(folder.join(name)).ok()?;
-    let root = if missing.root { "root" } else { "anyone" };
-    let reason = missing.reason.replace(['\n', '\t'], " ");
-    file.write_all(format!("{root}\t{}\t{reason}\n", missing.packages.join(" ")).as_bytes()).ok()
+    file.write_all(line.as_bytes()).ok()
 }
 
 fn take_from(own: &Path) -> Recorded {
     let mut recorded = Recorded::default();
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        recorded.ignored.extend(Recorded::parse(&text).ignored);
+        recorded.add(&fs::read_to_string(entry.path()).unwrap_or_default());
     }
     let all = own.parent().and_then(|all| fs::read_dir(all).ok());
     for run in all.into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -105,7 +146,7 @@ fn folder() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let built_in = own.parent()?.parent()?;
     let parent = parent_id();
-    Some(built_in.join("ignored-tests").join(format!("{parent}-{}", started_ticks(parent)?)))
+    Some(built_in.join("test-records").join(format!("{parent}-{}", started_ticks(parent)?)))
 }
 
 /// Whether the process that a run's folder is named after still runs.
@@ -123,6 +164,11 @@ fn started_ticks(id: u32) -> Option<u64> {
     rest.split(' ').nth(19)?.parse().ok()
 }
 
+/// The first field of a line about a test that ran.
+const TOOK: &str = "took";
+/// The first field of a line about a test that needs root.
+const ROOT: &str = "root";
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -134,13 +180,22 @@ mod tests {
             Recorded::default().summary(),
             "0 tests ignored: this machine has everything that the tests need"
         );
-        let text = "root\t\tneeds root, for namespaces\nanyone\tnftables iproute2\tneeds nft\n\
-                    root\tiproute2\tneeds ip\nanyone\t\tio_uring is forbidden\ncut off";
-        let recorded = Recorded::parse(text);
+        let mut recorded = Recorded::default();
+        recorded.add(
+            "root\t\tneeds root, for namespaces\nanyone\tnftables iproute2\tneeds nft\n\
+                    root\tiproute2\tneeds ip\nanyone\t\tio_uring is forbidden\ncut off",
+        );
         assert_eq!(
             recorded.summary(),
             "4 tests ignored; to run them: run as root; apt-get install iproute2 nftables; io_uring is forbidden"
         );
+    }
+
+    #[test]
+    fn the_slowest_tests_are_named() {
+        let mut recorded = Recorded::default();
+        recorded.add("took\t90\tlab: quick\ntook\t12345\tlab: slow\ntook\t700\txdp: middling\n");
+        assert_eq!(recorded.slowest(2), "  12.3 s  lab: slow\n   0.7 s  xdp: middling\n");
     }
 
     #[test]

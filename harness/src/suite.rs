@@ -1,13 +1,14 @@
 //! A binary's tests: each with what it needs, run by libtest-mimic, which can report `ignored` with a reason.
 //!
 //! * With the variable `NOTHING_IGNORED` set, a test that cannot run fails instead of being ignored.
-//! * What was ignored is recorded for the last line of `cargo test --workspace`.
+//! * What was ignored is recorded for the last line of `cargo test --workspace`, and how long each test took for CI.
 
 use crate::need::{Missing, Need};
-use crate::record::record;
+use crate::record::{record, record_time};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// What a test does; it panics if it fails.
 pub type Work = Box<dyn FnOnce() + Send>;
@@ -43,7 +44,8 @@ impl Suite {
         missing: impl FnOnce() -> Option<Missing> + Send + 'static,
         work: impl FnOnce() + Send + 'static,
     ) {
-        self.trials.push(Trial::ignorable_test(name, move || match missing() {
+        let name = name.into();
+        self.trials.push(Trial::ignorable_test(name.clone(), move || match missing() {
             Some(missing) if std::env::var_os(NOTHING_IGNORED).is_some() => {
                 Err(Failed::from(format!("{}; and {NOTHING_IGNORED} is set", missing.reason)))
             }
@@ -51,7 +53,7 @@ impl Suite {
                 record(&missing);
                 Ok(Completion::ignored_with(missing.reason))
             }
-            None => run(work),
+            None => run(&name, work),
         }));
     }
 
@@ -62,8 +64,10 @@ impl Suite {
 }
 
 /// Runs one test; a panic is its failure, in the panic's own words.
-fn run(work: impl FnOnce()) -> Result<Completion, Failed> {
+fn run(name: &str, work: impl FnOnce()) -> Result<Completion, Failed> {
+    let start = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(work)).map(|()| Completion::Completed);
+    record_time(name, start.elapsed());
     outcome.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         Failed::from(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words"))
