@@ -1,7 +1,9 @@
 //! A reflector of one thread, made of `wire::decide` and a plain socket, that misbehaves on demand.
 //!
+//! * Notes when it got no CPU, because what it does late may come too late for the generator.
 //! * Counts what it saw and what it did, so that a test knows exactly what the generator has to find.
 
+use crate::held_up::Looks;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,12 +39,13 @@ pub(crate) struct Echo {
     pub(crate) address: SocketAddr,
     pub(crate) keys: PathBuf,
     counts: Arc<Counts>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<UdpSocket>>,
 }
 
 #[derive(Default)]
 struct Counts {
     stop: AtomicBool,
+    probes: AtomicU64,
     sends: AtomicU64,
     refused: AtomicU64,
     meddled: AtomicU64,
@@ -53,7 +56,7 @@ impl Echo {
     pub(crate) fn start(socket: UdpSocket, keys: PathBuf, block: Block, mischief: Mischief) -> Echo {
         let secret: [u8; 16] = *b"a test's secret!";
         std::fs::write(&keys, wire::ring_file::render(5, &secret)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        socket.set_read_timeout(Some(GLANCE)).unwrap();
         let address = socket.local_addr().unwrap();
         let counts = Arc::new(Counts::default());
         let policy = Policy {
@@ -62,9 +65,21 @@ impl Echo {
             ..Policy::default()
         };
         let ring = KeyRing::new(&[(5, secret)]).unwrap();
-        let (held, window) = (Vec::new(), (0, 0));
-        let server = Server { socket, counts: Arc::clone(&counts), ring, policy, mischief, held, window };
+        let (held, window, looks) = (Vec::new(), (0, 0), Looks::new(GLANCE));
+        let server =
+            Server { socket, counts: Arc::clone(&counts), ring, policy, mischief, held, window, looks };
         Echo { address, keys, counts, thread: Some(thread::spawn(move || server.run())) }
+    }
+
+    /// Goes away, and leaves the socket with what nobody takes any more.
+    pub(crate) fn stop(mut self) -> UdpSocket {
+        self.counts.stop.store(true, SeqCst);
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    /// PROBEs that arrived here.
+    pub(crate) fn probes(&self) -> u64 {
+        self.counts.probes.load(SeqCst)
     }
 
     /// SENDs that arrived here, accepted or not.
@@ -86,7 +101,9 @@ impl Echo {
 impl Drop for Echo {
     fn drop(&mut self) {
         self.counts.stop.store(true, SeqCst);
-        self.thread.take().unwrap().join().unwrap();
+        // The panic of a thread is the test's unless that has one already.
+        let outcome = self.thread.take().map(JoinHandle::join);
+        assert!(thread::panicking() || outcome.is_none_or(|outcome| outcome.is_ok()), "the echo died");
     }
 }
 
@@ -100,22 +117,30 @@ struct Server {
     held: Vec<(u32, Vec<u8>, SocketAddr)>,
     /// The present hundredth of a second, and what was relayed in it.
     window: (u128, u64),
+    looks: Looks,
 }
 
 impl Server {
-    fn run(mut self) {
+    fn run(mut self) -> UdpSocket {
         let mut buffer = [0; 2_048];
+        self.looks.forget();
         while !self.counts.stop.load(SeqCst) {
             // A time-out is the moment to look whether to stop.
-            if let Ok((len, source)) = self.socket.recv_from(&mut buffer) {
+            let received = self.socket.recv_from(&mut buffer);
+            self.looks.look();
+            if let Ok((len, source)) = received {
                 self.serve(&mut buffer[..len], source);
             }
         }
+        self.looks.look();
+        self.socket
     }
 
     fn serve(&mut self, datagram: &mut [u8], source: SocketAddr) {
         let probe = datagram.first() == Some(&(Kind::Probe as u8));
-        let number = if probe { 0 } else { self.counts.sends.fetch_add(1, SeqCst) + 1 };
+        let count = if probe { &self.counts.probes } else { &self.counts.sends };
+        let number = count.fetch_add(1, SeqCst) + 1;
+        let number = if probe { 0 } else { number };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let verdict = match self.mischief {
             Mischief::RelayAnything if !probe => relay_blindly(datagram, source),
@@ -153,7 +178,10 @@ impl Server {
                 self.meddle();
                 return self.held.push((2, datagram.to_vec(), to));
             }
-            Mischief::Stall(ms) if number == 200 => thread::sleep(Duration::from_millis(ms)),
+            Mischief::Stall(ms) if number == 200 => {
+                thread::sleep(Duration::from_millis(ms));
+                self.looks.forget();
+            }
             Mischief::NameAnotherSender => datagram[23] ^= 1,
             _ => {}
         }
@@ -192,3 +220,6 @@ fn relay_blindly(datagram: &mut [u8], source: SocketAddr) -> Verdict {
     Header { kind: Kind::Data as u8, peer, ..header }.write(bytes);
     Verdict::Relay(header.peer.to_socket())
 }
+
+/// How often it looks whether to stop.
+const GLANCE: Duration = Duration::from_millis(20);

@@ -3,8 +3,15 @@
 //! * A small library is preloaded that adds what stands in a file; built by the C compiler that links Rust's programs.
 //! * The clock of the machine, and of reflectors beside the program, stays as it is.
 
+use harness::Missing;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What is missing to set a program's clock.
+#[allow(dead_code)] // Where cargo runs a test, there is a C compiler; the other suites can say so.
+pub(crate) fn lacks() -> Option<Missing> {
+    Missing::programs(&[("cc", "gcc")])
+}
 
 /// The clock of the programs that were told to go by it.
 pub(crate) struct SetClock {

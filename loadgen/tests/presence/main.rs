@@ -1,57 +1,72 @@
 //! The whole method on loopback: real reflectors, a real access server, and sixty endpoints of the generator.
 //!
-//! * Needs no root. Where the other programs were not built beside this test it is `ignored` and says so; with the
-//!   variable NOTHING_IGNORED set, it fails and says so.
+//! * Needs no root; the other programs are built first, if they have to be.
+//! * A day during which the machine kept somebody waiting shows nothing and is repeated (`held_up`).
 //! * Judged by what became of notices and datagrams, never by a time; waits are bounds.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../loadgen/held_up.rs"]
+mod held_up;
 mod mishaps;
 #[path = "../loadgen/set_clock.rs"]
 mod set_clock;
 mod site;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use harness::{Need, Signal, Suite};
+use held_up::again_if_held_up;
 use loadgen::presence_report::{NoticeReport, PresenceReport};
-use site::{Programs, Site, said};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use site::Site;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let trials = vec![
-        trial("sixty_come_talk_and_go_and_every_notice_is_accounted_for", sixty_come_talk_and_go),
-        trial("who_comes_and_goes_all_the_time_is_seen_coming_each_time", who_comes_and_goes_all_the_time),
-        trial("an_interrupted_run_keeps_what_it_has", an_interrupted_run_keeps_what_it_has),
-        trial("what_cannot_work_is_said_at_once", what_cannot_work_is_said_at_once),
-        trial("an_access_server_that_refuses_all_contacts_is_named", refused_contacts_are_named),
-        trial(
-            "reflectors_that_go_away_fail_the_run_which_keeps_what_it_has",
-            mishaps::reflectors_that_go_away_fail_the_run_which_keeps_what_it_has,
-        ),
-        trial(
-            "reflectors_that_are_away_are_told_of_before_the_storm_is_over",
-            mishaps::reflectors_that_are_away_are_told_of_before_the_storm_is_over,
-        ),
-        trial(
-            "an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has",
-            mishaps::an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has,
-        ),
-        trial(
-            "an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts",
-            mishaps::an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts,
-        ),
-        trial("a_signal_before_anybody_is_there_ends_it", mishaps::a_signal_before_anybody_is_there_ends_it),
-        trial(
-            "a_clock_that_is_set_is_told_at_once_and_the_run_not_believed",
-            mishaps::a_clock_that_is_set_is_told_at_once_and_the_run_not_believed,
-        ),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut suite = Suite::new();
+    // Nearly all of a day is waiting.
+    suite.threads(SIDE_BY_SIDE);
+    let mut add =
+        |name: &str, needs: &[Need], work: fn()| suite.add(name, needs, move || again_if_held_up(work));
+    add("sixty_come_talk_and_go_and_every_notice_is_accounted_for", &[], sixty_come_talk_and_go);
+    add("who_comes_and_goes_all_the_time_is_seen_coming_each_time", &[], who_comes_and_goes_all_the_time);
+    add("an_interrupted_run_keeps_what_it_has", &[], an_interrupted_run_keeps_what_it_has);
+    add("what_cannot_work_is_said_at_once", &[], what_cannot_work_is_said_at_once);
+    add("an_access_server_that_refuses_all_contacts_is_named", &[], refused_contacts_are_named);
+    add(
+        "reflectors_that_go_away_fail_the_run_which_keeps_what_it_has",
+        &[],
+        mishaps::reflectors_that_go_away_fail_the_run_which_keeps_what_it_has,
+    );
+    add(
+        "reflectors_that_are_away_are_told_of_before_the_storm_is_over",
+        &[],
+        mishaps::reflectors_that_are_away_are_told_of_before_the_storm_is_over,
+    );
+    add(
+        "an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has",
+        &[],
+        mishaps::an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has,
+    );
+    add(
+        "an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts",
+        &[],
+        mishaps::an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts,
+    );
+    add("a_signal_before_anybody_is_there_ends_it", &[], mishaps::a_signal_before_anybody_is_there_ends_it);
+    add(
+        "a_signal_ends_the_waiting_for_an_access_server_that_is_silent",
+        &[],
+        mishaps::a_signal_ends_the_waiting_for_an_access_server_that_is_silent,
+    );
+    add(
+        "a_clock_that_is_set_is_told_at_once_and_the_run_not_believed",
+        &[set_clock::lacks],
+        mishaps::a_clock_that_is_set_is_told_at_once_and_the_run_not_believed,
+    );
+    suite.run()
 }
 
-fn sixty_come_talk_and_go(programs: &Programs) {
-    let site = Site::start(programs, true);
+fn sixty_come_talk_and_go() {
+    let site = Site::start(true);
     let metrics = site.metrics();
     let flags = [
         "--endpoints",
@@ -115,8 +130,8 @@ fn sixty_come_talk_and_go(programs: &Programs) {
     assert_eq!(report.calls["/v1/logout"].count, 60);
 }
 
-fn who_comes_and_goes_all_the_time(programs: &Programs) {
-    let site = Site::start(programs, true);
+fn who_comes_and_goes_all_the_time() {
+    let site = Site::start(true);
     let flags = [
         "--endpoints",
         "40",
@@ -168,20 +183,18 @@ fn who_comes_and_goes_all_the_time(programs: &Programs) {
     nothing_is_missing(&report);
 }
 
-fn an_interrupted_run_keeps_what_it_has(programs: &Programs) {
-    let site = Site::start(programs, true);
-    let mut run = site.command(&["--endpoints", "20", "--storm", "1s", "--steady", "10m"]);
-    let mut child = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+fn an_interrupted_run_keeps_what_it_has() {
+    let site = Site::start(true);
+    let mut run = site.spawn(&["--endpoints", "20", "--storm", "1s", "--steady", "10m"]);
     site.wait_for_logins(20);
-    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait().code(), Some(130), "{}", run.stderr());
     let report = site.report();
     assert!(report.interrupted && report.storm.logged_in <= 20 && report.came.counts.is_conserved());
 }
 
-fn what_cannot_work_is_said_at_once(programs: &Programs) {
-    let site = Site::start(programs, true);
+fn what_cannot_work_is_said_at_once() {
+    let site = Site::start(true);
     let cases: [(&[&str], i32, &str); 6] = [
         (&["--nat", "open=60%,eim/eif=60%"], 2, "sum to 120%"),
         (&["--access", "https://127.0.0.1"], 2, "http://HOST:PORT"),
@@ -191,19 +204,18 @@ fn what_cannot_work_is_said_at_once(programs: &Programs) {
         (&["--metrics", "http://127.0.0.1:9/metrics"], 78, "--metrics"),
     ];
     for (flags, code, words) in cases {
-        let output = site.command(&[flags, &["--quiet"]].concat()).output().unwrap();
-        let text = said(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{flags:?}: {text}");
+        let (ended, _, text) = site.run(&[flags, &["--quiet"]].concat());
+        assert_eq!(ended, code, "{flags:?}: {text}");
         assert!(text.contains(words) && text.lines().count() == 1, "{flags:?}: {text}");
     }
 }
 
-fn refused_contacts_are_named(programs: &Programs) {
-    let site = Site::start(programs, false);
-    let flags = ["--endpoints", "4", "--storm", "200ms", "--patience", "3s", "--quiet"];
-    let output = site.command(&flags).output().unwrap();
-    let text = said(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{text}");
+fn refused_contacts_are_named() {
+    let site = Site::start(false);
+    // So many refusals end it before patience does.
+    let flags = ["--endpoints", "24", "--storm", "200ms", "--patience", "60s", "--quiet"];
+    let (code, _, text) = site.run(&flags);
+    assert_eq!(code, 78, "{text}");
     assert!(text.contains("does it accept contacts in --external (--allow-destination)"), "{text}");
 }
 
@@ -226,19 +238,5 @@ fn nothing_is_missing(report: &PresenceReport) {
     assert!(!report.planning.fit, "loopback");
 }
 
-/// A trial that runs where the programs are.
-fn trial(name: &str, work: fn(&Programs)) -> Trial {
-    Trial::ignorable_test(name, move || match Programs::find() {
-        Err(reason) if std::env::var_os("NOTHING_IGNORED").is_some() => Err(Failed::from(reason)),
-        Err(reason) => Ok(Completion::ignored_with(reason)),
-        Ok(programs) => {
-            let outcome = catch_unwind(AssertUnwindSafe(|| work(&programs))).map(|()| Completion::Completed);
-            outcome.map_err(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                Failed::from(
-                    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words"),
-                )
-            })
-        }
-    })
-}
+/// Days at a time.
+const SIDE_BY_SIDE: usize = 6;

@@ -2,20 +2,18 @@
 //! what was seen until then, and the exit code.
 
 use crate::set_clock::{HOUR_NS, SetClock};
-use crate::site::{Programs, Site, said};
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use crate::site::Site;
+use harness::{Running, Signal};
 
-pub(crate) fn reflectors_that_go_away_fail_the_run_which_keeps_what_it_has(programs: &Programs) {
-    let mut site = Site::start(programs, true);
+pub(crate) fn reflectors_that_go_away_fail_the_run_which_keeps_what_it_has() {
+    let mut site = Site::start(true);
     let metrics = site.metrics();
-    let mut run = site.command(&[DAY, &["--metrics", &metrics[0]]].concat());
-    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = site.spawn(&[DAY, &["--metrics", &metrics[0]]].concat());
     site.wait_for_logins(60);
     site.end_reflectors();
-    let output = child.wait_with_output().unwrap();
-    let (table, text) = (said(&output.stdout), said(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    let code = run.wait().code();
+    let (table, text) = (run.stdout(), run.stderr());
+    assert_eq!(code, Some(1), "{text}");
     let report = site.report();
     assert!(report.failed.starts_with("nothing came back at the end for"), "{}", report.failed);
     assert!(table.contains(&format!("FAILED      {}; a partial result", report.failed)), "{table}");
@@ -28,23 +26,22 @@ pub(crate) fn reflectors_that_go_away_fail_the_run_which_keeps_what_it_has(progr
     assert!(report.paths.lost > 50 && report.reflectors.is_empty(), "{:?}", report.paths);
 }
 
-pub(crate) fn reflectors_that_are_away_are_told_of_before_the_storm_is_over(programs: &Programs) {
-    let mut site = Site::start(programs, true);
+pub(crate) fn reflectors_that_are_away_are_told_of_before_the_storm_is_over() {
+    let mut site = Site::start(true);
     site.end_reflectors();
-    let output = site.command(&["--endpoints", "600", "--storm", "10m", "--quiet"]).output().unwrap();
-    let text = said(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{text}");
+    let (code, _, text) = site.run(&["--endpoints", "600", "--buddies", "2", "--storm", "2m", "--quiet"]);
+    assert_eq!(code, 78, "{text}");
     assert!(text.contains("no reflector answers: do they run") && text.lines().count() == 1, "{text}");
 }
 
-pub(crate) fn an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has(programs: &Programs) {
-    let mut site = Site::start(programs, true);
-    let child = site.command(DAY).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub(crate) fn an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_has() {
+    let mut site = Site::start(true);
+    let mut run = site.spawn(DAY);
     site.wait_for_logins(60);
     site.end_access();
-    let output = child.wait_with_output().unwrap();
-    let text = said(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    let code = run.wait().code();
+    let text = run.stderr();
+    assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(" WARN the access server does not answer: "), "{text}");
     assert!(text.contains("ERROR the access server did not answer at the end: "), "{text}");
     let report = site.report();
@@ -54,43 +51,66 @@ pub(crate) fn an_access_server_that_goes_away_fails_the_run_which_keeps_what_it_
     assert!(report.went.counts.direct + report.went.counts.reflected > 0, "{:?}", report.went);
 }
 
-pub(crate) fn an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts(programs: &Programs) {
-    let site = Site::start(programs, true);
-    let output = site.command(&["--access", "http://127.0.0.1:9", "--endpoints", "20"]).output().unwrap();
-    let text = said(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{text}");
+pub(crate) fn an_access_server_elsewhere_is_told_of_before_its_store_gets_accounts() {
+    let site = Site::start(true);
+    let (code, _, text) = site.run(&["--access", "http://127.0.0.1:9", "--endpoints", "20"]);
+    assert_eq!(code, 78, "{text}");
     assert!(text.contains("--access http://127.0.0.1:9: ") && text.contains("its --listen"), "{text}");
     assert!(!text.contains("accounts added"), "{text}");
 }
 
-pub(crate) fn a_signal_before_anybody_is_there_ends_it(programs: &Programs) {
-    let site = Site::start(programs, true);
-    let mut child =
-        site.command(&["--endpoints", "20k", "--storm", "10m"]).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("20000 accounts added")));
-    let sent = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    let rest: Vec<String> = lines.collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert!(rest.iter().any(|line| line.contains("interrupted before anything was measured")), "{rest:?}");
+pub(crate) fn a_signal_before_anybody_is_there_ends_it() {
+    let site = Site::start(true);
+    let mut run = site.spawn(&["--endpoints", "20k", "--storm", "10m"]);
+    run.wait_for("20000 accounts added");
+    run.signal(Signal::SIGTERM);
+    ends_with_nothing(&mut run);
 }
 
-pub(crate) fn a_clock_that_is_set_is_told_at_once_and_the_run_not_believed(programs: &Programs) {
-    let site = Site::start(programs, true);
-    let clock = SetClock::new(site.folder());
-    let mut run = site.command(DAY);
-    clock.govern(&mut run);
-    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    site.wait_for_logins(60);
-    clock.set(HOUR_NS);
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    clock.set(0);
-    let output = child.wait_with_output().unwrap();
-    let text = said(&output.stderr);
-    assert_eq!(output.status.code(), Some(98), "{text}");
+pub(crate) fn a_signal_ends_the_waiting_for_an_access_server_that_is_silent() {
+    let mut site = Site::start(true);
+    let mut run = site.spawn(&["--endpoints", "20k", "--storm", "10m"]);
+    run.wait_for("20000 accounts added");
+    site.access_server().signal(Signal::SIGSTOP);
+    run.signal(Signal::SIGTERM);
+    ends_with_nothing(&mut run);
+
+    let mut site = Site::start(true);
+    let mut run = site.spawn(&["--endpoints", "20", "--storm", "1s", "--steady", "10m"]);
+    site.wait_for_logins(20);
+    site.access_server().signal(Signal::SIGSTOP);
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.wait().code(), Some(130), "{}", run.stderr());
     let report = site.report();
-    for words in ["the system clock jumped forward by 3", "the system clock jumped back by 3"] {
+    assert!(report.interrupted && report.came.counts.is_conserved());
+    // No call was waited for until its own patience was over.
+    let failures: Vec<_> = report.call_failures.keys().collect();
+    assert!(failures.iter().all(|reason| !reason.starts_with("no answer within")), "{failures:?}");
+}
+
+fn ends_with_nothing(run: &mut Running) {
+    let (code, said) = (run.wait().code(), run.stderr());
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("interrupted before anything was measured"), "{said}");
+}
+
+pub(crate) fn a_clock_that_is_set_is_told_at_once_and_the_run_not_believed() {
+    let site = Site::start(true);
+    let clock = SetClock::new(&site.file("clock"));
+    let mut command = site.command(DAY);
+    clock.govern(&mut command);
+    let mut run = Running::start(&mut command);
+    site.wait_for_logins(60);
+    let jumps = ["the system clock jumped forward by 3", "the system clock jumped back by 3"];
+    for (offset_ns, words) in [HOUR_NS, 0].into_iter().zip(jumps) {
+        clock.set(offset_ns);
+        run.wait_for(&format!(" WARN {words}"));
+    }
+    let code = run.wait().code();
+    let text = run.stderr();
+    assert_eq!(code, Some(98), "{text}");
+    let report = site.report();
+    for words in jumps {
         assert!(report.events.iter().any(|event| event.what.starts_with(words)), "{:?}", report.events);
         assert!(text.contains(&format!(" WARN {words}")), "{text}");
     }
@@ -106,7 +126,7 @@ const DAY: &[&str] = &[
     "--storm",
     "1s",
     "--steady",
-    "8s",
+    "6s",
     "--talk",
     "100%",
     "--offline-time",

@@ -104,10 +104,10 @@ fn stalled() {
 }
 
 fn another_sender() {
-    let (_, report, _) = run(Mischief::NameAnotherSender, "--endpoints 20 --rate 500 --duration 500ms");
+    let (_, report, echo) = run(Mischief::NameAnotherSender, "--endpoints 20 --rate 500 --duration 500ms");
     assert_eq!((report.data.delivered, report.latency.count), (0, 0));
     assert_eq!(report.data.lost, report.data.sent);
-    assert!(report.keepalive.foreign > 100);
+    assert!(echo.sends() > 100 && report.keepalive.foreign == echo.sends(), "{:?}", report.keepalive);
 }
 
 fn invalid() {

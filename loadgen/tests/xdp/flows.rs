@@ -2,10 +2,10 @@
 
 use crate::Test;
 use crate::forwarder::{Forwarder, Way, head_of};
-use crate::rig::Rig;
+use crate::rig::{Rig, wait};
+use harness::Signal;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 pub(crate) const TESTS: [Test; 6] = [
     ("flows::forwarded_without_their_heads", forwarded_without_their_heads),
@@ -104,15 +104,11 @@ fn cut_short_by_a_signal() {
     let rig = Rig::new();
     let relay = Forwarder::start(rig.relay_socket(true), Way::OnWithoutHead);
     let flows = ring(&rig, relay.address);
-    let mut child = rig.start(relay.address, &format!("--flows {flows} --rate 500 --duration 60s"));
-    while relay.forwarded() < 100 {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    let report = rig.report().unwrap();
+    let mut running = rig.start(relay.address, &format!("--flows {flows} --rate 500 --duration 60s"));
+    wait(&mut running, || relay.forwarded() >= 100);
+    running.signal(Signal::SIGINT);
+    let (code, report, said) = rig.end(running);
+    assert_eq!(code, 130, "{said}");
     assert!(report.interrupted && report.rate.elapsed_ns < 60_000_000_000 && report.data.delivered >= 90);
     assert_eq!(report.data.delivered, relay.forwarded());
 }

@@ -1,7 +1,9 @@
 //! A relay that is no reflector: it forwards what it is told to, or sends everything back.
 //!
+//! * Notes when it got no CPU, because what it does late may come too late for the generator.
 //! * Counts what it did, so that a test knows exactly what the generator has to find.
 
+use crate::held_up::Looks;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -32,7 +34,7 @@ struct State {
 
 impl Forwarder {
     pub(crate) fn start(socket: UdpSocket, way: Way) -> Forwarder {
-        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        socket.set_read_timeout(Some(GLANCE)).unwrap();
         let (address, state) = (socket.local_addr().unwrap(), Arc::new(State::default()));
         let shared = Arc::clone(&state);
         let thread = thread::spawn(move || serve(&socket, way, &shared));
@@ -48,7 +50,9 @@ impl Forwarder {
 impl Drop for Forwarder {
     fn drop(&mut self) {
         self.state.stop.store(true, SeqCst);
-        self.thread.take().unwrap().join().unwrap();
+        // The panic of a thread is the test's unless that has one already.
+        let outcome = self.thread.take().map(JoinHandle::join);
+        assert!(thread::panicking() || outcome.is_none_or(|outcome| outcome.is_ok()), "the forwarder died");
     }
 }
 
@@ -62,10 +66,12 @@ pub(crate) fn head_of(to: SocketAddr) -> String {
 }
 
 fn serve(socket: &UdpSocket, way: Way, state: &State) {
-    let mut buffer = [0; 2_048];
+    let (mut buffer, mut looks) = ([0; 2_048], Looks::new(GLANCE));
     while !state.stop.load(SeqCst) {
         // A time-out is the moment to look whether to stop.
-        let Ok((len, source)) = socket.recv_from(&mut buffer) else { continue };
+        let received = socket.recv_from(&mut buffer);
+        looks.look();
+        let Ok((len, source)) = received else { continue };
         let datagram = &buffer[..len];
         // The generator asks the network for its neighbour with an empty one.
         if datagram.is_empty() {
@@ -78,6 +84,7 @@ fn serve(socket: &UdpSocket, way: Way, state: &State) {
         socket.send_to(payload, to).unwrap();
         state.forwarded.fetch_add(1, SeqCst);
     }
+    looks.look();
 }
 
 fn named(datagram: &[u8], ipv4: bool) -> (SocketAddr, &[u8]) {
@@ -90,3 +97,6 @@ fn named(datagram: &[u8], ipv4: bool) -> (SocketAddr, &[u8]) {
     };
     (SocketAddr::new(ip, u16::from_be_bytes(*port)), &rest[2..])
 }
+
+/// How often it looks whether to stop.
+const GLANCE: Duration = Duration::from_millis(20);

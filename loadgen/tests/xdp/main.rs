@@ -3,6 +3,7 @@
 //! * Needs root and what a lab needs; without it every test is reported as ignored, with the reason; with the variable
 //!   NOTHING_IGNORED set, it fails instead.
 //! * Runs come one after the other, so that they do not starve each other; nothing here judges a time that was not injected.
+//! * A run during which the machine kept somebody waiting shows nothing and is repeated (`held_up`).
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -13,46 +14,27 @@ mod echo;
 mod endpoints;
 mod flows;
 mod forwarder;
+#[path = "../loadgen/held_up.rs"]
+mod held_up;
 mod mishaps;
 mod rig;
 #[path = "../loadgen/set_clock.rs"]
 mod set_clock;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use std::panic::catch_unwind;
+use harness::{Need, Suite};
+use held_up::unless_held_up;
 use std::process::ExitCode;
 
 /// A test: its name, and what it does; it panics when it fails.
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(1);
-    let trials = endpoints::TESTS
-        .iter()
-        .chain(&flows::TESTS)
-        .chain(&mishaps::TESTS)
-        .map(|test| trial(*test))
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let mut suite = Suite::new();
+    suite.threads(1);
+    let mut add = |(name, work): Test, needs: &[Need]| suite.add(name, needs, move || unless_held_up(work));
+    for test in endpoints::TESTS.into_iter().chain(flows::TESTS).chain(mishaps::TESTS) {
+        add(test, &[rig::lacks]);
+    }
+    add(mishaps::CLOCK_TEST, &[rig::lacks, set_clock::lacks]);
+    suite.run()
 }
-
-fn trial((name, work): Test) -> Trial {
-    Trial::ignorable_test(name, move || match rig::lacks() {
-        Some(reason) if std::env::var_os(NOTHING_IGNORED).is_some() => {
-            Err(Failed::from(format!("{reason}; and {NOTHING_IGNORED} is set")))
-        }
-        Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => {
-            let outcome = catch_unwind(work).map(|()| Completion::Completed);
-            outcome.map_err(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or(panic.downcast_ref::<&str>().copied());
-                Failed::from(text.unwrap_or("a panic without words"))
-            })
-        }
-    })
-}
-
-/// Set where everything must be there.
-const NOTHING_IGNORED: &str = "NOTHING_IGNORED";

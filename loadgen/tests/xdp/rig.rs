@@ -4,15 +4,23 @@
 //!   host: 10.64.0.0/16 and fd64::/64 are local -- eth0 ==== net1 -- core: relays on its addresses
 //! ```
 
+use crate::held_up::note_generator;
+use harness::{Missing, Running, wait_until_or};
 use lab::{Host, Lab};
 use loadgen::report::Report;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
+use std::sync::OnceLock;
 
-/// What is missing for these tests, in words.
-pub(crate) fn lacks() -> Option<String> {
-    lab::missing()
+/// What is missing for these tests.
+pub(crate) fn lacks() -> Option<Missing> {
+    static MISSING: OnceLock<Option<Missing>> = OnceLock::new();
+    let missing = MISSING.get_or_init(|| {
+        let both = Missing::both(Missing::root("network namespaces"), Missing::programs(&lab::PROGRAMS));
+        both.or_else(|| lab::missing().map(Missing::feature))
+    });
+    missing.clone()
 }
 
 /// A lab of one host.
@@ -52,19 +60,28 @@ impl Rig {
 
     /// Runs the generator towards `relay`; exit code and report.
     pub(crate) fn run(&self, relay: SocketAddr, flags: &str) -> (i32, Report) {
-        let output = self.start(relay, flags).wait_with_output().unwrap();
-        let code = output.status.code().unwrap();
-        (code, self.report().unwrap_or_else(|| panic!("exit {code}: {}", said(&output))))
+        let (code, report, _) = self.end(self.start(relay, flags));
+        (code, report)
     }
 
     /// Runs it where it has to fail; exit code and what it said.
     pub(crate) fn fail(&self, relay: SocketAddr, flags: &str) -> (i32, String) {
-        let output = self.start(relay, flags).wait_with_output().unwrap();
-        (output.status.code().unwrap(), said(&output))
+        let mut running = self.start(relay, flags);
+        (running.wait().code().unwrap(), running.stderr())
     }
 
-    pub(crate) fn start(&self, relay: SocketAddr, flags: &str) -> Child {
-        self.host.spawn(&mut self.command(relay, flags)).unwrap()
+    pub(crate) fn start(&self, relay: SocketAddr, flags: &str) -> Running {
+        self.start_command(&mut self.command(relay, flags))
+    }
+
+    pub(crate) fn start_command(&self, command: &mut Command) -> Running {
+        self.host.enter(|| Running::start(command)).unwrap()
+    }
+
+    /// Waits for the end of a run; exit code, report, and what it said.
+    pub(crate) fn end(&self, mut running: Running) -> (i32, Report, String) {
+        let (code, said) = (running.wait().code().unwrap(), running.stderr());
+        (code, self.report().unwrap_or_else(|| panic!("exit {code}: {said}")), said)
     }
 
     pub(crate) fn command(&self, relay: SocketAddr, flags: &str) -> Command {
@@ -80,7 +97,7 @@ impl Rig {
             "1",
         ]);
         command.args(["--warmup", "0", "--json", self.file("report.json").to_str().unwrap()]);
-        command.args(flags.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(flags.split_whitespace());
         command
     }
 
@@ -88,6 +105,7 @@ impl Rig {
     pub(crate) fn report(&self) -> Option<Report> {
         let text = std::fs::read(self.file("report.json")).ok()?;
         let report = Report::from_json(&text).unwrap();
+        note_generator(&report);
         is_consistent(&report);
         Some(report)
     }
@@ -108,6 +126,15 @@ fn is_consistent(report: &Report) {
     assert!(report.generator.cpu_ns > 0 && report.generator.spin_ns > 0, "{:?}", report.generator);
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// Waits until something is so, while a run goes on.
+pub(crate) fn wait(running: &mut Running, done: impl Fn() -> bool) {
+    let mut ended = false;
+    wait_until_or(
+        || {
+            ended = running.has_ended();
+            ended || done()
+        },
+        || "it never came".to_owned(),
+    );
+    assert!(done(), "it ended before:\n{}", running.stderr());
 }
