@@ -1,29 +1,14 @@
-//! Finding out what NAT we are behind, on a real network: RFC 5780 where a reflector offers it, else two reflectors.
+//! Finding out what NAT we are behind, on a real network: RFC 5780 where a reflector offers it.
 //!
 //! * From a socket of its own, because filtering can only be seen from a port that has sent to nobody.
 
 use crate::clock::Clock;
 use crate::device::random_secret;
 use crate::discovery::{Discovery, Findings};
-use crate::driver::Driver;
 use crate::socket::addresses;
-use nat::Behaviour;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::UdpSocket;
 use wire::login::{OfferedReflector, Stun};
-
-/// Finds the behaviour and tells the core.
-pub(crate) async fn find(driver: Arc<Driver>) {
-    let reflectors = driver.device.reflectors.clone();
-    let found = discover(&reflectors).await.filter(|findings| findings.whole);
-    let behaviour = match found {
-        Some(findings) => findings.behaviour,
-        None => guess(&driver).await,
-    };
-    driver.with(|core, now_us| core.handle_behaviour(behaviour, now_us));
-}
 
 /// What a reflector with RFC 5780 shows; nothing if none offers it or none answers.
 pub async fn discover(reflectors: &[OfferedReflector]) -> Option<Findings> {
@@ -61,17 +46,3 @@ pub(crate) async fn discover_at(server: SocketAddr) -> Option<Findings> {
         }
     }
 }
-
-/// What two reflectors show, once they have answered.
-async fn guess(driver: &Arc<Driver>) -> Behaviour {
-    for _ in 0..GUESS_TRIES {
-        if driver.with(|core, now_us| core.is_settled(now_us)) {
-            break;
-        }
-        tokio::time::sleep(GUESS_PAUSE).await;
-    }
-    driver.with(|core, _| core.guess_behaviour())
-}
-
-const GUESS_TRIES: u32 = 60;
-const GUESS_PAUSE: Duration = Duration::from_millis(50);

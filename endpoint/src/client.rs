@@ -5,13 +5,14 @@
 
 use crate::access_client::AccessClient;
 use crate::clock::Clock;
+use crate::contact::ContactReport;
 use crate::core::{Core, Settings};
 use crate::device::{Device, random_secret};
 use crate::driver::{Driver, State};
 use crate::error::Error;
 use crate::event::{Event, Path, PeerId};
 use crate::noise::PublicKey;
-use crate::report::{ContactReport, PeerReport};
+use crate::report::PeerReport;
 use crate::socket::Sockets;
 use nat::Behaviour;
 use std::sync::Arc;

@@ -57,6 +57,21 @@ pub(crate) struct Contact {
     data_us: Option<u64>,
 }
 
+/// What is known of the own contact at one reflector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactReport {
+    /// The reflector.
+    pub reflector: ReflectorName,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The own address, as it sees it.
+    pub observed: Option<SocketAddr>,
+    /// Whether it answers.
+    pub lives: bool,
+    /// Round trip.
+    pub rtt_us: u64,
+}
+
 impl Contacts {
     /// No contacts yet.
     pub(crate) fn new(families: Families) -> Self {
@@ -326,9 +341,15 @@ impl Contact {
         self.observed.is_some() && !self.dead
     }
 
-    /// Round trip to the reflector.
-    pub(crate) fn rtt_us(&self) -> u64 {
-        self.rtt_us
+    /// What is known of it.
+    pub(crate) fn report(&self) -> ContactReport {
+        ContactReport {
+            reflector: self.reflector.clone(),
+            address: self.address,
+            observed: self.observed,
+            lives: self.lives(),
+            rtt_us: self.rtt_us,
+        }
     }
 
     fn probe(&mut self, own: &mut Own, now_us: u64) {

@@ -8,7 +8,7 @@
 //! After every call take out what there is: `poll_transmit` until it is empty, `poll_event` until it is empty, and call
 //! `handle_timeout` at `poll_timeout`.
 
-use crate::contact::{Contacts, Families};
+use crate::contact::{Contact, ContactReport, Contacts, Families};
 use crate::event::{Event, Path, PeerId, Request, Transmit};
 use crate::handshake::Arrival;
 use crate::lease::{Lease, Question};
@@ -17,6 +17,7 @@ use crate::notice::Status;
 use crate::own::Own;
 use crate::packet::Packet;
 use crate::peer::{Counts, Peer};
+use crate::report::PeerReport;
 use crate::sessions::Identity;
 use nat::Behaviour;
 use std::collections::{BTreeMap, HashMap};
@@ -276,6 +277,18 @@ impl Core {
     #[must_use]
     pub fn max_datagram_size(&self, peer: PeerId) -> Option<usize> {
         self.peers.get(&peer).map(Peer::max_datagram_size)
+    }
+
+    /// What is known of a peer.
+    #[must_use]
+    pub fn report(&self, peer: PeerId, now_us: u64) -> Option<PeerReport> {
+        Some(self.peers.get(&peer)?.report(&self.own, now_us))
+    }
+
+    /// The own contacts.
+    #[must_use]
+    pub fn contacts(&self) -> Vec<ContactReport> {
+        self.contacts.held().iter().map(Contact::report).collect()
     }
 
     /// What went to and came from a peer.

@@ -5,13 +5,14 @@
 //! * Queues are bounded; what the application does not fetch pushes out the oldest.
 
 use crate::access_client::AccessClient;
-use crate::behaviour;
+use crate::behaviour::discover;
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::device::Device;
 use crate::error::Error;
 use crate::event::{Event, PeerId, Request};
 use crate::socket::{Buffers, Sockets};
+use nat::Behaviour;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -249,8 +250,29 @@ impl Driver {
     /// Finds out in the background what NAT we are behind.
     fn find_behaviour(self: &Arc<Self>) {
         if self.device.nat.is_none() {
-            self.runtime.spawn(behaviour::find(Arc::clone(self)));
+            self.runtime.spawn(Arc::clone(self).learn_behaviour());
         }
+    }
+
+    /// Finds the behaviour and tells the core.
+    async fn learn_behaviour(self: Arc<Self>) {
+        let found = discover(&self.device.reflectors).await.filter(|findings| findings.whole);
+        let behaviour = match found {
+            Some(findings) => findings.behaviour,
+            None => self.guess_behaviour().await,
+        };
+        self.with(|core, now_us| core.handle_behaviour(behaviour, now_us));
+    }
+
+    /// What two reflectors show, once they have answered.
+    async fn guess_behaviour(self: &Arc<Self>) -> Behaviour {
+        for _ in 0..GUESS_TRIES {
+            if self.with(|core, now_us| core.is_settled(now_us)) {
+                break;
+            }
+            tokio::time::sleep(GUESS_PAUSE).await;
+        }
+        self.with(|core, _| core.guess_behaviour())
     }
 }
 
@@ -285,3 +307,5 @@ const MAX_DATAGRAMS: usize = 4096;
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often the own interfaces are looked at: a changed address is to be repaired within a second.
 const INTERFACES_PAUSE: Duration = Duration::from_millis(500);
+const GUESS_TRIES: u32 = 60;
+const GUESS_PAUSE: Duration = Duration::from_millis(50);

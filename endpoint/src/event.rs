@@ -3,8 +3,9 @@
 //! * Every [`Request`] is answered once, with what the access server said or that it said nothing.
 //! * Nothing here needs an answer within a time; a core goes on without.
 
-use crate::report::Why;
 use nat::Behaviour;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 use wire::login::{ContactProof, RefreshRequest};
 
@@ -97,6 +98,40 @@ pub enum Path {
     Reflected(SocketAddr),
     /// There is none that we know.
     Unknown,
+}
+
+/// Why datagrams take the way they take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// A challenge sent there was answered.
+    Proven,
+    /// The peer's NAT lets anyone in.
+    AdmitsStrangers,
+    /// No datagram gets through both NATs directly.
+    NoDirectPath,
+    /// A direct path could be found, and is sought while the two talk.
+    NotYetSought,
+    /// No direct path answers, or none has answered yet.
+    DirectFailed,
+    /// Both are behind one address, which may not turn datagrams back.
+    SharedAddress,
+    /// The two share no reflector, and nothing else is known.
+    NoHeader,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proven => "a direct path answered",
+            Self::AdmitsStrangers => "its NAT lets anyone in",
+            Self::NoDirectPath => "the two NATs let nothing through directly",
+            Self::NotYetSought => "a direct path is sought once the two talk",
+            Self::DirectFailed => "no direct path has answered",
+            Self::SharedAddress => "both are behind one address",
+            Self::NoHeader => "the two share no reflector yet",
+        })
+    }
 }
 
 /// A datagram to be sent.

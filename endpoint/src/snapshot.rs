@@ -4,8 +4,8 @@
 //! * What came from others is shown without its control characters.
 
 use crate::client::Endpoint;
-use crate::event::Path;
-use crate::report::{PeerReport, Why};
+use crate::event::{Path, Why};
+use crate::report::PeerReport;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
