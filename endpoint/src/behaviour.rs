@@ -1,12 +1,14 @@
-//! Finding out what NAT we are behind, on a real network: RFC 5780 where a reflector offers it.
+//! Finding out what NAT we are behind, on a real network: RFC 5780 where a reflector offers it, else two reflectors.
 //!
 //! * From a socket of its own, because filtering can only be seen from a port that has sent to nobody.
 
 use crate::clock::Clock;
 use crate::device::random_secret;
-use crate::discovery::{Discovery, Findings};
-use crate::socket::addresses;
+use crate::error::Error;
+use crate::socket::{Buffers, Sockets, addresses};
+use peer::{Core, Discovery, Findings, Settings};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 use wire::login::{OfferedReflector, Stun};
 
@@ -21,8 +23,8 @@ pub async fn discover(reflectors: &[OfferedReflector]) -> Option<Findings> {
     None
 }
 
-/// What the server at this address shows.
-pub(crate) async fn discover_at(server: SocketAddr) -> Option<Findings> {
+/// What the server at this address shows; nothing if no socket can be had.
+pub async fn discover_at(server: SocketAddr) -> Option<Findings> {
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.ok()?;
     let (clock, port) = (Clock::start(), socket.local_addr().ok()?.port());
@@ -46,3 +48,62 @@ pub(crate) async fn discover_at(server: SocketAddr) -> Option<Findings> {
         }
     }
 }
+
+/// PROBEs reflectors from one port, and compares what two of them saw: the mapping, where none offers RFC 5780.
+///
+/// # Errors
+/// No reflector is named, none answers, or no socket can be had.
+pub async fn compare(reflectors: Vec<OfferedReflector>) -> Result<Findings, Error> {
+    let addresses: Vec<String> =
+        reflectors.iter().flat_map(|it| &it.addresses).map(ToString::to_string).collect();
+    if addresses.is_empty() {
+        return Err(Error::NoReflector);
+    }
+    let (clock, sockets, mut buffers) = (Clock::start(), Sockets::open()?, Buffers::new());
+    let settings = Settings {
+        noise_secret: random_secret()?,
+        seed: random_secret()?,
+        reflectors,
+        behaviour: None,
+        hosts: sockets.hosts(),
+        families: sockets.families(),
+        has_account: false,
+        incarnation: 0,
+    };
+    let mut core = Core::new(settings, clock.now_us());
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !has_enough(&core) {
+        while let Some(transmit) = core.poll_transmit() {
+            sockets.send(transmit.destination, &transmit.bytes);
+        }
+        let now_us = clock.now_us();
+        let at_us = core.poll_timeout(now_us).unwrap_or(u64::MAX).min(now_us + STEP_US);
+        tokio::select! {
+            () = sockets.readable() => {
+                sockets.receive(&mut buffers, |source, bytes| core.handle_datagram(source, bytes, clock.now_us()));
+            }
+            () = tokio::time::sleep_until(tokio::time::Instant::from_std(clock.instant(at_us))) => {
+                core.handle_timeout(clock.now_us());
+            }
+            () = tokio::time::sleep_until(end) => break,
+        }
+    }
+    let observed: Vec<SocketAddr> = core.contacts().iter().filter_map(|contact| contact.observed).collect();
+    let Some(mapped) = observed.first().copied() else {
+        return Err(Error::NoContact { addresses: addresses.join(", ") });
+    };
+    let saw_mapping = observed.len() > 1 || sockets.hosts().contains(&mapped);
+    Ok(Findings { behaviour: core.guess_behaviour(), mapped: Some(mapped), saw_mapping, whole: false })
+}
+
+/// Whether two reflectors have answered, or the only one. One that is slow is waited for: without it the mapping would be
+/// a guess.
+fn has_enough(core: &Core) -> bool {
+    let contacts = core.contacts();
+    let answered = contacts.iter().filter(|contact| contact.observed.is_some()).count();
+    answered > 0 && answered >= contacts.len().min(2)
+}
+
+/// How often to look whether enough have answered.
+const STEP_US: u64 = 20_000;
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,16 +5,12 @@
 
 use crate::access_client::AccessClient;
 use crate::clock::Clock;
-use crate::contact::ContactReport;
-use crate::core::{Core, Settings};
 use crate::device::{Device, random_secret};
 use crate::driver::{Driver, State};
 use crate::error::Error;
-use crate::event::{Event, Path, PeerId};
-use crate::noise::PublicKey;
-use crate::report::PeerReport;
 use crate::socket::Sockets;
 use nat::Behaviour;
+use peer::{ContactReport, Core, Event, Path, PeerId, PeerReport, PublicKey, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::login::OfferedReflector;
@@ -189,8 +185,9 @@ impl Endpoint {
     }
 
     /// All that is known of the device with this X25519 key.
-    pub(crate) fn report_of(&self, key: PublicKey) -> Option<PeerReport> {
-        self.driver().with(|core, now_us| core.report(*core.by_key.get(&key)?, now_us))
+    #[must_use]
+    pub fn report_of(&self, key: PublicKey) -> Option<PeerReport> {
+        self.driver().with(|core, now_us| core.report(core.peer_by_key(&key)?, now_us))
     }
 
     pub(crate) fn driver(&self) -> &Arc<Driver> {
@@ -243,6 +240,21 @@ impl Peer {
         self.endpoint.driver().with(send).map_err(Error::from)
     }
 
+    /// Begins a conversation without a word: agrees on a session, seeks a direct path, searches for sizes.
+    ///
+    /// # Errors
+    /// The peer is gone from the profile.
+    pub fn begin(&self) -> Result<(), Error> {
+        self.endpoint.driver().with(|core, now_us| core.begin(self.id, now_us)).map_err(Error::from)
+    }
+
+    /// From now on the peer's datagrams are fetched here, apart from everybody else's.
+    #[must_use]
+    pub fn datagrams(&self) -> Datagrams {
+        self.endpoint.driver().lock().inboxes.entry(self.id).or_default();
+        Datagrams(self.clone())
+    }
+
     /// The way that datagrams take now.
     #[must_use]
     pub fn path(&self) -> Path {
@@ -255,10 +267,10 @@ impl Peer {
         self.endpoint.driver().with(|core, _| core.max_datagram_size(self.id)).unwrap_or(0)
     }
 
-    /// Whether the sizes of all ways in use are known.
-    pub(crate) fn knows_sizes(&self) -> bool {
-        let knows = crate::peer::Peer::knows_sizes;
-        self.endpoint.driver().with(|core, _| core.peers.get(&self.id).is_some_and(knows))
+    /// Whether the sizes of all ways in use are known, so that [`Peer::max_datagram_size`] grows no more on them.
+    #[must_use]
+    pub fn knows_sizes(&self) -> bool {
+        self.endpoint.driver().with(|core, _| core.knows_sizes(self.id))
     }
 
     /// Whether the peer is there.
@@ -283,6 +295,25 @@ impl Peer {
     #[must_use]
     pub fn id(&self) -> PeerId {
         self.id
+    }
+}
+
+/// The datagrams of one peer, fetched apart.
+pub struct Datagrams(Peer);
+
+impl Datagrams {
+    /// Waits until there are some, and takes all of them. A call that is given up takes nothing.
+    pub async fn recv(&self) -> Vec<Vec<u8>> {
+        std::future::poll_fn(|context| {
+            let mut state = self.0.endpoint.driver().lock();
+            let inbox = state.inboxes.entry(self.0.id).or_default();
+            if inbox.datagrams.is_empty() {
+                inbox.wait(context);
+                return std::task::Poll::Pending;
+            }
+            std::task::Poll::Ready(inbox.datagrams.drain(..).collect())
+        })
+        .await
     }
 }
 

@@ -4,8 +4,8 @@
 //! * The reflectors that the access server named last are kept, so that the next start has whom to PROBE.
 
 use crate::error::Error;
-use crate::noise::{PublicKey, Secret, public_key};
 use ed25519_dalek::{Signer as _, SigningKey};
+use peer::{PublicKey, Secret, public_key};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
@@ -91,7 +91,10 @@ pub fn random_secret() -> Result<Secret, Error> {
 }
 
 /// Writes a file that only its owner can read, by way of a new one beside it.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+/// The file, or a folder on its way, cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }

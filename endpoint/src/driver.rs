@@ -7,12 +7,11 @@
 use crate::access_client::AccessClient;
 use crate::behaviour::discover;
 use crate::clock::Clock;
-use crate::core::Core;
 use crate::device::Device;
 use crate::error::Error;
-use crate::event::{Event, PeerId, Request};
 use crate::socket::{Buffers, Sockets};
 use nat::Behaviour;
+use peer::{Core, Event, PeerId, Request};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

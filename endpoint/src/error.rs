@@ -63,7 +63,7 @@ pub enum Error {
     },
     /// A datagram or message could not be taken.
     #[error(transparent)]
-    Send(#[from] crate::core::SendError),
+    Send(#[from] peer::SendError),
     /// The behaviour in a device's file is none.
     #[error(transparent)]
     Behaviour(#[from] nat::Error),

@@ -5,9 +5,8 @@
 //! * QUIC needs datagrams of 1,200 bytes (RFC 9000 section 14): opening waits until the size search has found them.
 
 use crate::client::{Endpoint, Peer};
-use crate::core::Core;
 use crate::error::Error;
-use crate::event::PeerId;
+use peer::{Core, PeerId};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, EndpointConfig, ServerConfig, TokioRuntime, UdpPoller};
 use std::fmt;
@@ -25,9 +24,8 @@ impl Peer {
     /// # Errors
     /// The paths carry fewer than 1,200 bytes, or no path was found in ten seconds.
     pub async fn quic(&self, config: Option<ServerConfig>) -> Result<quinn::Endpoint, Error> {
-        let driver = self.endpoint.driver();
-        driver.lock().inboxes.entry(self.id).or_default();
-        driver.with(|core: &mut Core, now_us| core.begin(self.id, now_us))?;
+        self.endpoint.driver().lock().inboxes.entry(self.id).or_default();
+        self.begin()?;
         for _ in 0..SIZE_TRIES {
             if self.max_datagram_size() >= QUIC_MIN {
                 break;
@@ -36,7 +34,7 @@ impl Peer {
         }
         let limit = self.max_datagram_size();
         if limit < QUIC_MIN {
-            return Err(crate::core::SendError::TooLarge { size: QUIC_MIN, limit }.into());
+            return Err(peer::SendError::TooLarge { size: QUIC_MIN, limit }.into());
         }
         let socket = Arc::new(PeerSocket { endpoint: self.endpoint.clone(), peer: self.id });
         let runtime = Arc::new(TokioRuntime);

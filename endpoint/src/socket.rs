@@ -3,8 +3,8 @@
 //! * A datagram that the kernel does not take at once is dropped, as a network would.
 //! * What the kernel merged is taken apart again, so that everybody else sees single datagrams.
 
-use crate::contact::Families;
 use crate::error::Error;
+use peer::Families;
 use quinn::udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use std::io::{self, IoSliceMut};

@@ -3,7 +3,7 @@
 //! * Never two devices with the same; `Debug` shows nothing of them.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use endpoint::public_key;
+use peer::public_key;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use wire::base64url::Bytes;

@@ -7,7 +7,7 @@
 //!                    stamp, fault, tracker, slices, phase, flows, xdp_plan, xdp_tally,
 //!                    renewal, glances, way, threshold, validity, events, view
 //!
-//!   presence_args -> presence:  settlement { operator } -> society { member { endpoint::Core, NAT }, ledger, calls { link } }
+//!   presence_args -> presence:  settlement { operator } -> society { member { peer::Core, NAT }, ledger, calls { link } }
 //!                          `-> presence_report, presence_table;   pure underneath: buddies, share, ledger, keys
 //! ```
 //!

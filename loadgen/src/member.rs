@@ -4,8 +4,8 @@
 //! * Knows buddies by number; the core knows them by peer.
 
 use crate::keys::Keys;
-use endpoint::{Core, PeerId};
 use nat::{Behaviour, Nat};
+use peer::{Core, PeerId};
 use std::net::SocketAddr;
 use wire::login::Session;
 use wire::name::{AccountName, DeviceId};

@@ -133,11 +133,12 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 16] = [
+const FLOORS: [(&str, u8, &[&str]); 18] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
     ("stun", 0, &[]),
+    ("peer", 0, &["wire", "nat", "stun"]),
     ("fuzz", 0, &["wire", "stun"]),
     ("tidy", 0, &[]),
     // For tests of any floor; no program may need it.
@@ -147,16 +148,23 @@ const FLOORS: [(&str, u8, &[&str]); 16] = [
     ("lab", 2, &["wire", "nat", "engine"]),
     ("reflector", 2, &["wire", "stun", "engine"]),
     ("access", 2, &["wire", "nat", "stun", "engine"]),
-    ("endpoint", 2, &["wire", "nat", "stun"]),
+    ("endpoint", 2, &["wire", "nat", "peer"]),
+    ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
-    ("loadgen", 3, &["wire", "nat", "search", "engine", "endpoint"]),
+    ("loadgen", 3, &["wire", "nat", "search", "engine", "peer"]),
     ("perf", 3, &["features", "wire", "nat", "search", "engine", "lab"]),
-    ("benches", 3, &["features", "wire", "nat", "engine", "reflector", "access", "endpoint"]),
+    ("benches", 3, &["features", "wire", "nat", "engine", "reflector", "access", "peer"]),
 ];
 
 /// Crates that know each other through the network alone, in tests as well.
-const STRANGERS: [[&str; 2]; 4] =
-    [["reflector", "access"], ["reflector", "endpoint"], ["access", "endpoint"], ["loadgen", "reflector"]];
+const STRANGERS: [[&str; 2]; 6] = [
+    ["reflector", "access"],
+    ["reflector", "endpoint"],
+    ["reflector", "endpoint-cli"],
+    ["access", "endpoint"],
+    ["access", "endpoint-cli"],
+    ["loadgen", "reflector"],
+];
 
 #[test]
 fn crates_depend_downwards_only() {

@@ -1,0 +1,64 @@
+//! Why the program ends before its work is done, and with which exit code.
+//!
+//! * One line, which says what is wrong and what would be right.
+//! * Control characters in it are escaped, so that it stays one line whatever text it quotes.
+
+use endpoint::Error;
+use std::fmt::{self, Write as _};
+
+/// A reason to end, with the exit code that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// The device's file is wrong: exit code 78 (EX_CONFIG of sysexits.h).
+    Config(String),
+    /// Something failed: exit code 1.
+    Runtime(String),
+    /// SIGINT: exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Config(_) => 78,
+            Self::Runtime(_) => 1,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(line) | Self::Config(line) | Self::Runtime(line) => {
+                line.chars().try_for_each(|c| match c.is_control() {
+                    true => write!(f, "{}", c.escape_default()),
+                    false => f.write_char(c),
+                })
+            }
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Runtime(error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DeviceFile { .. } | Error::Url { .. } | Error::Behaviour(_) | Error::NoReflector => {
+                Self::Config(error.to_string())
+            }
+            _ => Self::Runtime(error.to_string()),
+        }
+    }
+}

@@ -1,9 +1,0 @@
-//! The program `reflector-endpoint`; everything it does is in the library.
-
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    endpoint::program::main(std::env::args_os())
-}

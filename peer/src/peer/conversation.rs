@@ -1,0 +1,261 @@
+//! What is said under a session: application bytes, reliable messages, challenges and their answers.
+//!
+//! * The header of a message is taken over only from an address that the peer named or that answered a challenge.
+//! * The source of a direct message becomes a candidate, never a path: it must first answer a challenge.
+//! * A challenge is answered where it came from and, while no direct path of our own is proven, through the reflector
+//!   too: pairs that are open one way only learn of it so.
+
+use crate::event::Event;
+use crate::message::frame::{self, Frame, Token};
+use crate::message::notice::Carrier;
+use crate::message::packet::{Form, Index};
+use crate::own::Own;
+use crate::paths::challenge::{Challenge, Target};
+use crate::paths::direct::{CONSENT_US, Origin};
+use crate::peer::handshake::Arrival;
+use crate::peer::{Peer, Way};
+use wire::TransportAddress;
+
+impl Peer {
+    /// Sends a datagram of the application, or keeps it until a session is there; false if too many wait.
+    pub(crate) fn send(&mut self, own: &mut Own, bytes: &[u8], now_us: u64) -> bool {
+        self.talk(own, now_us);
+        self.counts.sent += 1;
+        if self.sessions.is_open() {
+            self.await_answer(now_us);
+            if let Some(way) = self.way(own, now_us) {
+                self.seal(own, way, Form::Datagram, bytes);
+            }
+            if self.sessions.current().is_some_and(|session| session.is_due(now_us)) {
+                self.start_handshake(own, now_us);
+            }
+            return true;
+        }
+        self.start_handshake(own, now_us);
+        let room = self.queue.len() < QUEUE;
+        if room {
+            self.queue.push_back(bytes.to_vec());
+        }
+        room
+    }
+
+    /// Takes a reliable message to send; its ticket, or nothing when too many wait.
+    pub(crate) fn send_message(&mut self, own: &mut Own, bytes: &[u8], now_us: u64) -> Option<u64> {
+        self.talk(own, now_us);
+        let ticket = self.reliable.push(bytes.to_vec(), now_us)?;
+        if !self.sessions.is_open() {
+            self.start_handshake(own, now_us);
+        }
+        self.send_messages(own, now_us);
+        Some(ticket)
+    }
+
+    /// Sends the reliable messages that are due; what is repeated goes every way there is.
+    pub(crate) fn send_messages(&mut self, own: &mut Own, now_us: u64) {
+        let peer = self.identity.id;
+        for ticket in self.reliable.give_up(now_us) {
+            own.events.push_back(Event::Delivery { peer, ticket, arrived: false });
+        }
+        if !self.sessions.is_open() {
+            return;
+        }
+        for due in self.reliable.poll(now_us) {
+            self.await_answer(now_us);
+            self.counts.repeated += u64::from(due.again);
+            let way = self.way(own, now_us);
+            let reflected =
+                self.ready(own, now_us).map(Way::Reflected).filter(|other| due.again && way != Some(*other));
+            for way in way.into_iter().chain(reflected) {
+                let frame = Frame::Message { number: due.number, oldest: due.oldest, bytes: &due.bytes };
+                self.say(own, way, &[frame]);
+            }
+        }
+    }
+
+    /// Takes a sealed message.
+    pub(crate) fn handle_sealed(
+        &mut self,
+        own: &mut Own,
+        arrival: Arrival,
+        index: Index,
+        sealed: (Form, u32, &[u8]),
+        now_us: u64,
+    ) {
+        let (form, counter, bytes) = sealed;
+        let Some(session) = self.sessions.find(index) else { return };
+        let Some(plain) = session.open(form, counter, bytes) else { return };
+        self.confirm(own, index, arrival, now_us);
+        self.note_heard(own, arrival, now_us);
+        let before = self.is_online();
+        self.presence.heard();
+        self.tell_presence(own, before);
+        match form {
+            Form::Datagram => {
+                self.talk(own, now_us);
+                self.counts.received += 1;
+                self.doubt_direct(arrival, now_us);
+                own.events.push_back(Event::Datagram { peer: self.identity.id, bytes: plain });
+            }
+            Form::Control => {
+                for frame in frame::read_all(&plain) {
+                    self.handle_frame(own, arrival, frame, now_us);
+                }
+                self.acknowledge(own, now_us);
+            }
+        }
+        self.tell_path(own, now_us);
+    }
+
+    fn handle_frame(&mut self, own: &mut Own, arrival: Arrival, frame: Frame<'_>, now_us: u64) {
+        let peer = self.identity.id;
+        match frame {
+            Frame::Notice(notice) => self.learn_notice(own, notice, Carrier::Session),
+            Frame::Challenge(token) => self.handle_challenge(own, arrival, token, now_us),
+            Frame::Answer(token) => self.handle_answer(own, arrival, token, now_us),
+            Frame::Contacts(contacts) => {
+                self.doubt_direct(arrival, now_us);
+                let before = self.contacts_number;
+                self.learn_contacts(self.presence.incarnation(), contacts);
+                if self.contacts_number != before && self.is_talking(now_us) {
+                    self.add_named(own, now_us);
+                    self.direct.retry(now_us);
+                    self.start_punch(own, now_us);
+                }
+            }
+            Frame::Message { number, oldest, bytes } => {
+                self.talk(own, now_us);
+                self.doubt_direct(arrival, now_us);
+                for bytes in self.reliable.handle_message(number, oldest, bytes) {
+                    own.events.push_back(Event::Message { peer, bytes });
+                }
+            }
+            Frame::Received { next } => {
+                for ticket in self.reliable.handle_received(next) {
+                    own.events.push_back(Event::Delivery { peer, ticket, arrived: true });
+                }
+            }
+            Frame::Consent | Frame::Life(_) => {}
+        }
+    }
+
+    fn acknowledge(&mut self, own: &mut Own, now_us: u64) {
+        if let Some(next) = self.reliable.poll_received()
+            && let Some(way) = self.way(own, now_us)
+        {
+            self.say(own, way, &[Frame::Received { next }]);
+        }
+    }
+
+    fn handle_challenge(&mut self, own: &mut Own, arrival: Arrival, token: Token, now_us: u64) {
+        self.say(own, arrival.back(), &[Frame::Answer(token)]);
+        if matches!(arrival, Arrival::Direct(_)) && self.direct.chosen().is_none() {
+            if let Some(ready) = self.ready(own, now_us) {
+                self.say(own, Way::Reflected(ready), &[Frame::Answer(token)]);
+            }
+        } else {
+            self.doubt_direct(arrival, now_us);
+        }
+    }
+
+    fn handle_answer(&mut self, own: &mut Own, arrival: Arrival, token: Token, now_us: u64) {
+        let Some(Challenge { to: Target::Direct(address), .. }) = self.challenges.find(token) else {
+            if let Some(challenge) = self.challenges.take(token, now_us) {
+                self.counts.answered += u64::from(challenge.size.is_none());
+                self.handle_reflected_answer(arrival, challenge, now_us);
+            }
+            return;
+        };
+        // The answer proves that what is sent there arrives, whatever way it comes back. An address that the peer did
+        // not name must answer itself all the same, if the peer's NAT lets it: one more thing for a forger to forge.
+        let heard_only = self.direct.find(address).is_none_or(|it| it.origin == Origin::Heard);
+        if heard_only && self.behaviour.has_one_address() && arrival != Arrival::Direct(address) {
+            return;
+        }
+        let Some(challenge) = self.challenges.take(token, now_us) else { return };
+        self.counts.answered += u64::from(challenge.size.is_none());
+        let rtt_us = now_us.saturating_sub(challenge.sent_us);
+        self.learn_rtt(rtt_us);
+        if self.direct.chosen().is_none_or(|chosen| chosen == address) {
+            (self.awaiting_us, self.check_us) = (None, None);
+        }
+        let consent_us = CONSENT_US * 4 / 5 + own.jitter_us(CONSENT_US * 2 / 5);
+        self.direct.handle_answer(address, rtt_us, consent_us, now_us);
+        if let (Some(size), Some(candidate)) = (challenge.size, self.direct.find(address)) {
+            candidate.search.handle_answer(size, now_us);
+        }
+    }
+
+    fn handle_reflected_answer(&mut self, arrival: Arrival, challenge: Challenge, now_us: u64) {
+        self.learn_rtt(now_us.saturating_sub(challenge.sent_us));
+        if let Some(size) = challenge.size {
+            self.reflected_search.handle_answer(size, now_us);
+        }
+        if let (Target::Reflected { via, peer }, Arrival::Reflected { via: from, header }) =
+            (challenge.to, arrival)
+            && (via, peer) == (from, header.peer)
+        {
+            self.prove(peer);
+            self.headers.receive(via, header, now_us);
+        }
+    }
+
+    fn learn_rtt(&mut self, rtt_us: u64) {
+        self.rtt_us = Some(rtt_us);
+        self.reliable.set_rtt(rtt_us);
+    }
+
+    /// An authenticated, fresh message came.
+    pub(crate) fn note_heard(&mut self, own: &mut Own, arrival: Arrival, now_us: u64) {
+        own.heard_us = now_us;
+        self.heard_us = Some(now_us);
+        // What comes through the reflector says nothing of a direct path.
+        if self.direct.chosen().is_none() || matches!(arrival, Arrival::Direct(_)) {
+            (self.awaiting_us, self.check_us) = (None, None);
+        }
+        if let Arrival::Direct(source) = arrival
+            && self.is_talking(now_us)
+        {
+            self.direct.hear(source, now_us);
+        }
+        let recently = self.doubted_us.is_some_and(|last_us| now_us < last_us + DOUBT_PAUSE_US);
+        if !self.note_header(own, arrival, now_us) && !recently {
+            self.doubted_us = Some(now_us);
+            self.challenge(own, arrival.back(), None, now_us);
+        }
+    }
+
+    /// Takes over the header of a message; false if its address must first answer a challenge.
+    pub(crate) fn note_header(&mut self, own: &mut Own, arrival: Arrival, now_us: u64) -> bool {
+        let Arrival::Reflected { via, header } = arrival else { return true };
+        own.data_from = Some(via);
+        let known = self.named.contains(&header.peer.to_socket()) || self.proven.contains(&header.peer);
+        if known {
+            self.headers.receive(via, header, now_us);
+        }
+        known
+    }
+
+    /// The peer uses the reflector though we use a direct path: perhaps it does not hear us there.
+    fn doubt_direct(&mut self, arrival: Arrival, now_us: u64) {
+        if matches!(arrival, Arrival::Reflected { .. }) {
+            self.direct.doubt(now_us);
+        }
+    }
+
+    /// An address at a reflector has answered.
+    pub(crate) fn prove(&mut self, address: TransportAddress) {
+        if !self.proven.contains(&address) {
+            if self.proven.len() >= PROVEN {
+                self.proven.remove(0);
+            }
+            self.proven.push(address);
+        }
+    }
+}
+
+/// Datagrams that wait for a session.
+const QUEUE: usize = 64;
+/// Between two challenges to an address at a reflector that nobody named.
+const DOUBT_PAUSE_US: u64 = 1_000_000;
+/// Addresses remembered as proven.
+const PROVEN: usize = 4;
