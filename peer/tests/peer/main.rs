@@ -15,6 +15,7 @@ mod many;
 mod outage;
 mod paths;
 mod presence;
+#[allow(dead_code, reason = "what only the sites on loopback ask of it")]
 mod server;
 mod strangers;
 mod world;
