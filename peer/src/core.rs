@@ -17,7 +17,7 @@ use crate::message::notice::Status;
 use crate::message::packet::Packet;
 use crate::noise::{Opened, PublicKey, Secret};
 use crate::own::Own;
-use crate::peer::handshake::Arrival;
+use crate::paths::way::Arrival;
 use crate::peer::report::PeerReport;
 use crate::peer::sessions::Identity;
 use crate::peer::{Counts, Peer};
@@ -31,19 +31,19 @@ use wire::{HEADER_LEN, Header, Kind};
 
 /// One endpoint.
 pub struct Core {
-    pub(crate) own: Own,
-    pub(crate) contacts: Contacts,
-    pub(crate) lease: Lease,
-    pub(crate) peers: BTreeMap<PeerId, Peer>,
-    pub(crate) by_key: HashMap<PublicKey, PeerId>,
-    pub(crate) profile: Option<Profile>,
+    own: Own,
+    contacts: Contacts,
+    lease: Lease,
+    peers: BTreeMap<PeerId, Peer>,
+    by_key: HashMap<PublicKey, PeerId>,
+    profile: Option<Profile>,
     next_peer: u32,
     /// First messages of handshakes that may still be opened in this second.
     handshakes: (u64, u32),
     /// When somebody who is not in the profile last made us look whether it is out of date.
     looked_us: Option<u64>,
     /// Whether the access server is asked at all.
-    pub(crate) has_account: bool,
+    has_account: bool,
 }
 
 /// What a core begins with.
@@ -151,10 +151,7 @@ impl Core {
     pub fn begin(&mut self, peer: PeerId, now_us: u64) -> Result<(), SendError> {
         let Self { own, peers, .. } = self;
         let it = peers.get_mut(&peer).ok_or(SendError::Unknown)?;
-        it.talk(own, now_us);
-        if !it.sessions.is_open() {
-            it.start_handshake(own, now_us);
-        }
+        it.begin(own, now_us);
         it.handle_timeout(own, now_us);
         Ok(())
     }
@@ -219,7 +216,7 @@ impl Core {
         if hosts != self.own.hosts {
             self.own.hosts = hosts;
             self.contacts.probe_all(now_us);
-            self.peers.values_mut().for_each(|peer| peer.direct.doubt(now_us));
+            self.peers.values_mut().for_each(|peer| peer.handle_own_addresses(now_us));
             self.handle_timeout(now_us);
         }
     }
@@ -260,7 +257,7 @@ impl Core {
     pub fn leave(&mut self, now_us: u64) {
         let Self { own, peers, .. } = self;
         own.status = Status::Offline;
-        for peer in peers.values_mut().filter(|peer| peer.is_online() || peer.sessions.is_open()) {
+        for peer in peers.values_mut().filter(|peer| peer.is_online() || peer.is_open()) {
             peer.notify(own, now_us);
         }
         if self.lease.is_logged_in() {
@@ -308,7 +305,7 @@ impl Core {
     /// What went to and came from a peer.
     #[must_use]
     pub fn counts(&self, peer: PeerId) -> Option<Counts> {
-        self.peers.get(&peer).map(|peer| peer.counts)
+        self.peers.get(&peer).map(Peer::counts)
     }
 
     fn handle_observed(&mut self, source: SocketAddr, datagram: &[u8], now_us: u64) {
@@ -368,7 +365,7 @@ impl Core {
             Arrival::Direct(source) => source,
             Arrival::Reflected { header, .. } => header.peer.to_socket(),
         };
-        if self.peers.values().any(|peer| peer.named.contains(&source)) {
+        if self.peers.values().any(|peer| peer.is_named_at(source)) {
             return true;
         }
         let second = now_us / 1_000_000;
@@ -381,12 +378,7 @@ impl Core {
 
     /// An own contact is another than before: what was minted for the old one is worth nothing.
     fn handle_moved(&mut self, now_us: u64) {
-        for peer in self.peers.values_mut() {
-            peer.headers.forget_received();
-            peer.direct.retry(now_us);
-            peer.direct.doubt(now_us);
-            peer.moved = true;
-        }
+        self.peers.values_mut().for_each(|peer| peer.handle_own_move(now_us));
         self.lease.hurry(now_us);
     }
 
@@ -412,7 +404,7 @@ impl Core {
     }
 
     /// The peer of this key, made if it is new.
-    pub(crate) fn peer_of(&mut self, key: PublicKey, now_us: u64) -> PeerId {
+    fn peer_of(&mut self, key: PublicKey, now_us: u64) -> PeerId {
         if let Some(id) = self.by_key.get(&key) {
             return *id;
         }
@@ -424,10 +416,10 @@ impl Core {
     }
 
     /// Forgets a peer and its sessions.
-    pub(crate) fn forget(&mut self, id: PeerId) {
+    fn forget(&mut self, id: PeerId) {
         if let Some(mut peer) = self.peers.remove(&id) {
-            peer.sessions.clear(&mut self.own);
-            self.by_key.remove(&peer.identity.key);
+            peer.end(&mut self.own);
+            self.by_key.remove(&peer.key());
         }
     }
 }

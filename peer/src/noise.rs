@@ -87,16 +87,16 @@ impl Cryptor {
 pub(crate) struct Session {
     cryptor: Cryptor,
     /// What we call it.
-    pub(crate) local: Index,
+    local: Index,
     remote: Index,
     counter: u32,
     window: Window,
     /// The peer's life: another one after it restarted.
-    pub(crate) life: u64,
+    life: u64,
     /// When it was agreed.
-    pub(crate) since_us: u64,
+    since_us: u64,
     /// Whether the peer has proved that it holds the session: what a recorded first message can never do.
-    pub(crate) confirmed: bool,
+    confirmed: bool,
 }
 
 impl Session {
@@ -105,6 +105,26 @@ impl Session {
         let (local, remote) = indexes;
         let window = Window::new();
         Self { cryptor, local, remote, counter: 0, window, life, since_us: now_us, confirmed: false }
+    }
+
+    /// What we call it.
+    pub(crate) fn local(&self) -> Index {
+        self.local
+    }
+
+    /// The life of the peer that it was agreed with.
+    pub(crate) fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Whether the peer has proved that it holds the session.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// The peer has proved that it holds the session.
+    pub(crate) fn confirm(&mut self) {
+        self.confirmed = true;
     }
 
     /// Seals a message as a whole packet, with `room` zeros in front for a header; `None` when counters are used up.

@@ -4,3 +4,4 @@ pub(crate) mod challenge;
 pub(crate) mod direct;
 pub(crate) mod headers;
 pub(crate) mod search;
+pub(crate) mod way;

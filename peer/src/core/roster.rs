@@ -10,6 +10,7 @@ use crate::event::{Event, PeerId};
 use crate::message::notice::Status;
 use crate::noise::PublicKey;
 use crate::paths::headers::Ready;
+use crate::peer::{Peer, Word};
 use nat::Behaviour;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -57,8 +58,8 @@ impl Core {
         for device in profile.buddies.iter_mut().flat_map(|buddy| &mut buddy.devices) {
             let Some(peer) = self.peer_of_key(device).and_then(|id| self.peers.get(&id)) else { continue };
             device.status = if peer.is_online() { StatusJson::Online } else { StatusJson::Offline };
-            device.nat = Some(NatJson(peer.behaviour));
-            device.incarnation = Some(peer.presence.incarnation());
+            device.nat = Some(NatJson(peer.behaviour()));
+            device.incarnation = Some(peer.incarnation());
         }
         Some(profile)
     }
@@ -71,8 +72,8 @@ impl Core {
         let mut peers: Vec<PeerId> = devices.filter_map(|device| self.peer_of_key(device)).collect();
         let rank = |id: &PeerId| {
             let peer = self.peers.get(id);
-            let heard_us = peer.and_then(|peer| peer.heard_us).unwrap_or(0);
-            (!peer.is_some_and(crate::peer::Peer::is_online), std::cmp::Reverse(heard_us))
+            let heard_us = peer.and_then(Peer::heard_us).unwrap_or(0);
+            (!peer.is_some_and(Peer::is_online), std::cmp::Reverse(heard_us))
         };
         peers.sort_by_key(rank);
         peers
@@ -81,7 +82,7 @@ impl Core {
     /// Whose device a peer is; nothing for a peer that the application named.
     #[must_use]
     pub fn buddy_of(&self, peer: PeerId) -> Option<(AccountName, DeviceId)> {
-        let key = self.peers.get(&peer)?.identity.key;
+        let key = self.peers.get(&peer)?.key();
         let buddies = self.profile.iter().flat_map(|profile| &profile.buddies);
         let mut devices = buddies.flat_map(|buddy| buddy.devices.iter().map(move |device| (buddy, device)));
         devices
@@ -92,7 +93,7 @@ impl Core {
     /// Whether a peer is online, as far as is known.
     #[must_use]
     pub fn is_online(&self, peer: PeerId) -> bool {
-        self.peers.get(&peer).is_some_and(crate::peer::Peer::is_online)
+        self.peers.get(&peer).is_some_and(Peer::is_online)
     }
 
     /// Makes a device a peer without access server: its key, where it is, how its NAT behaves, and the SEND header that a
@@ -107,11 +108,8 @@ impl Core {
     ) -> PeerId {
         let id = self.peer_of(key, now_us);
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.by_application = true;
-            peer.behaviour = behaviour;
-            peer.named = vec![contact];
             let ready = header.map(|(via, header)| Ready { via, header: header.header() });
-            peer.headers.set_profile(ready.into_iter().collect());
+            peer.handle_application(behaviour, contact, ready);
         }
         id
     }
@@ -133,7 +131,7 @@ impl Core {
                 }
             }
         }
-        let gone = self.peers.iter().filter(|(id, peer)| !peer.by_application && !current.contains(id));
+        let gone = self.peers.iter().filter(|(id, peer)| !peer.is_by_application() && !current.contains(id));
         let gone: Vec<PeerId> = gone.map(|(id, _)| *id).collect();
         gone.into_iter().for_each(|id| self.forget(id));
         self.profile = Some(profile);
@@ -144,52 +142,28 @@ impl Core {
             let via = self.contacts.by_name(&contact.reflector)?.address;
             Some(Ready { via, header: contact.header?.header() })
         });
-        let headers: Vec<Ready> = ready.collect();
-        let ignorant = self.lease.is_server_ignorant(now_us);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        // A list without headers may only mean that the device is offline for the server; those at hand may still hold.
-        if !headers.is_empty() {
-            peer.headers.set_profile(headers);
+        let word = Word {
+            headers: ready.collect(),
+            contacts: device.contacts.iter().map(|contact| contact.address).collect(),
+            behaviour: device.nat.map(|NatJson(behaviour)| behaviour),
+            status: match device.status {
+                StatusJson::Online => Status::Online,
+                StatusJson::Offline => Status::Offline,
+            },
+            incarnation: device.incarnation,
+            asked_us,
+            is_ignorant: self.lease.is_server_ignorant(now_us),
+        };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.handle_word(&mut self.own, word);
         }
-        let contacts: Vec<SocketAddr> = device.contacts.iter().map(|contact| contact.address).collect();
-        if !contacts.is_empty() && contacts != peer.profiled {
-            peer.profiled.clone_from(&contacts);
-            peer.named = contacts;
-            if let Some(NatJson(behaviour)) = device.nat {
-                peer.behaviour = behaviour;
-            }
-        }
-        let before = peer.is_online();
-        let heard_since = peer.heard_us.is_some_and(|heard_us| heard_us >= asked_us);
-        match device.status {
-            StatusJson::Online => peer.presence.apply_server(Status::Online, device.incarnation),
-            StatusJson::Offline if !heard_since && !ignorant => {
-                peer.presence.apply_server(Status::Offline, device.incarnation);
-            }
-            StatusJson::Offline => {}
-        }
-        peer.tell_presence(&mut self.own, before);
     }
 
     /// Tells online buddies that we are there: all of them after a login, later those that have not heard it, and after
     /// a move everybody where we are now.
     fn greet(&mut self, first: bool, now_us: u64) {
         let Self { own, peers, .. } = self;
-        for peer in peers.values_mut() {
-            let moved = std::mem::take(&mut peer.moved);
-            if !peer.is_online() {
-                continue;
-            }
-            // Who is silent may answer by another way, now that there is one.
-            peer.check_us = peer.awaiting_us.map_or(peer.check_us, |_| Some(now_us));
-            if !peer.sessions.is_open() {
-                peer.start_handshake(own, now_us);
-            } else if first {
-                peer.notify(own, now_us);
-            } else if moved {
-                peer.tell_contacts(own, now_us);
-            }
-        }
+        peers.values_mut().for_each(|peer| peer.greet(own, first, now_us));
     }
 
     /// How long what the server gave lasts: the lease, or the first header to end.

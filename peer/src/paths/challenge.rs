@@ -10,7 +10,14 @@ use wire::TransportAddress;
 
 /// The challenges that may still be answered.
 #[derive(Debug, Default)]
-pub(crate) struct Challenges(VecDeque<Challenge>);
+pub(crate) struct Challenges {
+    outstanding: VecDeque<Challenge>,
+    /// When an address that nobody named was last challenged.
+    doubted_us: Option<u64>,
+    /// Challenges sent and answered that try no size.
+    sent: u64,
+    answered: u64,
+}
 
 /// One challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,27 +48,51 @@ pub(crate) enum Target {
 impl Challenges {
     /// Remembers a challenge.
     pub(crate) fn push(&mut self, token: Token, to: Target, size: Option<usize>, now_us: u64) {
-        if self.0.len() >= LIMIT {
-            self.0.pop_front();
+        if self.outstanding.len() >= LIMIT {
+            self.outstanding.pop_front();
         }
-        self.0.push_back(Challenge { token, to, size, sent_us: now_us });
+        self.sent += u64::from(size.is_none());
+        self.outstanding.push_back(Challenge { token, to, size, sent_us: now_us });
     }
 
     /// Takes the challenge that this token answers, unless it is too old.
     pub(crate) fn take(&mut self, token: Token, now_us: u64) -> Option<Challenge> {
-        self.0.retain(|it| now_us < it.sent_us + LIFETIME_US);
-        let place = self.0.iter().position(|it| it.token == token)?;
-        self.0.remove(place)
+        self.outstanding.retain(|it| now_us < it.sent_us + LIFETIME_US);
+        let place = self.outstanding.iter().position(|it| it.token == token)?;
+        let answered = self.outstanding.remove(place);
+        self.answered += u64::from(answered.is_some_and(|it| it.size.is_none()));
+        answered
+    }
+
+    /// Whether an address that nobody named may be challenged; if so, the next has to wait.
+    pub(crate) fn may_doubt(&mut self, now_us: u64) -> bool {
+        let may = self.doubted_us.is_none_or(|last_us| now_us >= last_us + DOUBT_PAUSE_US);
+        if may {
+            self.doubted_us = Some(now_us);
+        }
+        may
+    }
+
+    /// Challenges sent that try no size.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Those of them that were answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// The challenge that this token answers, left where it is.
     pub(crate) fn find(&self, token: Token) -> Option<Challenge> {
-        self.0.iter().find(|it| it.token == token).copied()
+        self.outstanding.iter().find(|it| it.token == token).copied()
     }
 }
 
 const LIMIT: usize = 32;
 const LIFETIME_US: u64 = 10_000_000;
+/// Between two challenges to an address at a reflector that nobody named.
+const DOUBT_PAUSE_US: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +112,6 @@ mod tests {
         for port in 0..100_u8 {
             challenges.push([port; 8], to(1), None, 0);
         }
-        assert!(challenges.0.len() == LIMIT && challenges.find([99; 8]).is_some());
+        assert!(challenges.outstanding.len() == LIMIT && challenges.find([99; 8]).is_some());
     }
 }

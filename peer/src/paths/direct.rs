@@ -18,9 +18,9 @@ pub(crate) struct DirectPaths {
 
 /// One transport address of the peer.
 #[derive(Debug)]
-pub(crate) struct Candidate {
-    pub(crate) address: SocketAddr,
-    pub(crate) origin: Origin,
+struct Candidate {
+    address: SocketAddr,
+    origin: Origin,
     works: bool,
     answered_us: u64,
     /// When the first challenge was sent that is not answered.
@@ -28,7 +28,7 @@ pub(crate) struct Candidate {
     tries: u32,
     next_us: u64,
     rtt_us: u64,
-    pub(crate) search: Search,
+    search: Search,
 }
 
 /// How a candidate became known.
@@ -77,9 +77,26 @@ impl DirectPaths {
         }
     }
 
-    /// The candidate of this address.
-    pub(crate) fn find(&mut self, address: SocketAddr) -> Option<&mut Candidate> {
+    fn find(&mut self, address: SocketAddr) -> Option<&mut Candidate> {
         self.list.iter_mut().find(|it| it.address == address)
+    }
+
+    /// Whether the peer or its profile named this candidate.
+    pub(crate) fn is_named(&self, address: SocketAddr) -> bool {
+        self.list.iter().any(|it| it.address == address && it.origin == Origin::Named)
+    }
+
+    /// The path in use, and the size to try on it now.
+    pub(crate) fn poll_size(&mut self, now_us: u64) -> Option<(SocketAddr, usize)> {
+        let address = self.chosen?;
+        Some((address, self.find(address)?.search.poll(now_us)?))
+    }
+
+    /// A challenge of this size that was sent to this address is answered.
+    pub(crate) fn handle_size(&mut self, address: SocketAddr, size: usize, now_us: u64) {
+        if let Some(candidate) = self.find(address) {
+            candidate.search.handle_answer(size, now_us);
+        }
     }
 
     /// The path in use.

@@ -11,18 +11,17 @@ use crate::message::notice::Carrier;
 use crate::message::packet::{Form, Index};
 use crate::own::Own;
 use crate::paths::challenge::{Challenge, Target};
-use crate::paths::direct::{CONSENT_US, Origin};
-use crate::peer::handshake::Arrival;
-use crate::peer::{Peer, Way};
-use wire::TransportAddress;
+use crate::paths::direct::CONSENT_US;
+use crate::paths::way::{Arrival, Way};
+use crate::peer::Peer;
 
 impl Peer {
     /// Sends a datagram of the application, or keeps it until a session is there; false if too many wait.
     pub(crate) fn send(&mut self, own: &mut Own, bytes: &[u8], now_us: u64) -> bool {
         self.talk(own, now_us);
-        self.counts.sent += 1;
+        self.talk.note_sent();
         if self.sessions.is_open() {
-            self.await_answer(now_us);
+            self.silence.await_answer(now_us);
             if let Some(way) = self.way(own, now_us) {
                 self.seal(own, way, Form::Datagram, bytes);
             }
@@ -32,11 +31,7 @@ impl Peer {
             return true;
         }
         self.start_handshake(own, now_us);
-        let room = self.queue.len() < QUEUE;
-        if room {
-            self.queue.push_back(bytes.to_vec());
-        }
-        room
+        self.sessions.queue(bytes.to_vec())
     }
 
     /// Takes a reliable message to send; its ticket, or nothing when too many wait.
@@ -60,8 +55,7 @@ impl Peer {
             return;
         }
         for due in self.reliable.poll(now_us) {
-            self.await_answer(now_us);
-            self.counts.repeated += u64::from(due.again);
+            self.silence.await_answer(now_us);
             let way = self.way(own, now_us);
             let reflected =
                 self.ready(own, now_us).map(Way::Reflected).filter(|other| due.again && way != Some(*other));
@@ -92,7 +86,7 @@ impl Peer {
         match form {
             Form::Datagram => {
                 self.talk(own, now_us);
-                self.counts.received += 1;
+                self.talk.note_received();
                 self.doubt_direct(arrival, now_us);
                 own.events.push_back(Event::Datagram { peer: self.identity.id, bytes: plain });
             }
@@ -114,9 +108,8 @@ impl Peer {
             Frame::Answer(token) => self.handle_answer(own, arrival, token, now_us),
             Frame::Contacts(contacts) => {
                 self.doubt_direct(arrival, now_us);
-                let before = self.contacts_number;
-                self.learn_contacts(self.presence.incarnation(), contacts);
-                if self.contacts_number != before && self.is_talking(now_us) {
+                let is_new = self.whereabouts.learn(self.presence.incarnation(), contacts);
+                if is_new && self.talk.is_alive(now_us) {
                     self.add_named(own, now_us);
                     self.direct.retry(now_us);
                     self.start_punch(own, now_us);
@@ -160,28 +153,26 @@ impl Peer {
     fn handle_answer(&mut self, own: &mut Own, arrival: Arrival, token: Token, now_us: u64) {
         let Some(Challenge { to: Target::Direct(address), .. }) = self.challenges.find(token) else {
             if let Some(challenge) = self.challenges.take(token, now_us) {
-                self.counts.answered += u64::from(challenge.size.is_none());
                 self.handle_reflected_answer(arrival, challenge, now_us);
             }
             return;
         };
         // The answer proves that what is sent there arrives, whatever way it comes back. An address that the peer did
         // not name must answer itself all the same, if the peer's NAT lets it: one more thing for a forger to forge.
-        let heard_only = self.direct.find(address).is_none_or(|it| it.origin == Origin::Heard);
-        if heard_only && self.behaviour.has_one_address() && arrival != Arrival::Direct(address) {
+        let is_named = self.direct.is_named(address);
+        if !is_named && self.behaviour().has_one_address() && arrival != Arrival::Direct(address) {
             return;
         }
         let Some(challenge) = self.challenges.take(token, now_us) else { return };
-        self.counts.answered += u64::from(challenge.size.is_none());
         let rtt_us = now_us.saturating_sub(challenge.sent_us);
         self.learn_rtt(rtt_us);
         if self.direct.chosen().is_none_or(|chosen| chosen == address) {
-            (self.awaiting_us, self.check_us) = (None, None);
+            self.silence.end();
         }
         let consent_us = CONSENT_US * 4 / 5 + own.jitter_us(CONSENT_US * 2 / 5);
         self.direct.handle_answer(address, rtt_us, consent_us, now_us);
-        if let (Some(size), Some(candidate)) = (challenge.size, self.direct.find(address)) {
-            candidate.search.handle_answer(size, now_us);
+        if let Some(size) = challenge.size {
+            self.direct.handle_size(address, size, now_us);
         }
     }
 
@@ -194,32 +185,29 @@ impl Peer {
             (challenge.to, arrival)
             && (via, peer) == (from, header.peer)
         {
-            self.prove(peer);
+            self.whereabouts.prove(peer);
             self.headers.receive(via, header, now_us);
         }
     }
 
     fn learn_rtt(&mut self, rtt_us: u64) {
-        self.rtt_us = Some(rtt_us);
         self.reliable.set_rtt(rtt_us);
     }
 
     /// An authenticated, fresh message came.
     pub(crate) fn note_heard(&mut self, own: &mut Own, arrival: Arrival, now_us: u64) {
         own.heard_us = now_us;
-        self.heard_us = Some(now_us);
+        self.silence.hear(now_us);
         // What comes through the reflector says nothing of a direct path.
         if self.direct.chosen().is_none() || matches!(arrival, Arrival::Direct(_)) {
-            (self.awaiting_us, self.check_us) = (None, None);
+            self.silence.end();
         }
         if let Arrival::Direct(source) = arrival
-            && self.is_talking(now_us)
+            && self.talk.is_alive(now_us)
         {
             self.direct.hear(source, now_us);
         }
-        let recently = self.doubted_us.is_some_and(|last_us| now_us < last_us + DOUBT_PAUSE_US);
-        if !self.note_header(own, arrival, now_us) && !recently {
-            self.doubted_us = Some(now_us);
+        if !self.note_header(own, arrival, now_us) && self.challenges.may_doubt(now_us) {
             self.challenge(own, arrival.back(), None, now_us);
         }
     }
@@ -228,7 +216,7 @@ impl Peer {
     pub(crate) fn note_header(&mut self, own: &mut Own, arrival: Arrival, now_us: u64) -> bool {
         let Arrival::Reflected { via, header } = arrival else { return true };
         own.data_from = Some(via);
-        let known = self.named.contains(&header.peer.to_socket()) || self.proven.contains(&header.peer);
+        let known = self.whereabouts.knows(header.peer);
         if known {
             self.headers.receive(via, header, now_us);
         }
@@ -241,21 +229,4 @@ impl Peer {
             self.direct.doubt(now_us);
         }
     }
-
-    /// An address at a reflector has answered.
-    pub(crate) fn prove(&mut self, address: TransportAddress) {
-        if !self.proven.contains(&address) {
-            if self.proven.len() >= PROVEN {
-                self.proven.remove(0);
-            }
-            self.proven.push(address);
-        }
-    }
 }
-
-/// Datagrams that wait for a session.
-const QUEUE: usize = 64;
-/// Between two challenges to an address at a reflector that nobody named.
-const DOUBT_PAUSE_US: u64 = 1_000_000;
-/// Addresses remembered as proven.
-const PROVEN: usize = 4;

@@ -6,44 +6,18 @@
 //!   answered with nothing.
 //! * Nothing is sent under a session before the peer has shown that it holds it.
 
+use super::sessions::Pending;
+
 use crate::event::Event;
 use crate::message::frame::{self, Contacts, Frame};
 use crate::message::notice::{Carrier, Notice, Status};
 use crate::message::packet::{Form, Index, init_head, response_head};
 use crate::noise::{Cryptor, Initiation, Opened, Session};
 use crate::own::Own;
-use crate::peer::sessions::Pending;
-use crate::peer::{Peer, Way};
+use crate::paths::way::{Arrival, Way};
+use crate::peer::Peer;
 use nat::Route;
-use std::net::SocketAddr;
-use wire::{HEADER_LEN, Header, Kind};
-
-/// How a message of a peer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// From host to host, from this source.
-    Direct(SocketAddr),
-    /// Through the reflector at `via`, under this DATA header.
-    Reflected {
-        /// The reflector.
-        via: SocketAddr,
-        /// The header, as it came.
-        header: Header,
-    },
-}
-
-impl Arrival {
-    /// The way back.
-    pub(crate) fn back(self) -> Way {
-        match self {
-            Self::Direct(source) => Way::Direct(source),
-            Self::Reflected { via, header } => {
-                let header = Header { kind: Kind::Send as u8, ..header };
-                Way::Reflected(crate::paths::headers::Ready { via, header })
-            }
-        }
-    }
-}
+use wire::HEADER_LEN;
 
 /// What a handshake message carries.
 struct Greeting {
@@ -79,23 +53,20 @@ impl Greeting {
 impl Peer {
     /// Starts a handshake, unless one is under way.
     pub(crate) fn start_handshake(&mut self, own: &mut Own, now_us: u64) {
-        if self.sessions.pending.is_none() {
+        if !self.sessions.is_pending() {
             self.send_init(own, 0, now_us);
         }
     }
 
     /// Repeats a first message that was not answered, or gives up.
     pub(crate) fn retry_handshake(&mut self, own: &mut Own, now_us: u64) {
-        let Some(tries) = self.sessions.pending.as_ref().filter(|it| it.next_us <= now_us).map(|it| it.tries)
-        else {
-            return;
-        };
+        let Some(tries) = self.sessions.tries_due(now_us) else { return };
         let wanted = self.reliable.is_waiting();
         if tries < INIT_TRIES || wanted {
             self.send_init(own, tries + 1, now_us);
         } else {
             self.sessions.set_pending(None, own);
-            self.queue.clear();
+            self.sessions.drop_queued();
         }
     }
 
@@ -128,12 +99,12 @@ impl Peer {
         let bytes = [&init_head(index)[..], &noise].concat();
         // A farewell must arrive at once: who has just written from there hears us there.
         let farewell = own.status == Status::Offline && self.sessions.is_changing();
-        let answered = self.answered_to.filter(|_| farewell).map(Way::Direct);
+        let answered = self.greetings.answered_to().filter(|_| farewell).map(Way::Direct);
         let way = answered.or_else(|| self.way_at_rest(own, now_us));
         let mut direct_to = None;
         let reflected = self.ready(own, now_us).map(Way::Reflected);
         // Where the answer cannot come back directly, the peer needs the header that only the reflector brings.
-        let both = tries > 0 || nat::answer(own.behaviour(), self.behaviour) == Route::Reflect;
+        let both = tries > 0 || nat::answer(own.behaviour(), self.behaviour()) == Route::Reflect;
         let ways = [way, reflected.filter(|other| both && way != Some(*other))];
         for way in ways.into_iter().flatten() {
             if let Way::Direct(address) = way {
@@ -156,33 +127,29 @@ impl Peer {
     ) {
         let Some(greeting) = Greeting::read(&opened.payload) else { return };
         let number = (greeting.notice.incarnation, greeting.notice.sequence);
-        if number <= self.init_number {
+        if !self.greetings.is_new(number) {
             return;
         }
         own.heard_us = now_us;
         if let Some(contacts) = greeting.contacts {
-            self.learn_contacts(number.0, contacts);
+            self.whereabouts.learn(number.0, contacts);
         }
-        let repeated = self.init_us.replace(now_us).is_some_and(|last_us| now_us < last_us + REPEATED_US);
+        let repeated = self.greetings.is_repeated(now_us);
         self.learn_notice(own, greeting.notice, Carrier::Handshake);
         self.note_header(own, arrival, now_us);
         if greeting.notice.status == Status::Offline {
-            self.init_number = number;
-            return;
+            return self.greetings.take(number);
         }
         // Without a header for the way that the grid says, a copy through the reflector will bring one.
         let Some(way) = self.answer_way(own, arrival, now_us) else { return };
-        self.init_number = number;
+        self.greetings.take(number);
         let payload = Greeting::of(own);
         let Some((cryptor, noise)) = opened.answer(&payload) else { return };
         let local = own.new_index(self.identity.id);
         let bytes = [&response_head(sender, local)[..], &noise].concat();
         self.sessions.insert(Session::new(cryptor, (local, sender), greeting.life, now_us), own);
         emit(own, way, &bytes);
-        self.answered_to = match way {
-            Way::Direct(address) => Some(address),
-            Way::Reflected(_) => None,
-        };
+        self.greetings.note_answer(way);
         if repeated && arrival.back() != way {
             emit(own, arrival.back(), &bytes);
         }
@@ -191,13 +158,13 @@ impl Peer {
     /// The way of an answer, as the grid says; nothing where it needs a header that is not there.
     fn answer_way(&self, own: &Own, arrival: Arrival, now_us: u64) -> Option<Way> {
         match arrival {
-            Arrival::Direct(_) if nat::answer(self.behaviour, own.behaviour()) == Route::Direct => {
+            Arrival::Direct(_) if nat::answer(self.behaviour(), own.behaviour()) == Route::Direct => {
                 Some(arrival.back())
             }
             Arrival::Direct(_) => self.fresh(own, now_us).map(Way::Reflected),
             Arrival::Reflected { .. } => {
-                let open = self.behaviour.admits_strangers() && !self.shares_external(own);
-                let contact = self.named.first().filter(|_| open);
+                let open = self.behaviour().admits_strangers() && !self.whereabouts.shares_external(own);
+                let contact = self.whereabouts.named().first().filter(|_| open);
                 Some(contact.map_or(arrival.back(), |contact| Way::Direct(*contact)))
             }
         }
@@ -213,8 +180,7 @@ impl Peer {
         now_us: u64,
     ) {
         let (receiver, sender) = indexes;
-        let Some(pending) = self.sessions.pending.as_mut().filter(|it| it.index == receiver) else { return };
-        let Some(payload) = pending.initiation.read_answer(noise) else { return };
+        let Some(payload) = self.sessions.read_answer(receiver, noise) else { return };
         let Some(pending) = self.sessions.take_pending(receiver) else { return };
         let direct_to = pending.direct_to;
         let (Some(greeting), Some(cryptor)) = (Greeting::read(&payload), pending.initiation.finish()) else {
@@ -223,25 +189,25 @@ impl Peer {
         };
         self.adopt(own, cryptor, (receiver, sender), greeting.life, now_us);
         if let Some(contacts) = greeting.contacts {
-            self.learn_contacts(greeting.notice.incarnation, contacts);
+            self.whereabouts.learn(greeting.notice.incarnation, contacts);
         }
         self.learn_notice(own, greeting.notice, Carrier::Session);
         if let Arrival::Reflected { header, .. } = arrival {
             // It answers a fresh key that only the holder of the peer's key could read.
-            self.prove(header.peer);
+            self.whereabouts.prove(header.peer);
         }
         self.note_heard(own, arrival, now_us);
         if let Arrival::Direct(source) = arrival
             && direct_to == Some(source)
         {
-            self.met_at = Some(source);
+            self.whereabouts.meet(source);
         }
         self.open_up(own, now_us);
     }
 
     fn adopt(&mut self, own: &mut Own, cryptor: Cryptor, indexes: (Index, Index), life: u64, now_us: u64) {
         let mut session = Session::new(cryptor, indexes, life, now_us);
-        session.confirmed = true;
+        session.confirm();
         self.sessions.insert(session, own);
         self.enter_life(life, now_us);
     }
@@ -250,15 +216,15 @@ impl Peer {
     fn enter_life(&mut self, life: u64, now_us: u64) {
         if self.reliable.set_life(life, now_us) {
             self.direct.clear();
-            self.met_at = None;
-            self.punched_us = None;
+            self.whereabouts.forget_meeting();
+            self.punch.allow();
         }
     }
 
     /// A session is there: shows the peer that we hold it, and sends what waited for it.
     fn open_up(&mut self, own: &mut Own, now_us: u64) {
         let Some(way) = self.way(own, now_us) else { return };
-        if self.queue.is_empty() {
+        if !self.sessions.has_queued() {
             self.say(own, way, &[]);
         }
         self.flush(own, now_us);
@@ -268,7 +234,7 @@ impl Peer {
 
     /// Sends the datagrams that waited for a session.
     pub(crate) fn flush(&mut self, own: &mut Own, now_us: u64) {
-        while let Some(bytes) = self.queue.pop_front() {
+        while let Some(bytes) = self.sessions.poll_queued() {
             let Some(way) = self.way(own, now_us) else { return };
             self.seal(own, way, Form::Datagram, &bytes);
         }
@@ -276,14 +242,18 @@ impl Peer {
 
     /// The peer has used a session that we answered: it is no recording.
     pub(crate) fn confirm(&mut self, own: &mut Own, index: Index, arrival: Arrival, now_us: u64) {
-        let Some(session) = self.sessions.find(index).filter(|session| !session.confirmed) else { return };
-        session.confirmed = true;
-        let life = session.life;
+        let Some(session) = self.sessions.find(index).filter(|session| !session.is_confirmed()) else {
+            return;
+        };
+        session.confirm();
+        let life = session.life();
         self.enter_life(life, now_us);
         self.sessions.set_pending(None, own);
         match arrival {
-            Arrival::Reflected { header, .. } => self.prove(header.peer),
-            Arrival::Direct(source) if self.answered_to == Some(source) => self.met_at = Some(source),
+            Arrival::Reflected { header, .. } => self.whereabouts.prove(header.peer),
+            Arrival::Direct(source) if self.greetings.answered_to() == Some(source) => {
+                self.whereabouts.meet(source);
+            }
             Arrival::Direct(_) => {}
         }
         self.flush(own, now_us);
@@ -304,24 +274,6 @@ impl Peer {
             own.events.push_back(Event::Presence { peer: self.identity.id, online });
         }
     }
-
-    /// Takes what the peer says of where it is, if that is newer than what it said before.
-    pub(crate) fn learn_contacts(&mut self, incarnation: u64, contacts: Contacts) {
-        let number = (incarnation, contacts.sequence);
-        if number <= self.contacts_number {
-            return;
-        }
-        self.contacts_number = number;
-        self.behaviour = contacts.behaviour;
-        if !contacts.reflexive.is_empty() && contacts.reflexive != self.named {
-            self.named = contacts.reflexive;
-            // It answered there before it moved.
-            self.proven.clear();
-        }
-        if !contacts.hosts.is_empty() {
-            self.hosts = contacts.hosts;
-        }
-    }
 }
 
 fn emit(own: &mut Own, way: Way, bytes: &[u8]) {
@@ -334,5 +286,3 @@ fn emit(own: &mut Own, way: Way, bytes: &[u8]) {
 /// First messages beyond the first.
 const INIT_TRIES: u32 = 4;
 const INIT_PAUSE_US: u64 = 300_000;
-/// A first message so soon after another means that our answer was lost.
-const REPEATED_US: u64 = 5_000_000;

@@ -19,7 +19,8 @@ pub(crate) struct Reliable {
     early: BTreeMap<u32, Vec<u8>>,
     /// Something arrived that is not acknowledged yet.
     owes: bool,
-    rtt_us: u64,
+    rtt_us: Option<u64>,
+    repeated: u64,
 }
 
 #[derive(Debug)]
@@ -88,16 +89,27 @@ impl Reliable {
 
     /// How long the way to the peer and back takes.
     pub(crate) fn set_rtt(&mut self, rtt_us: u64) {
-        self.rtt_us = rtt_us;
+        self.rtt_us = Some(rtt_us);
+    }
+
+    /// How long the way to the peer and back took last.
+    pub(crate) fn rtt_us(&self) -> Option<u64> {
+        self.rtt_us
+    }
+
+    /// Messages that had to be sent again.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// The messages to send now.
     pub(crate) fn poll(&mut self, now_us: u64) -> Vec<Due> {
         let oldest = self.sending.front().map_or(self.next_number, |first| first.number);
-        let base_us = (2 * self.rtt_us).clamp(RTO_MIN_US, RTO_MAX_US);
+        let base_us = (2 * self.rtt_us.unwrap_or(0)).clamp(RTO_MIN_US, RTO_MAX_US);
         let due = self.sending.iter_mut().take(WINDOW).filter(|sending| sending.next_us <= now_us);
         due.map(|sending| {
             let again = sending.tries > 0;
+            self.repeated += u64::from(again);
             sending.next_us = now_us + (base_us << sending.tries.min(6)).min(RTO_MAX_US);
             sending.tries += 1;
             Due { number: sending.number, oldest, bytes: sending.bytes.clone(), again }

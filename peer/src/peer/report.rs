@@ -38,14 +38,14 @@ impl Peer {
         PeerReport {
             peer: self.identity.id,
             online: self.is_online(),
-            behaviour: self.behaviour,
+            behaviour: self.behaviour(),
             path: self.path(own, now_us),
             why: self.why(own, now_us),
             expires_s: self.ready(own, now_us).map(|ready| ready.header.expires),
-            heard_ago_us: self.heard_us.map(|heard_us| now_us.saturating_sub(heard_us)),
-            rtt_us: self.rtt_us,
+            heard_ago_us: self.heard_us().map(|heard_us| now_us.saturating_sub(heard_us)),
+            rtt_us: self.reliable.rtt_us(),
             max_datagram_size: self.max_datagram_size(),
-            counts: self.counts,
+            counts: self.counts(),
         }
     }
 
@@ -54,15 +54,15 @@ impl Peer {
         if self.direct.chosen().is_some() {
             return Why::Proven;
         }
-        let (to_peer, _) = nat::after_punch(own.behaviour(), self.behaviour);
+        let (to_peer, _) = nat::after_punch(own.behaviour(), self.behaviour());
         match self.path(own, now_us) {
-            Path::Direct(_) if nat::route(own.behaviour(), self.behaviour) == Route::Direct => {
+            Path::Direct(_) if nat::route(own.behaviour(), self.behaviour()) == Route::Direct => {
                 Why::AdmitsStrangers
             }
             Path::Direct(_) | Path::Unknown => Why::NoHeader,
-            Path::Reflected(_) if self.shares_external(own) => Why::SharedAddress,
+            Path::Reflected(_) if self.whereabouts.shares_external(own) => Why::SharedAddress,
             Path::Reflected(_) if to_peer == Route::Reflect => Why::NoDirectPath,
-            Path::Reflected(_) if self.is_talking(now_us) => Why::DirectFailed,
+            Path::Reflected(_) if self.talk.is_alive(now_us) => Why::DirectFailed,
             Path::Reflected(_) => Why::NotYetSought,
         }
     }

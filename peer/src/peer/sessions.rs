@@ -1,4 +1,4 @@
-//! The sessions with one peer: a handshake under way, and the few newest that were agreed.
+//! The sessions with one peer: a handshake under way, the few newest that were agreed, and what waits for the first.
 //!
 //! * What is sent goes under the newest session that the peer has confirmed; what comes may be under any.
 //! * At most [`LIMIT`] are kept, so that messages under way survive a new handshake.
@@ -8,13 +8,16 @@ use crate::event::PeerId;
 use crate::message::packet::Index;
 use crate::noise::{Initiation, Session};
 use crate::own::Own;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// All sessions with one peer.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    pub(crate) pending: Option<Pending>,
+    pending: Option<Pending>,
     live: Vec<Session>,
+    /// Datagrams that wait for a session.
+    waiting: VecDeque<Vec<u8>>,
 }
 
 /// A handshake that waits for its answer.
@@ -32,34 +35,78 @@ pub(crate) struct Pending {
 impl Sessions {
     /// The session to send under.
     pub(crate) fn current(&mut self) -> Option<&mut Session> {
-        self.live.iter_mut().rev().find(|session| session.confirmed)
+        self.live.iter_mut().rev().find(|session| session.is_confirmed())
     }
 
     /// Whether there is a session to send under.
     pub(crate) fn is_open(&self) -> bool {
-        self.live.iter().any(|session| session.confirmed)
+        self.live.iter().any(Session::is_confirmed)
     }
 
     /// Whether the newest session is with another life of the peer than the one to send under.
     pub(crate) fn is_changing(&self) -> bool {
-        let current = self.live.iter().rev().find(|session| session.confirmed);
-        current.map(|session| session.life) != self.live.last().map(|session| session.life)
+        let current = self.live.iter().rev().find(|session| session.is_confirmed());
+        current.map(Session::life) != self.live.last().map(Session::life)
     }
 
     /// The session that we call so.
     pub(crate) fn find(&mut self, index: Index) -> Option<&mut Session> {
-        self.live.iter_mut().find(|session| session.local == index)
+        self.live.iter_mut().find(|session| session.local() == index)
     }
 
     /// Keeps a new session; the oldest may go.
     pub(crate) fn insert(&mut self, session: Session, own: &mut Own) {
         self.live.push(session);
         while self.live.len() > LIMIT {
-            let in_use = self.live.iter().rposition(|session| session.confirmed);
+            let in_use = self.live.iter().rposition(Session::is_confirmed);
             let place = if in_use == Some(0) { 1 } else { 0 };
             let gone = self.live.remove(place);
-            own.indexes.remove(&gone.local);
+            own.indexes.remove(&gone.local());
         }
+    }
+
+    /// Keeps a datagram until there is a session; false if too many wait.
+    pub(crate) fn queue(&mut self, datagram: Vec<u8>) -> bool {
+        let room = self.waiting.len() < QUEUE;
+        if room {
+            self.waiting.push_back(datagram);
+        }
+        room
+    }
+
+    /// A datagram that waited for a session, the oldest first.
+    pub(crate) fn poll_queued(&mut self) -> Option<Vec<u8>> {
+        self.waiting.pop_front()
+    }
+
+    /// Whether datagrams wait for a session.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Drops what waited: no session came.
+    pub(crate) fn drop_queued(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether a handshake is under way.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// When the first message of the handshake under way is to be repeated.
+    pub(crate) fn due_us(&self) -> Option<u64> {
+        self.pending.as_ref().map(|pending| pending.next_us)
+    }
+
+    /// How many first messages were sent before, if another one is due.
+    pub(crate) fn tries_due(&self, now_us: u64) -> Option<u32> {
+        self.pending.as_ref().filter(|pending| pending.next_us <= now_us).map(|pending| pending.tries)
+    }
+
+    /// Reads the answer to the handshake that this index belongs to, and its payload; nothing changes if it is none.
+    pub(crate) fn read_answer(&mut self, index: Index, noise: &[u8]) -> Option<Vec<u8>> {
+        self.pending.as_mut().filter(|pending| pending.index == index)?.initiation.read_answer(noise)
     }
 
     /// Replaces the handshake under way.
@@ -78,7 +125,7 @@ impl Sessions {
     pub(crate) fn clear(&mut self, own: &mut Own) {
         self.set_pending(None, own);
         for session in self.live.drain(..) {
-            own.indexes.remove(&session.local);
+            own.indexes.remove(&session.local());
         }
     }
 }
@@ -93,3 +140,5 @@ pub(crate) struct Identity {
 }
 
 const LIMIT: usize = 3;
+/// Datagrams that wait for a session.
+const QUEUE: usize = 64;
