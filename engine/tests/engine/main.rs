@@ -23,7 +23,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for (name, test) in ONCE {
-        suite.add(*name, &[], *test);
+        suite.add_if(*name, || missing_ipv6(name), *test);
     }
     for (name, test) in UNDER_A_FILTER {
         suite.add(*name, &[switched_off], *test);
@@ -42,8 +42,17 @@ fn main() -> ExitCode {
 
 fn add_on_engine(suite: &mut Suite, prefix: &str, kind: Kind, tests: Named<fn(Kind)>) {
     for (name, test) in tests {
-        suite.add_if(format!("{prefix}::{name}"), move || missing(kind), move || test(kind));
+        suite.add_if(
+            format!("{prefix}::{name}"),
+            move || missing(kind).or_else(|| missing_ipv6(name)),
+            move || test(kind),
+        );
     }
+}
+
+/// Why a test of both families cannot run here.
+fn missing_ipv6(name: &str) -> Option<Missing> {
+    OF_BOTH_FAMILIES.contains(&name).then(Missing::ipv6).flatten()
 }
 
 /// Why an engine may not run here.
@@ -138,4 +147,10 @@ const LONG_ON_ENGINES: Named<fn(Kind)> = named![
     serving::t13_dead_ports_cost_nothing_but_themselves,
     serving::the_kernel_says_what_a_full_queue_cost,
     serving::a_stopper_that_is_dropped_at_once_has_stopped_its_worker,
+];
+
+const OF_BOTH_FAMILIES: &[&str] = &[
+    "groups::ipv6_sockets_take_ipv6_only",
+    "serving::a_datagram_comes_back_from_the_address_that_was_called",
+    "serving::a_datagram_crosses_families_through_the_partner_socket",
 ];
