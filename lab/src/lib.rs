@@ -15,9 +15,9 @@
 //!                                            45.P.7.1 ── [delay] ── 45.P.7.2, 2a00:0:P::2
 //! ```
 //!
-//! A NAT, a host behind it and one that it calls, as `examples/hello.rs` has it:
+//! A NAT, a host behind it and one that it calls, as `examples/through_a_nat.rs` has it:
 //!
-#![doc = concat!("```no_run\n", include_str!("../examples/hello.rs"), "```")]
+#![doc = concat!("```no_run\n", include_str!("../examples/through_a_nat.rs"), "```")]
 #![forbid(unsafe_code)]
 
 mod error;
