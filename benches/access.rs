@@ -20,11 +20,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use wire::base64url::Bytes;
 use wire::header::{Header, Kind};
-use wire::header_json::HeaderJson;
-use wire::login::{ContactProof, LoginRequest, Nonce, Signature};
-use wire::nat_json::NatJson;
+use wire::json::base64url::Bytes;
+use wire::json::header::HeaderJson;
+use wire::json::login::{ContactProof, LoginRequest, Nonce, Signature};
+use wire::json::nat::NatJson;
 use wire::{TransportAddress, tag};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

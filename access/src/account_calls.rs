@@ -16,10 +16,10 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
 use std::sync::{Arc, PoisonError};
-use wire::device::{DeviceAnswer, DeviceRequest};
-use wire::name::{AccountName, DeviceId};
-use wire::problem::ProblemKind;
-use wire::profile::{Buddy, BuddyState, Profile};
+use wire::json::device::{DeviceAnswer, DeviceRequest};
+use wire::json::name::{AccountName, DeviceId};
+use wire::json::problem::ProblemKind;
+use wire::json::profile::{Buddy, BuddyState, Profile};
 
 /// `POST /v1/devices`.
 pub(crate) async fn devices(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -93,7 +93,7 @@ pub(crate) async fn end(app: &App, parts: &Parts, account: &str) -> Result<Respo
 }
 
 fn pair(app: &App, device: DeviceId, account: &str) -> Result<(AccountName, AccountName), Refusal> {
-    let to = account.parse().map_err(|error: wire::name::NameError| {
+    let to = account.parse().map_err(|error: wire::json::name::NameError| {
         Refusal::new(ProblemKind::Malformed, format!("the path names no account: {error}"))
     })?;
     let from = app.registry.directory().account_of(&device).ok_or_else(crate::request::no_session)?;

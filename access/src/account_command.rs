@@ -12,8 +12,8 @@ use crate::{password, random};
 use serde::Deserialize;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
-use wire::name::AccountName;
-use wire::profile::BuddyState;
+use wire::json::name::AccountName;
+use wire::json::profile::BuddyState;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ fn list(outcome: Outcome, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn password_hash(generate: bool, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<String, Failure> {
     if generate {
-        let made = wire::base64url::Bytes(random::bytes::<18>()?).to_string();
+        let made = wire::json::base64url::Bytes(random::bytes::<18>()?).to_string();
         let hash = password::hash(&made)?;
         writeln!(out, "{made}")?;
         return Ok(hash);

@@ -52,7 +52,7 @@ impl Admin {
         let states = self.app.fleet.states(&rules.reflectors, &rules.drained);
         let reflector = |(it, (state, stun)): (
             &crate::fleet::Reflector,
-            &(crate::fleet::State, wire::login::Stun),
+            &(crate::fleet::State, wire::json::login::Stun),
         )| {
             let ring = rules.ring(&it.name).map(|ring| format!("{:016x}", ring.fingerprint()));
             json!({"name": it.name, "addresses": it.addresses, "state": state.as_str(), "stun": stun, "ring": ring})

@@ -4,7 +4,7 @@ use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use wire::problem::ProblemKind;
+use wire::json::problem::ProblemKind;
 
 /// 200 with this body.
 ///

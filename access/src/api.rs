@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::routing::{MethodRouter, any};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::problem::ProblemKind;
+use wire::json::problem::ProblemKind;
 
 /// The routes.
 pub fn router(app: Arc<App>) -> Router {

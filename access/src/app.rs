@@ -14,7 +14,7 @@ use crate::registry::Registry;
 use crate::rules::Rules;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, Mutex};
-use wire::login::OfferedReflector;
+use wire::json::login::OfferedReflector;
 
 /// The server's parts.
 #[derive(Debug)]

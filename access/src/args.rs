@@ -13,7 +13,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use wire::name::{AccountName, ReflectorName};
+use wire::json::name::{AccountName, ReflectorName};
 
 /// What to do.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
-use wire::name::{AccountName, DeviceId, ReflectorName};
+use wire::json::name::{AccountName, DeviceId, ReflectorName};
 
 /// The way to the log.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //! * Pure: time is an argument.
 
 use std::net::IpAddr;
-use wire::name::AccountName;
+use wire::json::name::AccountName;
 use wire::siphash::SipKey;
 
 /// Buckets for accounts and for prefixes.

@@ -13,9 +13,9 @@ use crate::now::Now;
 use crate::random;
 use std::fmt;
 use subtle::ConstantTimeEq;
-use wire::base64url::Bytes;
-use wire::login::Nonce;
-use wire::name::DeviceId;
+use wire::json::base64url::Bytes;
+use wire::json::login::Nonce;
+use wire::json::name::DeviceId;
 
 /// The key of all challenges of one run.
 pub struct Challenges([u8; 32]);

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
-use wire::name::ReflectorName;
+use wire::json::name::ReflectorName;
 use wire::{Block, BlockSet, Policy};
 
 /// Everything that `run` needs to know.

@@ -6,10 +6,10 @@
 
 use crate::rules::Rules;
 use wire::TransportAddress;
-use wire::login::{ContactProof, MAX_CONTACTS};
+use wire::json::login::{ContactProof, MAX_CONTACTS};
+use wire::json::name::ReflectorName;
+use wire::json::problem::{Problem, ProblemKind};
 use wire::mint::verify_ticket;
-use wire::name::ReflectorName;
-use wire::problem::{Problem, ProblemKind};
 
 /// A proven contact.
 #[derive(Clone, Debug, PartialEq, Eq)]

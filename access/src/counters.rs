@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
-use wire::problem::ProblemKind;
+use wire::json::problem::ProblemKind;
 
 /// The counters.
 #[derive(Clone, Debug)]

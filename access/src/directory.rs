@@ -10,9 +10,9 @@ use crate::presence::{Presence, SessionHash};
 use ed25519_dalek::VerifyingKey;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
-use wire::device::{NoiseKey, SignKey};
-use wire::name::{AccountName, DeviceId};
-use wire::profile::BuddyState;
+use wire::json::keys::{NoiseKey, SignKey};
+use wire::json::name::{AccountName, DeviceId};
+use wire::json::profile::BuddyState;
 
 /// Everything that is known.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Device {
 
     /// Its login key, as it is shown.
     pub fn shown_sign_key(&self) -> SignKey {
-        SignKey(wire::base64url::Bytes(self.sign_key.to_bytes()))
+        SignKey(wire::json::base64url::Bytes(self.sign_key.to_bytes()))
     }
 }
 

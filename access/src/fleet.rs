@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{PoisonError, RwLock};
-use wire::login::{OfferedReflector, Stun};
-use wire::name::ReflectorName;
+use wire::json::login::{OfferedReflector, Stun};
+use wire::json::name::ReflectorName;
 
 /// A reflector as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl FromStr for Reflector {
     fn from_str(text: &str) -> Result<Reflector, String> {
         let right = || String::from("expected NAME=ADDR:PORT or NAME=ADDR:PORT,[ADDR6]:PORT");
         let (name, addresses) = text.split_once('=').ok_or_else(right)?;
-        let name = name.parse().map_err(|error: wire::name::NameError| error.to_string())?;
+        let name = name.parse().map_err(|error: wire::json::name::NameError| error.to_string())?;
         let parse = |text: &str| text.parse::<SocketAddr>().ok().filter(|it| is_reachable(*it));
         let addresses: Option<Vec<SocketAddr>> = addresses.split(',').map(parse).collect();
         let addresses = addresses.ok_or_else(right)?;

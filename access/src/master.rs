@@ -12,7 +12,7 @@ use sha2::Sha256;
 use std::fmt;
 use toml::Spanned;
 use wire::KeyRing;
-use wire::name::ReflectorName;
+use wire::json::name::ReflectorName;
 use wire::ring_file;
 
 /// The keys of a deployment, in minting order; at least one.

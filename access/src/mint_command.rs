@@ -11,10 +11,10 @@ use crate::now::Now;
 use crate::rules::read_master;
 use std::io::Write;
 use wire::TransportAddress;
-use wire::capabilities::CapabilitiesAnswer;
-use wire::header_json::HeaderJson;
+use wire::json::capabilities::CapabilitiesAnswer;
+use wire::json::header::HeaderJson;
+use wire::json::name::ReflectorName;
 use wire::mint::{send_header, verify_ticket};
-use wire::name::ReflectorName;
 
 /// What to mint.
 #[derive(Clone, Debug)]

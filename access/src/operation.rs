@@ -6,8 +6,8 @@
 use crate::password;
 use crate::registry::{Refusal, Registry};
 use serde::{Deserialize, Serialize};
-use wire::name::AccountName;
-use wire::profile::BuddyState;
+use wire::json::name::AccountName;
+use wire::json::profile::BuddyState;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

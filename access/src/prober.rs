@@ -18,8 +18,8 @@ use stun::response::Bound;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use wire::header::{HEADER_LEN, Kind};
-use wire::login::Stun;
-use wire::name::ReflectorName;
+use wire::json::login::Stun;
+use wire::json::name::ReflectorName;
 
 /// The prober's sockets and what it found so far.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use wire::problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+use wire::json::problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 
 /// A problem, and when to come again.
 #[derive(Clone, Debug, PartialEq, Eq)]

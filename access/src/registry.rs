@@ -10,10 +10,10 @@ use crate::password;
 use crate::random;
 use crate::store::{AccountRecord, DeviceRecord, Loaded, Store, StoreError};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use wire::base64url::Bytes;
-use wire::device::DeviceRequest;
-use wire::name::{AccountName, DeviceId};
-use wire::profile::BuddyState;
+use wire::json::base64url::Bytes;
+use wire::json::device::DeviceRequest;
+use wire::json::name::{AccountName, DeviceId};
+use wire::json::profile::BuddyState;
 
 /// Store and directory.
 #[derive(Debug)]

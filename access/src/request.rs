@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Request, header};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
-use wire::login::Session;
-use wire::problem::ProblemKind;
+use wire::json::login::Session;
+use wire::json::problem::ProblemKind;
 
 /// Who asks, and how long it may take; put into every request by the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
-use wire::name::ReflectorName;
+use wire::json::name::ReflectorName;
 use wire::{KeyRing, Policy};
 
 /// The rules in force.

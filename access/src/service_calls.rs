@@ -13,10 +13,10 @@ use crate::refusal::Refusal;
 use crate::request::{bearer, json};
 use axum::body::Body;
 use axum::http::{Request, Response};
-use wire::capabilities::{CapabilitiesAnswer, CapabilitiesRequest};
-use wire::header_json::HeaderJson;
-use wire::login::ContactProof;
-use wire::problem::ProblemKind;
+use wire::json::capabilities::{CapabilitiesAnswer, CapabilitiesRequest};
+use wire::json::header::HeaderJson;
+use wire::json::login::ContactProof;
+use wire::json::problem::ProblemKind;
 
 /// `POST /v1/capabilities`.
 pub(crate) async fn capabilities(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -22,11 +22,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
-use wire::base64url::Bytes;
-use wire::login::{ChallengeAnswer, ChallengeRequest, LoginAnswer, LoginRequest, RefreshRequest, Session};
-use wire::name::DeviceId;
-use wire::problem::ProblemKind;
-use wire::profile::Profile;
+use wire::json::base64url::Bytes;
+use wire::json::login::{
+    ChallengeAnswer, ChallengeRequest, LoginAnswer, LoginRequest, RefreshRequest, Session,
+};
+use wire::json::name::DeviceId;
+use wire::json::problem::ProblemKind;
+use wire::json::profile::Profile;
 
 /// `POST /v1/challenge`: a nonce, for whatever device is named.
 pub(crate) async fn challenge(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -10,7 +10,7 @@ use crate::now::Now;
 use crate::presence::{Leases, Presence, SessionHash};
 use nat::Behaviour;
 use std::cmp::Reverse;
-use wire::name::{AccountName, DeviceId};
+use wire::json::name::{AccountName, DeviceId};
 
 /// Why a device is not let in, though what it showed is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +159,8 @@ impl Directory {
 mod tests {
     use super::*;
     use crate::directory::Device;
-    use wire::base64url::Bytes;
-    use wire::device::{NoiseKey, SignKey};
+    use wire::json::base64url::Bytes;
+    use wire::json::keys::{NoiseKey, SignKey};
 
     const LEASES: Leases = Leases { lease_s: 100, grace_s: 50 };
 

@@ -11,11 +11,11 @@ use crate::now::Now;
 use crate::presence::Presence;
 use crate::rules::Rules;
 use wire::TransportAddress;
-use wire::header_json::HeaderJson;
-use wire::login::OfferedReflector;
-use wire::name::{AccountName, DeviceId, ReflectorName};
-use wire::nat_json::NatJson;
-use wire::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
+use wire::json::header::HeaderJson;
+use wire::json::login::OfferedReflector;
+use wire::json::name::{AccountName, DeviceId, ReflectorName};
+use wire::json::nat::NatJson;
+use wire::json::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
 
 /// Who looks, when, and by which rules.
 #[derive(Clone, Copy, Debug)]

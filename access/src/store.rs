@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use wire::device::{NoiseKey, SignKey};
-use wire::name::{AccountName, DeviceId};
+use wire::json::keys::{NoiseKey, SignKey};
+use wire::json::name::{AccountName, DeviceId};
 
 /// The open store.
 #[derive(Debug)]
@@ -98,7 +98,9 @@ impl Store {
         }
         for row in transaction.open_table(DEVICES).map_err(failed)?.iter().map_err(failed)? {
             let (id, record) = row.map_err(failed)?;
-            loaded.devices.push((DeviceId(wire::base64url::Bytes(id.value())), decode(record.value())?));
+            loaded
+                .devices
+                .push((DeviceId(wire::json::base64url::Bytes(id.value())), decode(record.value())?));
         }
         for row in transaction.open_table(ASKS).map_err(failed)?.iter().map_err(failed)? {
             let (pair, ()) = row.map(|(pair, unit)| (pair, unit.value())).map_err(failed)?;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use wire::name::AccountName;
+use wire::json::name::AccountName;
 
 /// A whole command line.
 #[derive(Debug, Parser)]

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use wire::base64url::Bytes;
-use wire::name::AccountName;
+use wire::json::base64url::Bytes;
+use wire::json::name::AccountName;
 
 /// A running endpoint that can be asked.
 pub struct Control {

@@ -8,9 +8,10 @@ use crate::failure::Failure;
 use endpoint::{AccessClient, Device, random_secret};
 use std::io::{IsTerminal as _, Write};
 use std::path::Path;
-use wire::base64url::Bytes;
-use wire::device::{DeviceRequest, NoiseKey, Password, SignKey};
-use wire::name::DeviceId;
+use wire::json::base64url::Bytes;
+use wire::json::device::{DeviceRequest, Password};
+use wire::json::keys::{NoiseKey, SignKey};
+use wire::json::name::DeviceId;
 
 /// Enrols a device and writes its file.
 ///

@@ -9,7 +9,7 @@ use endpoint::{Device, Findings, compare, discover, discover_at};
 use nat::{Behaviour, Filtering, Mapping};
 use std::io::Write;
 use std::path::Path;
-use wire::login::{OfferedReflector, Stun};
+use wire::json::login::{OfferedReflector, Stun};
 
 /// Finds out and prints.
 ///

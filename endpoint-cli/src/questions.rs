@@ -9,7 +9,7 @@ use endpoint::{Device, Endpoint, Event};
 use std::io::{IsTerminal as _, Write};
 use std::path::Path;
 use std::time::Duration;
-use wire::name::AccountName;
+use wire::json::name::AccountName;
 
 /// Prints how the endpoint is, or how one buddy is reached.
 ///

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use wire::name::{AccountName, ReflectorName};
-use wire::nat_json::NatJson;
-use wire::profile::BuddyState;
+use wire::json::name::{AccountName, ReflectorName};
+use wire::json::nat::NatJson;
+use wire::json::profile::BuddyState;
 
 /// An endpoint at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,15 +22,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use wire::base64url::Bytes;
-use wire::device::{DeviceAnswer, DeviceRequest};
-use wire::login::{
+use wire::json::base64url::Bytes;
+use wire::json::device::{DeviceAnswer, DeviceRequest};
+use wire::json::login::{
     ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, LoginRequest, RefreshRequest, Session,
     Signature, server_name,
 };
-use wire::name::AccountName;
-use wire::nat_json::NatJson;
-use wire::problem::Problem;
+use wire::json::name::AccountName;
+use wire::json::nat::NatJson;
+use wire::json::problem::Problem;
 
 /// Who calls one access server.
 #[derive(Clone)]

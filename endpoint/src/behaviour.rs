@@ -10,7 +10,7 @@ use peer::{Core, Discovery, Findings, Settings};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use wire::login::{OfferedReflector, Stun};
+use wire::json::login::{OfferedReflector, Stun};
 
 /// What a reflector with RFC 5780 shows; nothing if none offers it or none answers.
 pub async fn discover(reflectors: &[OfferedReflector]) -> Option<Findings> {

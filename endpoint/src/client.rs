@@ -13,9 +13,9 @@ use nat::Behaviour;
 use peer::{ContactReport, Core, Event, Path, PeerId, PeerReport, PublicKey, Settings};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::login::OfferedReflector;
-use wire::name::AccountName;
-use wire::profile::Profile;
+use wire::json::login::OfferedReflector;
+use wire::json::name::AccountName;
+use wire::json::profile::Profile;
 
 /// An endpoint on the network.
 #[derive(Clone)]

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use wire::base64url::Bytes;
-use wire::login::OfferedReflector;
-use wire::name::{AccountName, DeviceId};
+use wire::json::base64url::Bytes;
+use wire::json::login::OfferedReflector;
+use wire::json::name::{AccountName, DeviceId};
 
 /// A device that is enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ mod tests {
             reflectors: vec![OfferedReflector {
                 name: "fra1".parse().unwrap(),
                 addresses: vec!["192.0.2.1:3478".parse().unwrap()],
-                stun: wire::login::Stun::Behaviour,
+                stun: wire::json::login::Stun::Behaviour,
             }],
         }
     }

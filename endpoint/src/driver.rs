@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use wire::login::{LoginAnswer, Session};
-use wire::problem::ProblemKind;
+use wire::json::login::{LoginAnswer, Session};
+use wire::json::problem::ProblemKind;
 
 /// What the task and the application share.
 pub(crate) struct Driver {

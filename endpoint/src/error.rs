@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use wire::problem::Problem;
+use wire::json::problem::Problem;
 
 /// Why an endpoint, or a call of the access server, failed.
 #[derive(Debug, thiserror::Error)]

@@ -19,10 +19,12 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, watch};
-use wire::device::{DeviceAnswer, DeviceRequest};
-use wire::login::{ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, RefreshRequest, Session};
-use wire::name::DeviceId;
-use wire::problem::ProblemKind;
+use wire::json::device::{DeviceAnswer, DeviceRequest};
+use wire::json::login::{
+    ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, RefreshRequest, Session,
+};
+use wire::json::name::DeviceId;
+use wire::json::problem::ProblemKind;
 
 /// A question to the access server, of an endpoint in one of its lives.
 #[derive(Debug)]

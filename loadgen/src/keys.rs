@@ -6,11 +6,12 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use peer::public_key;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use wire::base64url::Bytes;
-use wire::device::{DeviceRequest, NoiseKey, Password, SignKey};
-use wire::login::{ContactProof, LoginRequest, Nonce, Signature};
-use wire::name::{AccountName, DeviceId};
-use wire::nat_json::NatJson;
+use wire::json::base64url::Bytes;
+use wire::json::device::{DeviceRequest, Password};
+use wire::json::keys::{NoiseKey, SignKey};
+use wire::json::login::{ContactProof, LoginRequest, Nonce, Signature};
+use wire::json::name::{AccountName, DeviceId};
+use wire::json::nat::NatJson;
 
 /// The secret keys of one device.
 #[derive(Clone, Copy)]

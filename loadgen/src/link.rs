@@ -18,8 +18,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use wire::login::{Session, server_name};
-use wire::problem::Problem;
+use wire::json::login::{Session, server_name};
+use wire::json::problem::Problem;
 
 /// Whom to call.
 #[derive(Clone, Debug, PartialEq, Eq)]

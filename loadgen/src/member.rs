@@ -7,8 +7,8 @@ use crate::keys::Keys;
 use nat::{Behaviour, Nat};
 use peer::{Core, PeerId};
 use std::net::SocketAddr;
-use wire::login::Session;
-use wire::name::{AccountName, DeviceId};
+use wire::json::login::Session;
+use wire::json::name::{AccountName, DeviceId};
 
 /// One member.
 pub struct Member {

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use wire::name::AccountName;
+use wire::json::name::AccountName;
 
 /// A connection to the socket.
 #[derive(Debug)]

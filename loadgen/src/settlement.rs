@@ -19,9 +19,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use wire::base64url::Bytes;
-use wire::login::OfferedReflector;
-use wire::name::{AccountName, DeviceId};
+use wire::json::base64url::Bytes;
+use wire::json::login::OfferedReflector;
+use wire::json::name::{AccountName, DeviceId};
 
 /// Adds accounts and friendships, enrols devices, and puts each behind a NAT whose ports are those of the sockets.
 ///
@@ -111,7 +111,9 @@ fn names(secret: &[u8; 32], endpoints: u32) -> Result<Vec<AccountName>, Error> {
     let tag: String = grow(secret, "names", 0, 0).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let name = |number: u32| format!("load-{tag}-{number}").parse();
     let names = (0..endpoints).map(name).collect::<Result<_, _>>();
-    names.map_err(|error: wire::name::NameError| Error::Runtime(format!("no name for an account: {error}")))
+    names.map_err(|error: wire::json::name::NameError| {
+        Error::Runtime(format!("no name for an account: {error}"))
+    })
 }
 
 fn members(

@@ -27,8 +27,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use wire::Kind;
-use wire::login::OfferedReflector;
-use wire::name::AccountName;
+use wire::json::login::OfferedReflector;
+use wire::json::name::AccountName;
 
 /// All members and what is between them.
 pub struct Society {

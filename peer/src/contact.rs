@@ -10,9 +10,9 @@ use crate::message::frame::Token;
 use crate::own::Own;
 use nat::{Behaviour, Filtering, Mapping};
 use std::net::SocketAddr;
-use wire::header_json::HeaderJson;
-use wire::login::{ContactProof, MAX_CONTACTS, OfferedReflector};
-use wire::name::ReflectorName;
+use wire::json::header::HeaderJson;
+use wire::json::login::{ContactProof, MAX_CONTACTS, OfferedReflector};
+use wire::json::name::ReflectorName;
 use wire::{HEADER_LEN, Header, Kind};
 
 /// All contacts of one endpoint.

@@ -24,9 +24,9 @@ use crate::peer::{Counts, Peer};
 use nat::Behaviour;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use wire::login::{OfferedReflector, RefreshRequest};
-use wire::nat_json::NatJson;
-use wire::profile::Profile;
+use wire::json::login::{OfferedReflector, RefreshRequest};
+use wire::json::nat::NatJson;
+use wire::json::profile::Profile;
 use wire::{HEADER_LEN, Header, Kind};
 
 /// One endpoint.

@@ -7,7 +7,7 @@ use nat::Behaviour;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
-use wire::login::{ContactProof, RefreshRequest};
+use wire::json::login::{ContactProof, RefreshRequest};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -56,7 +56,7 @@ fn class_and_lifetime_are_the_callers_within_bounds() {
     let long = with("lifetime_s", json!(540)).good();
     assert!(long["expires"].as_u64().unwrap() >= u64::from(before) + 540);
     let classed = with("class", json!(15)).good();
-    let header: wire::header_json::HeaderJson =
+    let header: wire::json::header::HeaderJson =
         serde_json::from_value(classed["headers"][0].clone()).unwrap();
     assert_eq!(header.header().class_key, 15 << 4 | 3);
     for (field, value) in [

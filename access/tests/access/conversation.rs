@@ -4,7 +4,7 @@ use crate::person::{Person, device_of, proofs};
 use crate::server::Server;
 use harness::{Signal, wait_until};
 use serde_json::json;
-use wire::profile::{BuddyState, Status};
+use wire::json::profile::{BuddyState, Status};
 
 #[test]
 fn two_buddies_see_each_other_and_get_headers_that_relay_both_ways() {

@@ -11,12 +11,12 @@ use access::rules::Rules;
 use access::sight::Sight;
 use nat::Behaviour;
 use std::collections::BTreeSet;
-use wire::base64url::Bytes;
-use wire::device::{NoiseKey, SignKey};
 use wire::header::Kind;
-use wire::header_json::HeaderJson;
-use wire::login::{ContactProof, OfferedReflector, Stun};
-use wire::name::{AccountName, DeviceId, ReflectorName};
+use wire::json::base64url::Bytes;
+use wire::json::header::HeaderJson;
+use wire::json::keys::{NoiseKey, SignKey};
+use wire::json::login::{ContactProof, OfferedReflector, Stun};
+use wire::json::name::{AccountName, DeviceId, ReflectorName};
 use wire::{Policy, TransportAddress};
 
 /// xorshift64*, so that a failure repeats.

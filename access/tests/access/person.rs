@@ -4,11 +4,11 @@ use crate::client::{Answer, Client};
 use crate::server::{PASSWORD, Server};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
-use wire::base64url::Bytes;
-use wire::login::{ContactProof, LoginRequest, Nonce, Signature};
-use wire::name::DeviceId;
-use wire::nat_json::NatJson;
-use wire::profile::{BuddyDevice, Profile};
+use wire::json::base64url::Bytes;
+use wire::json::login::{ContactProof, LoginRequest, Nonce, Signature};
+use wire::json::name::DeviceId;
+use wire::json::nat::NatJson;
+use wire::json::profile::{BuddyDevice, Profile};
 
 /// The person.
 #[derive(Debug)]

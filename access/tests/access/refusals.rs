@@ -7,11 +7,11 @@ use crate::server::{PASSWORD, Server};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use ureq::http::Request;
-use wire::base64url::Bytes;
 use wire::header::Header;
-use wire::header_json::HeaderJson;
-use wire::login::{ContactProof, LoginRequest, Nonce};
-use wire::name::DeviceId;
+use wire::json::base64url::Bytes;
+use wire::json::header::HeaderJson;
+use wire::json::login::{ContactProof, LoginRequest, Nonce};
+use wire::json::name::DeviceId;
 
 fn send(person: &Person, request: &LoginRequest) -> Answer {
     person.client.post("/v1/login", &serde_json::to_value(request).unwrap())

@@ -4,7 +4,7 @@ use access::master::Master;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::header::{HEADER_LEN, Header, Kind};
-use wire::header_json::HeaderJson;
+use wire::json::header::HeaderJson;
 use wire::{Block, BlockSet, KeyRing, Policy, TransportAddress, Verdict, tag};
 
 /// The rings of a master.

@@ -6,8 +6,8 @@ use endpoint::{Endpoint, Error, Event, Path, QUIC_PEER};
 use harness::{Folder, PATIENCE};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::base64url::Bytes;
-use wire::problem::ProblemKind;
+use wire::json::base64url::Bytes;
+use wire::json::problem::ProblemKind;
 
 async fn within<A>(future: impl Future<Output = A>) -> A {
     tokio::time::timeout(PATIENCE, future).await.expect("hangs")

@@ -12,11 +12,11 @@ use tokio::io::{
 };
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
-use wire::base64url::Bytes;
-use wire::device::{DeviceAnswer, DeviceRequest};
-use wire::login::{ChallengeAnswer, LoginRequest, Nonce, OfferedReflector, RefreshRequest, Stun};
-use wire::name::DeviceId;
-use wire::problem::{Problem, ProblemKind};
+use wire::json::base64url::Bytes;
+use wire::json::device::{DeviceAnswer, DeviceRequest};
+use wire::json::login::{ChallengeAnswer, LoginRequest, Nonce, OfferedReflector, RefreshRequest, Stun};
+use wire::json::name::DeviceId;
+use wire::json::problem::{Problem, ProblemKind};
 use wire::{KeyRing, Policy, Verdict, decide};
 
 /// A reflector and an access server on loopback.

@@ -14,9 +14,9 @@ mod rig;
 mod serving;
 mod trains;
 
-use engine::kind::Kind;
-use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe};
+use engine::socket::kind::Kind;
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::{Refusal, probe};
 use harness::{Missing, Suite};
 use std::process::ExitCode;
 

@@ -356,7 +356,7 @@ fn flags_are_variables_too_and_the_log_may_be_json() {
     unless_held_up(|| {
         let echo = echo(Mischief::None);
         let (json, hgrm) = (echo.file("report.json"), echo.file("latency.hgrm"));
-        let cpu = engine::affinity::allowed().unwrap()[0];
+        let cpu = engine::host::affinity::allowed().unwrap()[0];
         let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-loadgen"));
         command.args(["run", "--rate", "300", "--cpus", &cpu.to_string(), "--log-format", "json"]);
         command.arg("--hgrm").arg(&hgrm).env("REFLECTOR_LOADGEN_JSON", &json);

@@ -14,11 +14,11 @@ use crate::peer::{Peer, Word};
 use nat::Behaviour;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use wire::header_json::HeaderJson;
-use wire::login::LoginAnswer;
-use wire::name::{AccountName, DeviceId};
-use wire::nat_json::NatJson;
-use wire::profile::{BuddyDevice, BuddyState, Profile, Status as StatusJson};
+use wire::json::header::HeaderJson;
+use wire::json::login::LoginAnswer;
+use wire::json::name::{AccountName, DeviceId};
+use wire::json::nat::NatJson;
+use wire::json::profile::{BuddyDevice, BuddyState, Profile, Status as StatusJson};
 
 impl Core {
     /// The access server answered a login or a refresh.

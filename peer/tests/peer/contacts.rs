@@ -3,7 +3,7 @@
 use crate::world::{LATENCY_US, World};
 use peer::{Event, Path};
 use std::net::SocketAddr;
-use wire::header_json::HeaderJson;
+use wire::json::header::HeaderJson;
 
 fn contacts(world: &World, host: usize) -> Vec<SocketAddr> {
     let contact = |event: &Event| match event {

@@ -46,7 +46,7 @@ fn alice_tells_bob_through_the_reflector_and_carol_directly() {
     assert!(world.sees(ALICE, CAROL));
     let profile = world.hosts[ALICE].core.as_ref().unwrap().profile().unwrap();
     let statuses: Vec<_> = profile.buddies.iter().map(|buddy| buddy.devices[0].status).collect();
-    assert_eq!(statuses, [wire::profile::Status::Offline, wire::profile::Status::Online]);
+    assert_eq!(statuses, [wire::json::profile::Status::Offline, wire::json::profile::Status::Online]);
 }
 
 #[test]

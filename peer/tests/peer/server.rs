@@ -7,13 +7,13 @@ use nat::Behaviour;
 use peer::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use wire::base64url::Bytes;
-use wire::device::NoiseKey;
-use wire::header_json::HeaderJson;
-use wire::login::{ContactProof, LoginAnswer, OfferedReflector, Session, Stun};
-use wire::name::{AccountName, DeviceId, ReflectorName};
-use wire::nat_json::NatJson;
-use wire::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
+use wire::json::base64url::Bytes;
+use wire::json::header::HeaderJson;
+use wire::json::keys::NoiseKey;
+use wire::json::login::{ContactProof, LoginAnswer, OfferedReflector, Session, Stun};
+use wire::json::name::{AccountName, DeviceId, ReflectorName};
+use wire::json::nat::NatJson;
+use wire::json::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
 use wire::{KeyRing, TransportAddress, mint};
 
 /// One reflector, as the server and the world know it.

@@ -6,7 +6,7 @@
 use crate::world::World;
 use peer::{Event, Path, Transmit};
 use std::net::SocketAddr;
-use wire::header_json::HeaderJson;
+use wire::json::header::HeaderJson;
 use wire::{HEADER_LEN, Header, Kind, TransportAddress};
 
 const THIEF: &str = "45.66.66.66:6666";

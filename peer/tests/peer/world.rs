@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use wire::login::LoginAnswer;
+use wire::json::login::LoginAnswer;
 use wire::{HEADER_LEN, KeyRing, Policy, Verdict, decide};
 
 /// Everything there is.

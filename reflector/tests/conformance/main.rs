@@ -36,9 +36,9 @@ mod vicinity;
 mod walk;
 mod worker;
 
-use engine::kind::Kind;
-use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe};
+use engine::socket::kind::Kind;
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::{Refusal, probe};
 use harness::{Missing, Suite};
 use std::process::ExitCode;
 

@@ -30,9 +30,9 @@ mod stun;
 mod stun_message;
 mod traffic;
 
-use engine::kind::Kind;
-use engine::uring::Mode;
-use engine::uring_probe::{Refusal, probe};
+use engine::socket::kind::Kind;
+use engine::socket::uring::Mode;
+use engine::socket::uring::probe::{Refusal, probe};
 use harness::{Missing, Suite};
 use std::process::ExitCode;
 

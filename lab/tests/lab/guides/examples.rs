@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use wire::header::Kind;
-use wire::header_json::HeaderJson;
+use wire::json::header::HeaderJson;
 use wire::ring::KeyId;
 use wire::{Block, BlockSet, Header, KeyRing, Policy, TransportAddress, Verdict, tag};
 

@@ -7,12 +7,12 @@
 //! "reflector-login-v1" 0 | server name | 0 | nonce (32) | SHA-256( RFC 8785 form of the request without `signature` )
 //! ```
 
-use crate::base64url::Bytes;
-use crate::canonical;
-use crate::header_json::HeaderJson;
-use crate::name::{DeviceId, ReflectorName};
-use crate::nat_json::NatJson;
-use crate::profile::Profile;
+use super::base64url::Bytes;
+use super::canonical;
+use super::header::HeaderJson;
+use super::name::{DeviceId, ReflectorName};
+use super::nat::NatJson;
+use super::profile::Profile;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -161,7 +161,7 @@ impl fmt::Display for Session {
 }
 
 impl FromStr for Session {
-    type Err = crate::base64url::BytesError;
+    type Err = crate::json::base64url::BytesError;
 
     fn from_str(text: &str) -> Result<Session, Self::Err> {
         text.parse().map(Session)

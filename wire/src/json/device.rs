@@ -3,9 +3,9 @@
 //! * Neither password nor keys show in `Debug`.
 //! * The same sign key again is the same device again, with the other fields as they are now.
 
-use crate::base64url::Bytes;
-use crate::login::OfferedReflector;
-use crate::name::{AccountName, DeviceId};
+use super::keys::{NoiseKey, SignKey};
+use super::login::OfferedReflector;
+use super::name::{AccountName, DeviceId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,19 +49,10 @@ impl fmt::Debug for Password {
     }
 }
 
-/// An Ed25519 public key (RFC 8032): signs logins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SignKey(pub Bytes<32>);
-
-/// An X25519 public key (RFC 7748): the static key of Noise handshakes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NoiseKey(pub Bytes<32>);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::base64url::Bytes;
 
     #[test]
     fn debug_shows_neither_password_nor_key() {

@@ -3,8 +3,8 @@
 //! * The caller shows its service credential as `Authorization: Bearer`; no account is known or made.
 //! * The headers stand in the order of the tickets: `headers[0]` is for whoever showed `tickets[0]`.
 
-use crate::header_json::HeaderJson;
-use crate::name::ReflectorName;
+use super::header::HeaderJson;
+use super::name::ReflectorName;
 use serde::{Deserialize, Serialize};
 
 /// What is asked.

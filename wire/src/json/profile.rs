@@ -5,10 +5,10 @@
 //! * A device's contacts at reflectors that the reader shares come first, nearest first (sum of both round trips), and
 //!   only they have headers.
 
-use crate::device::{NoiseKey, SignKey};
-use crate::header_json::HeaderJson;
-use crate::name::{AccountName, DeviceId, ReflectorName};
-use crate::nat_json::NatJson;
+use super::header::HeaderJson;
+use super::keys::{NoiseKey, SignKey};
+use super::name::{AccountName, DeviceId, ReflectorName};
+use super::nat::NatJson;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -107,7 +107,7 @@ pub struct BuddyContact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base64url::Bytes;
+    use crate::json::base64url::Bytes;
     use nat::Behaviour;
 
     #[test]

@@ -3,7 +3,7 @@
 //! * A name that breaks its rule cannot be made, so whoever holds one may write it into a path, a log or a file.
 //! * Account and reflector names are lower case and compared as bytes.
 
-use crate::base64url::Bytes;
+use super::base64url::Bytes;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -119,7 +119,7 @@ impl fmt::Debug for DeviceId {
 }
 
 impl FromStr for DeviceId {
-    type Err = crate::base64url::BytesError;
+    type Err = crate::json::base64url::BytesError;
 
     fn from_str(text: &str) -> Result<DeviceId, Self::Err> {
         text.parse().map(DeviceId)

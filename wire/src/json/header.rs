@@ -2,7 +2,7 @@
 //!
 //! * Whatever 32 bytes stand there are a header; whether they prove anything is for `mint` and `decide` to say.
 
-use crate::base64url::{Bytes, BytesError};
+use super::base64url::{Bytes, BytesError};
 use crate::header::{HEADER_LEN, Header};
 use core::fmt;
 use core::str::FromStr;
