@@ -1,15 +1,11 @@
 //! What RFC 4787 calls the behaviours of a NAT: how it maps (section 4.1) and how it filters (section 5).
 //!
 //! * Ten behaviours and no more: open, and every pair of three mappings and three filterings.
-//! * One text form each ("open", "eim/apdf"), printed and read back unchanged.
-//! * The four classic names of RFC 3489 are read as well, never printed by `Display`.
+//! * One text form each ("open", "eim/apdf"), printed here and read back unchanged by [`super::notation`].
 
-use crate::Error;
-use crate::error::quote;
 use Filtering::{Adf, Apdf, Eif};
 use Mapping::{Adm, Apdm, Eim};
 use std::fmt;
-use std::str::FromStr;
 
 /// How a host is reachable: openly, or through a NAT of this mapping and filtering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,23 +77,6 @@ impl fmt::Display for Behaviour {
     }
 }
 
-impl FromStr for Behaviour {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if let Some((mapping, filtering)) = text.split_once('/') {
-            return Ok(Self::nat(mapping.parse()?, filtering.parse()?));
-        }
-        if text == "open" {
-            return Ok(Self::Open);
-        }
-        Self::ALL
-            .into_iter()
-            .find(|behaviour| behaviour.classic_name() == Some(text))
-            .ok_or_else(|| Error::Behaviour { text: quote(text) })
-    }
-}
-
 /// When a NAT gives one inside transport address the same external one again (RFC 4787 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mapping {
@@ -119,19 +98,6 @@ impl fmt::Display for Mapping {
     }
 }
 
-impl FromStr for Mapping {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "eim" => Ok(Eim),
-            "adm" => Ok(Adm),
-            "apdm" => Ok(Apdm),
-            _ => Err(Error::Mapping { text: quote(text) }),
-        }
-    }
-}
-
 /// Whom a NAT lets in at a mapping (RFC 4787 section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filtering {
@@ -150,19 +116,6 @@ impl fmt::Display for Filtering {
             Adf => "adf",
             Apdf => "apdf",
         })
-    }
-}
-
-impl FromStr for Filtering {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "eif" => Ok(Eif),
-            "adf" => Ok(Adf),
-            "apdf" => Ok(Apdf),
-            _ => Err(Error::Filtering { text: quote(text) }),
-        }
     }
 }
 

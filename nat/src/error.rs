@@ -4,7 +4,7 @@
 //! * Foreign text is shown escaped and cut to [`QUOTE_LIMIT`] characters.
 //! * A refusal is an ordinary outcome of a datagram, small and without text.
 
-use crate::Behaviour;
+use crate::behaviour::Behaviour;
 
 /// What was typed or set wrongly, found before any NAT exists.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

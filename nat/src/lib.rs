@@ -26,6 +26,7 @@ mod behaviour;
 mod error;
 mod machine;
 mod mix;
+mod notation;
 mod pinhole;
 mod port;
 mod route;

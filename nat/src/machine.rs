@@ -6,9 +6,9 @@
 //! * Once its pinholes exist, a NAT allocates nothing; with one mapping it holds no heap at all.
 //! * An open host is the same machine without memory: both ways pass unchanged.
 
-use crate::pinhole::{Depth, PackedAddr, Record, Table};
-use crate::rules::Depths;
-use crate::{HairpinRefusal, InboundRefusal, OutboundRefusal, Pinhole, Rules};
+use crate::error::{HairpinRefusal, InboundRefusal, OutboundRefusal};
+use crate::pinhole::{Depth, PackedAddr, Pinhole, Record, Table};
+use crate::rules::{Depths, Rules};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 

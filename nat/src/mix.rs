@@ -5,8 +5,8 @@
 //! * Assignment is deterministic and needs no total: among the first n hosts, for every n, the count of each behaviour
 //!   is its exact part of n rounded down or up.
 
-use crate::error::quote;
-use crate::{Behaviour, Error};
+use crate::behaviour::Behaviour;
+use crate::error::{Error, quote};
 use std::fmt;
 use std::str::FromStr;
 

@@ -10,7 +10,7 @@
 //!   EIM/EIF keeps no remote; with ADM or ADF its address; with APDM or APDF its port too
 //! ```
 
-use crate::{Filtering, Mapping};
+use crate::behaviour::{Filtering, Mapping};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One inside host, one external transport address, and the remote it is open towards.

@@ -3,7 +3,7 @@
 //! * A pool is never empty, never holds port 0, and its ranges are sorted and apart.
 //! * Nothing here knows which ports are taken.
 
-use crate::Error;
+use crate::error::Error;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 

@@ -7,7 +7,8 @@
 //! * Reflecting always works, because a host keeps its reflector in its own filter.
 //! * What is said here in booleans is found again by running two [`crate::Nat`]s against each other (tests).
 
-use crate::{Behaviour, Filtering, Mapping, Mix};
+use crate::behaviour::{Behaviour, Filtering, Mapping};
+use crate::mix::Mix;
 
 /// The way a datagram takes between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,8 +3,10 @@
 //! * Every [`Rules`] can be held to: what contradicts itself is refused before a NAT exists.
 //! * Mapping and filtering become two depths of comparing remotes; the deeper one is how exactly a NAT remembers them.
 
+use crate::behaviour::{Behaviour, Filtering};
+use crate::error::Error;
 use crate::pinhole::Depth;
-use crate::{Behaviour, Error, Filtering, PortChoice, PortPool};
+use crate::port::{PortChoice, PortPool};
 
 /// Everything that can be chosen about a NAT; start from [`Settings::of`].
 #[derive(Debug, Clone, PartialEq, Eq)]
