@@ -28,11 +28,13 @@ pub(crate) fn again_if_held_up(test: impl Fn()) {
         let before_ns = HELD_UP_NS.load(SeqCst);
         let Err(panic) = quietly(|| beside_a_sentinel(&test)) else { return };
         let held_up = Duration::from_nanos(HELD_UP_NS.load(SeqCst) - before_ns);
+        let said = SAID.take();
         if held_up < TOLERATED {
-            eprintln!("{}", SAID.take());
+            eprintln!("{said}");
             resume_unwind(panic);
         }
-        eprintln!("a run in which somebody had no CPU for {held_up:?} shows nothing: once more");
+        let said: String = said.replace('\n', " ").chars().take(MOST_SAID).collect();
+        eprintln!("once more, because somebody had no CPU for {held_up:?} when a test {said}");
     }
     test();
 }
@@ -129,5 +131,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 const NEGLIGIBLE: Duration = Duration::from_millis(20);
 /// Every test stands this much.
 const TOLERATED: Duration = Duration::from_millis(100);
+/// As much of a failure that shows nothing is told.
+const MOST_SAID: usize = 300;
 /// A machine that holds somebody up in each of so many tries has no time for tests.
 const TRIES: u32 = 20;
