@@ -3,7 +3,8 @@
 //! * One look, light or dark; nothing is fetched and nothing runs.
 
 pub mod axis;
-pub mod charts;
+pub mod bars;
+pub mod files;
 pub mod page;
 pub mod percentiles;
 pub mod plot;

@@ -2,7 +2,6 @@
 //!
 //! * Pure: made from runs alone; made again, it is the same.
 
-pub mod capacity;
 pub mod ceiling;
 pub mod contrast;
 pub mod finding;

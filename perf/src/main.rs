@@ -10,21 +10,21 @@ use clap::{Args, Parser, Subcommand};
 use lab::programs::found::Programs;
 use lab::programs::interrupt::{Interrupt, Interrupted};
 use perf::judge::contrast::Contrast;
+use perf::judge::survey::Survey;
 use perf::peers;
 use perf::peers::Peers;
 use perf::plan::Plan;
 use perf::plan::args::{CompareArgs, PlanArgs, ReportArgs};
+use perf::rig::header::Header;
 use perf::rig::stage::READY;
 use perf::rig::{bare, lacks};
-use perf::sweep::Sweep;
-use perf::sweep::args::SweepArgs;
+use perf::sweep::args::{Reach, SweepArgs};
 use perf::sweep::ledger::Ledger;
-use perf::sweep::quick;
-use perf::sweep::quick::Quick;
-use perf::sweep::{self, audit, tables, terminal};
+use perf::sweep::quick::QuickArgs;
+use perf::sweep::{self, Sweep, audit, tables};
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Measures a reflector with the load generator and reports.
@@ -61,31 +61,6 @@ enum Command {
         /// Where to sit.
         interface: String,
     },
-}
-
-#[derive(Debug, Args)]
-struct QuickArgs {
-    /// Fewer and shorter steps, about ten seconds: shows that everything works, not how fast.
-    #[arg(long, env = "REFLECTOR_PERF_SHORT")]
-    short: bool,
-    /// Folder for report.html and report.json [default: perf/quick in cargo's target folder].
-    #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
-    out: Option<PathBuf>,
-    /// Endpoints, each behind a simulated NAT of its own, e.g. 2000 or 2k.
-    #[arg(long, value_name = "N", default_value = "2000", env = "REFLECTOR_PERF_ENDPOINTS", value_parser = endpoints)]
-    endpoints: u32,
-    /// Bytes behind the 32-byte header, 24 to 1440.
-    #[arg(
-        long,
-        value_name = "BYTES",
-        default_value = "168",
-        env = "REFLECTOR_PERF_PAYLOAD",
-        value_parser = clap::value_parser!(u32).range(24..=1_440)
-    )]
-    payload: u32,
-    /// NAT behaviours and their shares, e.g. eim/apdf=80%,apdm/apdf=20%.
-    #[arg(long, value_name = "MIX", default_value_t = nat::Mix::default(), env = "REFLECTOR_PERF_NAT")]
-    nat: nat::Mix,
 }
 
 #[derive(Debug, Args)]
@@ -142,7 +117,7 @@ fn main() -> ExitCode {
         }
     };
     let ended = match command {
-        Command::Quick(args) => quick(args),
+        Command::Quick(args) => quick(&args),
         Command::Sweep(args) => sweep(&args),
         Command::Report(args) => report(&args),
         Command::Plan(args) => plan(&args),
@@ -162,59 +137,72 @@ fn main() -> ExitCode {
     }
 }
 
-fn quick(args: QuickArgs) -> anyhow::Result<u8> {
-    let interrupt = Interrupt::on_signals()?;
-    let programs = programs()?;
-    interrupt.check()?;
-    let quick =
-        Quick { endpoints: args.endpoints, nat: args.nat, payload_bytes: args.payload, is_short: args.short };
-    let report = quick.run(&programs, &interrupt, &mut |line| tell(line))?;
-    let folder = args.out.unwrap_or_else(|| programs.target().join("perf").join("quick"));
-    quick::write(&report, &folder)?;
+fn quick(args: &QuickArgs) -> anyhow::Result<u8> {
+    let Measured { survey, folder, .. } = measure(&args.sweep(), "quick", Ledger::anew)?;
+    sweep::report::write(&survey, &folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
-    show(&format!("\n{}\n{}\n", terminal::table(&report.steps), report.headline))?;
-    match quick::advice(&report) {
-        Some(advice) => {
-            tell(&format!("error: {advice}"));
-            Ok(INVALID)
-        }
-        None => Ok(0),
-    }
+    show(&format!("\n{}\n{}\n", tables::runs(&survey).terminal(), survey.headline))?;
+    Ok(verdict(&survey, "run it again"))
 }
 
 fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
-    let interrupt = Interrupt::on_signals()?;
-    let programs = programs()?;
-    interrupt.check()?;
     let name = if args.short { "sweep-short" } else { SWEEP };
-    let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join(name));
-    let mut progress = |line: &str| tell(line);
-    let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
-    let ledger = Ledger::open(&folder, &header)?;
-    let known = ledger.readings().len();
-    let ended = Sweep::new(&header, sites, ledger, &interrupt, &mut progress).run();
-    let readings = ended.with_context(|| {
-        format!("what was measured is kept in {}; the same command goes on with it", folder.display())
-    })?;
-    let faults = audit::faults(&header, &readings)?;
-    if !faults.is_empty() {
-        anyhow::bail!("the figures contradict each other: {}", faults.join("; "));
-    }
-    let survey = sweep::report::read(&folder)?;
+    let Measured { survey, folder, is_new } = measure(args, name, Ledger::open)?;
     show(&format!("{}\n{}\n", tables::capacities(&survey).terminal(), survey.headline))?;
-    if readings.len() == known {
+    if !is_new {
         tell(
             "nothing was left to measure; to measure again, remove that folder or name another one with --out",
         );
     }
     tell(&format!("figures agree with each other; next: reflector-perf report {}", folder.display()));
-    if survey.validity.believed > 0 {
-        return Ok(0);
+    Ok(verdict(&survey, "run it again in another folder"))
+}
+
+/// What a sweep has measured.
+struct Measured {
+    survey: Survey,
+    folder: PathBuf,
+    /// Whether anything was left to measure.
+    is_new: bool,
+}
+
+/// Measures what is left of a sweep in its folder, which is named `name` unless somebody typed another one.
+fn measure(
+    args: &SweepArgs,
+    name: &str,
+    open: impl Fn(&Path, &Header) -> anyhow::Result<Ledger>,
+) -> anyhow::Result<Measured> {
+    let interrupt = Interrupt::on_signals()?;
+    let programs = programs()?;
+    interrupt.check()?;
+    let folder = args.out.clone().unwrap_or_else(|| programs.target().join("perf").join(name));
+    let mut progress = |line: &str| tell(line);
+    let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
+    let ledger = open(&folder, &header)?;
+    let known = ledger.readings().len();
+    let ended = Sweep::new(&header, args.effort(), sites, ledger, &interrupt, &mut progress).run();
+    let readings = match args.reach {
+        Reach::Quick => ended?,
+        Reach::Sweep => ended.with_context(|| {
+            format!("what was measured is kept in {}; the same command goes on with it", folder.display())
+        })?,
+    };
+    let faults = audit::faults(&header, &readings)?;
+    if !faults.is_empty() {
+        anyhow::bail!("the figures contradict each other: {}", faults.join("; "));
     }
-    tell(
-        "error: no run may be believed: end other programs, allow two free cores, and run it again in another folder",
-    );
-    Ok(INVALID)
+    Ok(Measured { survey: sweep::report::read(&folder)?, folder, is_new: readings.len() > known })
+}
+
+/// The exit code that follows, with what to do if no run may be believed.
+fn verdict(survey: &Survey, what_then: &str) -> u8 {
+    if survey.validity.believed > 0 {
+        return 0;
+    }
+    tell(&format!(
+        "error: no run may be believed: end other programs, allow two free cores, and {what_then}"
+    ));
+    INVALID
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<u8> {
@@ -325,14 +313,6 @@ fn one_line(error: &clap::Error) -> String {
     } else {
         told.join(" ")
     }
-}
-
-fn endpoints(text: &str) -> Result<u32, String> {
-    let (digits, factor) = text.strip_suffix('k').map_or((text, 1), |digits| (digits, 1_000));
-    let number = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
-    number
-        .filter(|number| (2..=100_000).contains(number))
-        .ok_or_else(|| "a number of endpoints is 2 to 100k, such as 2000 or 2k".to_owned())
 }
 
 const FAILED: u8 = 1;

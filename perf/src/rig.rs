@@ -15,7 +15,6 @@ pub mod header;
 pub mod lacks;
 pub mod matrix;
 pub mod pace;
-pub mod pair;
 pub mod placement;
 pub mod reading;
 pub mod site;

@@ -3,15 +3,13 @@
 //! * What must add up adds up: datagrams, pairs, counters.
 
 use crate::figures::{float, rounded};
-use crate::judge::capacity::Capacity;
-use crate::judge::histogram::{CurvePoint, rounded as rounded_percentile};
 use crate::judge::survey::Survey;
 use crate::peers::comparison;
 use crate::peers::comparison::{Comparison, Counted, Peer};
 use crate::peers::goal::Goal;
 use crate::peers::row::Row;
 use crate::rig::cell::{Axis, Cell, Engine};
-use crate::rig::cores::{CoreTime, Cores, Sharing};
+use crate::rig::cores::{Cores, Sharing};
 use crate::rig::environment::{Environment, fact};
 use crate::rig::header;
 use crate::rig::header::{GroundName, Header, SiteName};
@@ -21,8 +19,6 @@ use crate::rig::reading;
 use crate::rig::reading::{Percentiles, Reading};
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
-use crate::sweep::quick_report;
-use crate::sweep::quick_report::{Report, Settings, Step};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use hdrhistogram::Histogram;
@@ -30,55 +26,11 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use lab::programs::generator::{
     Check, Contacts, Cost, Data, Keepalive, Latency, NatPair, Outcome, Rate, SCHEMA, Validity,
 };
-use lab::programs::reflector::Ready;
 use lab::programs::relay::Counters;
 use std::collections::BTreeMap;
 
-/// A whole result with every kind of step.
-pub(crate) fn report() -> Report {
-    let rates = [(10_000, 0.0), (20_000, 0.0), (40_000, 0.0), (80_000, 0.0), (160_000, 0.23)];
-    let mut steps: Vec<Step> = rates.into_iter().map(|(rate, loss)| step(rate, loss)).collect();
-    steps.extend([step(160_000, 0.21), step(113_000, 0.0021), invalid_step(134_000)]);
-    let caveats = vec!["loopback, not a NIC".to_owned()];
-    let capacity = Capacity::of(&steps);
-    Report {
-        schema: quick_report::SCHEMA,
-        subject: "quick".to_owned(),
-        started_unix_s: 1_760_000_000,
-        headline: capacity.in_words(&steps, 200, &caveats),
-        fit_for_planning: false,
-        caveats,
-        settings: Settings {
-            endpoints: 2_000,
-            nat: nat::Mix::default().to_string(),
-            arrivals: "poisson".to_owned(),
-            payload_bytes: 168,
-            datagram_bytes: 200,
-            duration_ns: 2_000_000_000,
-            warmup_ns: 500_000_000,
-        },
-        cores: Cores { reflector: 1, generator: 0, sharing: Sharing::Apart },
-        reflector: Ready {
-            listen: ([127, 0, 0, 1], 40_000).into(),
-            admin: ([127, 0, 0, 1], 40_001).into(),
-            workers: 1,
-            engine: "mio".to_owned(),
-            gro: true,
-            gso: true,
-            receive_buffer_bytes: 425_984,
-        },
-        capacity,
-        steps,
-        environment: environment(),
-        commands: vec![
-            "taskset -c 1 reflector run --listen 127.0.0.1:0 --keys ring.toml --workers 1".to_owned(),
-            "taskset -c 0 reflector-loadgen run --rate 10000 --payload 168 --duration 2000ms".to_owned(),
-        ],
-    }
-}
-
-/// A valid step at a rate, with a part of the datagrams lost; each costs the core 4.9 us.
-pub(crate) fn step(offered_per_s: u64, loss: f64) -> Step {
+/// A valid result of the generator at a rate, with a part of the datagrams lost.
+pub(crate) fn outcome(offered_per_s: u64, loss: f64) -> Outcome {
     let sent = offered_per_s * 2;
     let lost = rounded(float(sent) * loss);
     let delivered = sent - lost;
@@ -86,87 +38,62 @@ pub(crate) fn step(offered_per_s: u64, loss: f64) -> Step {
     let load = float(offered_per_s) / 150_000.0;
     let wait_ns = if load < 0.98 { 4_000.0 / (1.0 - load) } else { 1_400_000.0 };
     let at = |factor: f64| rounded(24_000.0 + wait_ns * factor);
-    Step {
-        offered_per_s,
-        outcome: Outcome {
-            schema: SCHEMA,
-            version: "0.1.0".to_owned(),
-            interrupted: false,
-            contacts: Contacts { obtained: 2_000, missing: 0, probes: 2_000 },
-            rate: Rate {
-                elapsed_ns: 2_000_000_000,
-                sent_per_s: float(offered_per_s),
-                arrived_per_s: float(delivered) / 2.0,
-                delivered_per_s: float(delivered) / 2.0,
-            },
-            data: Data {
-                sent,
-                delivered,
-                refused_by_nat: BTreeMap::from([("filtered".to_owned(), 0)]),
-                lost,
-                loss,
-                duplicates: 0,
-                reordered: 0,
-            },
-            keepalive: Keepalive { sent: 0, answered: 0 },
-            latency: Latency {
-                count: delivered,
-                min_ns: 12_000,
-                mean_ns: float(at(1.2)),
-                p50_ns: at(1.0).min(400_000),
-                p90_ns: at(2.3).min(900_000),
-                p99_ns: at(5.0).min(1_400_000),
-                p99_9_ns: at(12.0),
-                p99_99_ns: at(30.0),
-                max_ns: at(60.0),
-                hdr_v2_base64: String::new(),
-            },
-            nat_pairs: pairs(sent, lost),
-            generator: Cost { lag_p99_ns: 35_000, core_ns_per_datagram: 4_200.0, ..Cost::default() },
-            validity: Validity { valid: true, checks: vec![check("lag-p99", 35_000.0, 1_000_000.0, "ns")] },
+    Outcome {
+        schema: SCHEMA,
+        version: "0.1.0".to_owned(),
+        interrupted: false,
+        contacts: Contacts { obtained: 2_000, missing: 0, probes: 2_000 },
+        rate: Rate {
+            elapsed_ns: 2_000_000_000,
+            sent_per_s: float(offered_per_s),
+            arrived_per_s: float(delivered) / 2.0,
+            delivered_per_s: float(delivered) / 2.0,
         },
-        relay: Counters {
-            received: sent - lost + 2_001,
-            relayed: sent - lost,
-            observed: 2_001,
-            overflows: lost,
-            busy_ns: (sent - lost) * 4_500,
-            ..Counters::default()
+        data: Data {
+            sent,
+            delivered,
+            refused_by_nat: BTreeMap::from([("filtered".to_owned(), 0)]),
+            lost,
+            loss,
+            duplicates: 0,
+            reordered: 0,
         },
-        core: CoreTime {
-            user_ns: (sent - lost) * 500,
-            system_ns: (sent - lost) * 2_600,
-            softirq_ns: (sent - lost) * 1_800,
-            steal_ns: 0,
-            idle_ns: 10_000_000_000 - (sent - lost) * 4_900,
+        keepalive: Keepalive { sent: 0, answered: 0 },
+        latency: Latency {
+            count: delivered,
+            min_ns: 12_000,
+            mean_ns: float(at(1.2)),
+            p50_ns: at(1.0).min(400_000),
+            p90_ns: at(2.3).min(900_000),
+            p99_ns: at(5.0).min(1_400_000),
+            p99_9_ns: at(12.0),
+            p99_99_ns: at(30.0),
+            max_ns: at(60.0),
+            hdr_v2_base64: String::new(),
         },
-        core_elapsed_ns: 10_000_000_000,
-        curve: curve(at),
-        checks: vec![Check { relation: "=".to_owned(), ..check("conservation", 0.0, 0.0, "count") }],
+        nat_pairs: pairs(sent, lost),
+        generator: Cost { lag_p99_ns: 35_000, core_ns_per_datagram: 4_200.0, ..Cost::default() },
+        validity: Validity { valid: true, checks: vec![check("lag-p99", 35_000.0, 1_000_000.0, "ns")] },
     }
 }
 
-/// A step that may not be believed because the generator lagged.
-pub(crate) fn invalid_step(offered_per_s: u64) -> Step {
-    let mut step = step(offered_per_s, 0.0);
-    let lag = check("lag-p99", 4_200_000.0, 1_000_000.0, "ns");
-    step.outcome.validity = Validity { valid: false, checks: vec![lag] };
-    step
+/// What the reflector counted of it.
+pub(crate) fn counters(outcome: &Outcome) -> Counters {
+    let Data { delivered, lost, .. } = outcome.data;
+    Counters {
+        received: delivered + 2_001,
+        relayed: delivered,
+        observed: 2_001,
+        overflows: lost,
+        busy_ns: delivered * 4_500,
+        ..Counters::default()
+    }
 }
 
 fn check(name: &str, value: f64, bound: f64, unit: &str) -> Check {
     let holds = value <= bound;
     let (name, relation, unit) = (name.to_owned(), "<=".to_owned(), unit.to_owned());
     Check { name, value: Some(value), relation, bound, unit, holds }
-}
-
-fn curve(at: impl Fn(f64) -> u64) -> Vec<CurvePoint> {
-    let points = (0..=48).map(|step| f64::from(step) / 12.0);
-    let point = |nines: f64| CurvePoint {
-        percentile: rounded_percentile(100.0 - 10f64.powf(2.0 - nines)),
-        latency_ns: at(0.4 + nines * nines * 2.2),
-    };
-    points.map(point).collect()
 }
 
 /// All pairs of the default mix by their shares; the last takes what rounding left.
@@ -466,6 +393,21 @@ fn counted_histogram([p50, p99, p99_9]: [u64; 3], count: u64) -> String {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
     STANDARD.encode(bytes)
+}
+
+/// A survey of one cell, as a quick run makes it.
+pub(crate) fn survey_of_one_cell() -> Survey {
+    let mut header = header();
+    let matrix = &mut header.matrix;
+    matrix.engines.truncate(1);
+    for values in
+        [&mut matrix.payloads_bytes, &mut matrix.endpoints, &mut matrix.trains, &mut matrix.hostile_percent]
+    {
+        values.truncate(1);
+    }
+    header.cells = header.matrix.cells();
+    let readings = readings_of_all(&header);
+    Survey::of(header, &readings, &[]).unwrap()
 }
 
 /// A whole survey.

@@ -12,10 +12,8 @@ pub mod charts;
 pub mod ledger;
 pub mod page;
 pub mod quick;
-pub mod quick_report;
 pub mod report;
 pub mod tables;
-pub mod terminal;
 
 use crate::figures::{count, float, floored, percent, time};
 use crate::judge::finding::{ceiling, searched};
@@ -68,8 +66,8 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// For figures, or only to see that everything works.
-    pub fn of(is_short: bool) -> Effort {
+    /// Of a sweep: for figures, or only to see that everything works.
+    pub fn of_sweep(is_short: bool) -> Effort {
         let ms = Duration::from_millis;
         if is_short {
             return Effort {
@@ -94,18 +92,27 @@ impl Effort {
             otherwise_per_s: None,
         }
     }
+
+    /// Of a quick run: half a minute in all, or a few seconds.
+    pub fn of_quick(is_short: bool) -> Effort {
+        if is_short {
+            return Effort::of_sweep(true);
+        }
+        let patience = Duration::from_secs(10);
+        Effort { most_tries: 9, most_tries_a_round: 2, patience, ..Effort::of_sweep(false) }
+    }
 }
 
 impl<'a> Sweep<'a> {
     /// Goes on with what the ledger holds.
     pub fn new(
         header: &'a Header,
+        effort: Effort,
         sites: Vec<Site>,
         ledger: Ledger,
         interrupt: &'a Interrupt,
         progress: &'a mut dyn FnMut(&str),
     ) -> Sweep<'a> {
-        let effort = Effort::of(header.is_short);
         let done = ledger.readings().len();
         let rounds = usize::try_from(header.rounds + 1).unwrap_or(usize::MAX);
         let loads: usize = header.cells.iter().map(|cell| loads(header, cell).len()).sum();
@@ -330,7 +337,8 @@ mod tests {
         let (interrupt, mut said) = (Interrupt::never(), Vec::new());
         // Without a single site nothing can run, and nothing needs to.
         let mut progress = |line: &str| said.push(line.to_owned());
-        let sweep = Sweep::new(&header, Vec::new(), ledger, &interrupt, &mut progress);
+        let sweep =
+            Sweep::new(&header, Effort::of_sweep(false), Vec::new(), ledger, &interrupt, &mut progress);
         assert_eq!(sweep.run().unwrap(), all);
         assert_eq!(said, [format!("going on after {} runs", all.len())]);
     }

@@ -1,36 +1,13 @@
-//! A report as one page of HTML: headline first, then what it rests on.
+//! The page around every report: one look, and sections of charts and tables.
 //!
 //! * One file: style and charts are inside, nothing is fetched, nothing runs.
 //! * Light or dark as the reader's system says; readable at 400 pixels and on wide screens: every chart is drawn in two
 //!   shapes, and the page shows the one that fits.
 
-use crate::draw::charts;
 use crate::draw::plot::{Figure, Mark, Size, draw, escaped, glyph};
 use crate::draw::tables;
 use crate::draw::tables::Table;
-use crate::figures::{bytes, count, float, percent, time};
-use crate::rig::attempt::MOST_LOSS;
 use crate::rig::environment::Environment;
-use crate::sweep::quick_report::{Report, Step};
-use search::Verdict;
-
-/// The page.
-///
-/// # Errors
-/// A chart that cannot be drawn.
-pub fn render(report: &Report) -> anyhow::Result<String> {
-    let title = format!("Reflector {} run, {}", report.subject, moment(report.started_unix_s));
-    let sections = [
-        throughput(report)?,
-        latency(report)?,
-        core_time(report)?,
-        nat_pairs(report),
-        validity(report),
-        environment(report),
-        commands(&report.commands),
-    ];
-    Ok(document(&title, &(head(report) + &sections.concat())))
-}
 
 /// A whole document around what it shows.
 pub fn document(title: &str, body: &str) -> String {
@@ -43,131 +20,41 @@ pub fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn head(report: &Report) -> String {
-    let best = report.best_step();
-    let of_best = |figure: fn(&Step) -> String| best.map_or_else(|| "–".to_owned(), figure);
-    let capacity = &report.capacity;
-    let at_least = if capacity.is_at_least() { "≥ " } else { "" };
-    let relayed =
-        capacity.relayed_per_s.map_or_else(|| "–".to_owned(), |rate| format!("{at_least}{}", count(rate)));
-    let tiles = [
-        ("Relayed by one core", relayed, "datagrams/s".to_owned()),
-        (
-            "Loss there",
-            of_best(|step| percent(step.outcome.data.loss)),
-            format!("at most {}", percent(MOST_LOSS)),
-        ),
-        (
-            "Latency there",
-            of_best(|step| time(float(step.outcome.latency.p99_ns))),
-            "99th percentile, from the intended send time".to_owned(),
-        ),
-        (
-            "Core-time there",
-            of_best(|step| step.core_ns_per_datagram().map_or_else(|| "–".to_owned(), time)),
-            "per datagram, kernel included".to_owned(),
-        ),
-    ];
-    let tile = |(name, value, note): (&str, String, String)| {
+/// A figure that stands at the head of a page.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// What it is.
+    pub name: String,
+    /// The figure, with its unit if it is short.
+    pub value: String,
+    /// What a reader has to know with it.
+    pub note: String,
+}
+
+/// The head of a page: what kind of report, when, the result in a sentence, tiles, and what stands below them as HTML.
+pub fn head(kind: &str, started_unix_s: u64, headline: &str, tiles: &[Tile], below: &str) -> String {
+    let tile = |Tile { name, value, note }: &Tile| {
         format!(
             "<div><dt>{}</dt><dd><strong>{}</strong> <span>{}</span></dd></div>\n",
             escaped(name),
-            escaped(&value),
-            escaped(&note)
+            escaped(value),
+            escaped(note)
         )
     };
-    let settings = &report.settings;
     format!(
-        "<header>\n<p class=\"kicker\">Reflector {} run · {}</p>\n<h1>{}</h1>\n<dl class=\"tiles\">\n{}</dl>\n\
-         <p>{} endpoints, each behind a simulated NAT of its own ({}), sent each other datagrams of {} bytes \
-         ({} arrivals; {} of header, {} of payload) through one reflector with one worker. Each step lasted {} after {} of \
-         warm-up.</p>\n</header>\n",
-        escaped(&report.subject),
-        moment(report.started_unix_s),
-        escaped(&unbroken(&report.headline)),
-        tiles.into_iter().map(tile).collect::<String>(),
-        count(settings.endpoints.into()),
-        escaped(&settings.nat.replace(',', ", ")),
-        settings.datagram_bytes,
-        escaped(&settings.arrivals.replace("poisson", "Poisson")),
-        settings.datagram_bytes.saturating_sub(settings.payload_bytes),
-        settings.payload_bytes,
-        time(float(settings.duration_ns)),
-        time(float(settings.warmup_ns)),
+        "<header>\n<p class=\"kicker\">{} · {}</p>\n<h1>{}</h1>\n<dl class=\"tiles\">\n{}</dl>\n{below}</header>\n",
+        escaped(kind),
+        moment(started_unix_s),
+        escaped(&unbroken(headline)),
+        tiles.iter().map(tile).collect::<String>()
     )
 }
 
-fn throughput(report: &Report) -> anyhow::Result<String> {
-    let figures = [charts::throughput(report), charts::loss(report)];
-    section(
-        "Offered against delivered",
-        "A rate counts as relayed while at most 0.5 % of its datagrams are lost. What the receiver's NAT refused \
-         is not lost: the reflector had relayed it. Crosses are steps whose figures may not be believed.",
-        "throughput",
-        &figures,
-        &[tables::steps(report)],
-    )
-}
-
-fn latency(report: &Report) -> anyhow::Result<String> {
-    let figures = [charts::latency_by_rate(report), charts::latency_curve(report)];
-    section(
-        "Latency",
-        "From the moment at which a datagram was due, not from when it was sent, so that a stall counts against \
-         every datagram that waited for it. One way: generator, reflector, generator, on one machine.",
-        "latency",
-        &figures,
-        &[tables::latencies(report)],
-    )
-}
-
-fn core_time(report: &Report) -> anyhow::Result<String> {
-    section(
-        "Core-time per datagram",
-        &format!(
-            "Busy time of processor {}, on which the reflector was kept, over the datagrams that it relayed; what others \
-             did there is in it, and too much of that makes a step invalid. How long it was busy the kernel knows \
-             exactly, with what it samples. On loopback a core also delivers what it sends: the reflector's carries \
-             its answers to the generator's sockets, the generator's carries datagrams to the reflector's. The \
-             generator ran on processor {}.",
-            report.cores.reflector, report.cores.generator
-        ),
-        "core-time",
-        &[charts::core_time(report)],
-        &[tables::core_times(report)],
-    )
-}
-
-fn nat_pairs(report: &Report) -> String {
-    let has_passed = report.steps.iter().any(|step| step.verdict() == Verdict::Passed);
-    let which = if has_passed { "all steps that were relayed" } else { "all steps that may be believed" };
-    format!(
-        "<section>\n<h2>Delivery by NAT pair</h2>\n<p>Sums over {which}. A reflector reaches every NAT that its \
-         endpoint keeps open, whatever the behaviours of both sides are.</p>\n{}</section>\n",
-        tables::nat_pairs(report).html()
-    )
-}
-
-fn validity(report: &Report) -> String {
-    let valid = report.valid_steps().count();
-    let mut items = vec![format!(
-        "{valid} of {} steps may be believed: the generator kept its times and its rate, its own sockets dropped \
-         nothing, the clock stood still, and the reflector accounted for every datagram that it received.",
-        report.steps.len()
-    )];
-    items.extend(report.steps.iter().filter(|step| !step.verdict().is_believed()).map(|step| {
-        let failed: Vec<String> = step.failed_checks().map(tables_check).collect();
-        format!("{} datagrams/s does not count: {}.", count(step.offered_per_s), failed.join("; "))
-    }));
-    let planning = if report.fit_for_planning { "fit for planning" } else { "not for planning" };
-    items.extend(report.caveats.iter().map(|caveat| format!("{caveat}: {planning}.")));
-    let list: String = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
-    format!(
-        "<section>\n<h2>Validity</h2>\n<ul>\n{list}</ul>\n{}<details><summary>Every check of every step</summary>\n\
-         {}</details>\n</section>\n",
-        tables::counters(report).html(),
-        tables::checks(report).html()
-    )
+/// The section on what may be believed: a sentence each, and tables.
+pub fn validity(notes: &[String], tables: &[Table]) -> String {
+    let items: String = notes.iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
+    let tables: String = tables.iter().map(Table::html).collect();
+    format!("<section>\n<h2>Validity</h2>\n<ul>\n{items}</ul>\n{tables}</section>\n")
 }
 
 /// The machine, the programs and the kernel's settings, a table each; `more` stands behind the programs.
@@ -180,24 +67,6 @@ pub fn facts(environment: &Environment, more: &[Table]) -> String {
     ];
     let tables: String = own.iter().chain(more).chain(&kernel).map(Table::html).collect();
     format!("<section class=\"facts\">\n<h2>Environment</h2>\n{tables}</section>\n")
-}
-
-fn tables_check(check: &lab::programs::generator::Check) -> String {
-    let found = check.value.map_or_else(|| "nothing".to_owned(), |value| tables::in_unit(value, &check.unit));
-    format!("{} was {found}, allowed is {}", check.name, tables::in_unit(check.bound, &check.unit))
-}
-
-fn environment(report: &Report) -> String {
-    let ready = &report.reflector;
-    let words = |is: bool| if is { "yes" } else { "no" };
-    let reflector = [
-        crate::rig::environment::fact("Engine", ready.engine.clone()),
-        crate::rig::environment::fact("Workers", count(ready.workers)),
-        crate::rig::environment::fact("Receive buffer granted", bytes(ready.receive_buffer_bytes)),
-        crate::rig::environment::fact("Trains received whole (GRO)", words(ready.gro)),
-        crate::rig::environment::fact("Trains sent whole (GSO)", words(ready.gso)),
-    ];
-    facts(&report.environment, &[tables::facts("Reflector", &reflector)])
 }
 
 /// The command lines of a run.
@@ -225,10 +94,14 @@ pub fn section(
     for (number, figure) in figures.iter().flatten().enumerate() {
         charts.push_str(&chart(figure, &format!("{id}-{number}"))?);
     }
-    let nothing = if charts.is_empty() { "<p>No step has figures to draw.</p>\n" } else { "" };
+    let charts = match (figures, charts.as_str()) {
+        ([], _) => String::new(),
+        (_, "") => "<p>No step has figures to draw.</p>\n".to_owned(),
+        (_, charts) => format!("<div class=\"charts\">\n{charts}</div>\n"),
+    };
     let tables: String = tables.iter().map(Table::html).collect();
     Ok(format!(
-        "<section>\n<h2>{}</h2>\n<p>{}</p>\n{nothing}<div class=\"charts\">\n{charts}</div>\n{tables}</section>\n",
+        "<section>\n<h2>{}</h2>\n<p>{}</p>\n{charts}{tables}</section>\n",
         escaped(title),
         escaped(lead)
     ))
@@ -279,14 +152,11 @@ const STYLE: &str = include_str!("style.css");
 const WIDE: Size = Size { width: 600, height: 340, x_marks: 7, y_marks: 7 };
 const NARROW: Size = Size { width: 372, height: 300, x_marks: 5, y_marks: 6 };
 
+/// What every page has to be; for the tests of the reports.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample;
-    use crate::sweep::quick_report::Report;
-
+pub(crate) mod checks {
     /// Whether tags open and close like brackets; what HTML leaves open is named.
-    fn is_well_formed(page: &str) -> bool {
+    pub(crate) fn is_well_formed(page: &str) -> bool {
         const VOID: [&str; 2] = ["meta", "!doctype"];
         let mut open = Vec::new();
         for tag in page.split('<').skip(1) {
@@ -305,45 +175,42 @@ mod tests {
         open.is_empty()
     }
 
+    /// Whether it refers to nothing outside itself.
+    pub(crate) fn is_self_contained(page: &str) -> bool {
+        // The name of SVG's own grammar is no reference.
+        let page = page.replace("http://www.w3.org/2000/svg", "");
+        ["http:", "https:", "//cdn", "@import", "url(", "<script", "<link", "<img", "src="]
+            .iter()
+            .all(|outside| !page.contains(outside))
+    }
+
+    /// Whether every id is there once.
+    pub(crate) fn ids_are_unique(page: &str) -> bool {
+        let ids = || page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let once: std::collections::BTreeSet<&str> = ids().collect();
+        once.len() == ids().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checks::{ids_are_unique, is_self_contained, is_well_formed};
+    use super::*;
+
     #[test]
-    fn the_page_holds_everything_and_refers_to_nothing() {
-        let report = sample::report();
-        let page = render(&report).unwrap();
-        let sections =
-            ["Offered against delivered", "Latency", "Core-time per datagram", "Delivery by NAT pair"];
-        for title in sections.iter().chain(&["Validity", "Environment", "Commands"]) {
-            assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
-        }
-        assert!(page.find(&escaped(&unbroken(&report.headline))).unwrap() < page.find("<h2>").unwrap());
-        assert!(page.contains("<td>not valid</td>") && page.contains("lag-p99 was 4.2 ms, allowed is 1 ms"));
-        for outside in ["http:", "https:", "//cdn", "@import", "url(", "<script", "<link", "<img", "src="] {
-            assert!(!page.contains(outside), "{outside} refers to something outside");
-        }
-        assert!(is_well_formed(&page));
-        assert!(!is_well_formed("<p><b></p>") && !is_well_formed("<p>"));
-        assert_eq!(page.matches("</figure>").count(), 5);
-        let ids: Vec<&str> =
-            page.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-        let mut once = ids.clone();
-        once.sort_unstable();
-        once.dedup();
-        assert_eq!((once.len(), ids.len()), (20, 20), "ids are used twice");
+    fn pages_are_checked() {
+        assert!(!is_well_formed("<p><b></p>") && !is_well_formed("<p>") && is_well_formed("<p><b></b></p>"));
+        assert!(!is_self_contained("<img src=\"x\">") && is_self_contained("<p>"));
+        assert!(!ids_are_unique("<p id=\"a\"><p id=\"a\">") && ids_are_unique("<p id=\"a\"><p id=\"b\">"));
     }
 
     #[test]
     fn text_of_a_result_stays_text() {
-        let mut report = sample::report();
-        report.headline = "<script>alert('x')</script>".to_owned();
-        report.commands = vec!["a && b > c".to_owned()];
-        let page = render(&report).unwrap();
-        assert!(!page.contains("<script") && page.contains("a &amp;&amp; b &gt; c"));
-    }
-
-    #[test]
-    fn a_run_without_figures_still_has_a_page() {
-        let report = Report { steps: Vec::new(), ..sample::report() };
-        let page = render(&report).unwrap();
-        assert!(is_well_formed(&page) && page.contains("No step has figures to draw."));
+        let tile = Tile { name: "<a>".to_owned(), value: "&".to_owned(), note: "x".to_owned() };
+        let body = head("Sweep", 0, "<script>alert('x')</script>", &[tile], "")
+            + &commands(&["a && b > c".to_owned()]);
+        let page = document("<title>", &body);
+        assert!(!page.contains("<script") && page.contains("a &amp;&amp; b &gt; c") && is_well_formed(&page));
     }
 
     #[test]

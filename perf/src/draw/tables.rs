@@ -1,21 +1,22 @@
-//! The tables of a report's page.
+//! The tables of every report: for a page, for Markdown and for a terminal.
 //!
 //! * Every column of numbers names its unit; numbers are aligned at the right, words at the left.
-//! * Wider than the screen, a table scrolls by itself and the page does not.
+//! * Wider than the screen, a table on a page scrolls by itself and the page does not.
 //! * Text of a result is escaped, whatever it holds.
 
 use crate::draw::plot::escaped;
-use crate::figures::{count, float, microseconds, part, percent, time, whole};
+use crate::judge::spread::Spread;
 use crate::rig::environment::Fact;
-use crate::sweep::quick_report::{Report, Step};
-use lab::programs::generator::{Check, NatPair};
 
-/// A table.
+/// A table that can be shown anywhere.
 #[derive(Clone, Debug)]
 pub struct Table {
-    caption: &'static str,
-    head: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    /// What it shows.
+    pub caption: &'static str,
+    /// Its columns.
+    pub head: Vec<Column>,
+    /// Its rows, each of which fills every column.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// A column's heading.
@@ -30,11 +31,6 @@ pub enum Column {
 use Column::{Numbers, Words};
 
 impl Table {
-    /// A table of rows that fill every column.
-    pub fn new(caption: &'static str, head: Vec<Column>, rows: Vec<Vec<String>>) -> Table {
-        Table { caption, head, rows }
-    }
-
     /// As HTML.
     pub fn html(&self) -> String {
         let head: String = self.head.iter().map(|column| column.heading()).collect();
@@ -53,9 +49,62 @@ impl Table {
             escaped(self.caption)
         )
     }
+
+    /// For a terminal: columns aligned, lines ended.
+    pub fn terminal(&self) -> String {
+        let mut rows: Vec<Vec<String>> = vec![
+            self.head.iter().map(|column| column.name().to_owned()).collect(),
+            self.head.iter().map(|column| column.unit().to_owned()).collect(),
+        ];
+        rows.extend(self.rows.iter().cloned());
+        let width = |place: usize| {
+            rows.iter().filter_map(|row| Some(row.get(place)?.chars().count())).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).zip(&self.head).map(|((cell, width), column)| match column {
+                Numbers(..) => format!("{cell:>width$}"),
+                Words(_) => format!("{cell:<width$}"),
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+        };
+        rows.iter().map(line).collect()
+    }
+
+    /// As Markdown.
+    pub fn markdown(&self) -> String {
+        let name = |column: &Column| match column.unit() {
+            "" => column.name().to_owned(),
+            unit => format!("{}, {unit}", column.name()),
+        };
+        let line = |cells: &[String]| {
+            let cells: Vec<String> =
+                cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let rule = |column: &Column| if matches!(column, Words(_)) { "---" } else { "---:" }.to_owned();
+        let head: Vec<String> = self.head.iter().map(name).collect();
+        let rule: Vec<String> = self.head.iter().map(rule).collect();
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        line(&head) + &line(&rule) + &rows
+    }
 }
 
 impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Words(name) | Numbers(name, _) => name,
+        }
+    }
+
+    /// Its unit; words have none.
+    fn unit(self) -> &'static str {
+        match self {
+            Words(_) => "",
+            Numbers(_, unit) => unit,
+        }
+    }
+
     fn heading(self) -> String {
         match self {
             Words(name) => format!("<th scope=\"col\">{}</th>", escaped(name)),
@@ -68,251 +117,38 @@ impl Column {
     }
 }
 
-/// Every step in the order in which it ran, with its verdict.
-pub fn steps(report: &Report) -> Table {
-    let row = |step: &Step| {
-        let (rate, data) = (&step.outcome.rate, &step.outcome.data);
-        vec![
-            count(step.offered_per_s),
-            whole(rate.sent_per_s),
-            whole(rate.delivered_per_s),
-            percent(data.loss),
-            count(data.lost),
-            count(data.refused()),
-            count(data.duplicates),
-            count(data.reordered),
-            step.verdict().word().to_owned(),
-        ]
-    };
-    Table {
-        caption: "Every step in the order in which it ran",
-        head: vec![
-            Numbers("Offered", "datagrams/s"),
-            Numbers("Achieved", "datagrams/s"),
-            Numbers("Delivered", "datagrams/s"),
-            Numbers("Loss", "of sent"),
-            Numbers("Lost", "datagrams"),
-            Numbers("Refused by NAT", "datagrams"),
-            Numbers("Duplicates", "datagrams"),
-            Numbers("Reordered", "datagrams"),
-            Words("Verdict"),
-        ],
-        rows: report.steps.iter().map(row).collect(),
-    }
-}
-
-/// What became of a step, and which checks failed.
-pub fn verdict(step: &Step) -> String {
-    let verdict = step.verdict();
-    if verdict.is_believed() {
-        return verdict.word().to_owned();
-    }
-    let failed: Vec<&str> = step.failed_checks().map(|check| check.name.as_str()).collect();
-    format!("{} ({})", verdict.word(), failed.join(", "))
-}
-
-/// Latency percentiles of every rate.
-pub fn latencies(report: &Report) -> Table {
-    let row = |step: &&Step| {
-        let latency = &step.outcome.latency;
-        let percentiles = [
-            latency.p50_ns,
-            latency.p90_ns,
-            latency.p99_ns,
-            latency.p99_9_ns,
-            latency.p99_99_ns,
-            latency.max_ns,
-        ];
-        let shown =
-            percentiles.map(|ns| if latency.count > 0 { microseconds(float(ns)) } else { "–".to_owned() });
-        let lag = microseconds(float(step.outcome.generator.lag_p99_ns));
-        [count(step.offered_per_s), count(latency.count)].into_iter().chain(shown).chain([lag]).collect()
-    };
-    Table {
-        caption: "Latency from the intended send time",
-        head: vec![
-            Numbers("Offered", "datagrams/s"),
-            Numbers("Measured", "datagrams"),
-            Numbers("p50", "µs"),
-            Numbers("p90", "µs"),
-            Numbers("p99", "µs"),
-            Numbers("p99.9", "µs"),
-            Numbers("p99.99", "µs"),
-            Numbers("Largest", "µs"),
-            Numbers("Sent late by, p99", "µs"),
-        ],
-        rows: report.steps_by_rate().iter().map(row).collect(),
-    }
-}
-
-/// Core-time of the reflector's core, of its worker and of the generator.
-pub fn core_times(report: &Report) -> Table {
-    let row = |step: &&Step| {
-        let split = step.core_split_ns_per_datagram();
-        let parts = split.map_or([f64::NAN; 3], |parts| parts);
-        let shown = parts.into_iter().chain([parts.iter().sum()]);
-        let worker = step.relay.busy_ns_per_datagram().unwrap_or(f64::NAN);
-        let generator = step.outcome.generator.core_ns_per_datagram;
-        let each = shown.chain([worker, generator]).map(microseconds);
-        let steal = time(float(step.core.steal_ns));
-        [count(step.offered_per_s)].into_iter().chain(each).chain([steal]).collect()
-    };
-    Table {
-        caption: "Core-time in figures",
-        head: vec![
-            Numbers("Offered", "datagrams/s"),
-            Numbers("User", "µs"),
-            Numbers("System", "µs"),
-            Numbers("Soft interrupt", "µs"),
-            Numbers("Core, all of it", "µs"),
-            Numbers("Worker thread", "µs"),
-            Numbers("Generator, per datagram", "µs"),
-            Numbers("Taken by the hypervisor", "in all"),
-        ],
-        rows: report.steps_by_rate().iter().map(row).collect(),
-    }
-}
-
-/// Delivery by the NAT behaviours of sender and receiver.
-pub fn nat_pairs(report: &Report) -> Table {
-    let row = |pair: &NatPair| {
-        let lost = pair.sent.saturating_sub(pair.delivered + pair.refused_by_nat);
-        let delivered = if pair.sent > 0 { float(pair.delivered) / float(pair.sent) } else { f64::NAN };
-        vec![
-            pair.from.clone(),
-            pair.to.clone(),
-            count(pair.sent),
-            part(delivered),
-            count(pair.refused_by_nat),
-            count(lost),
-        ]
-    };
-    Table {
-        caption: "Datagrams by the behaviours of both NATs",
-        head: vec![
-            Words("From"),
-            Words("To"),
-            Numbers("Sent", "datagrams"),
-            Numbers("Delivered", "of sent"),
-            Numbers("Refused by NAT", "datagrams"),
-            Numbers("Lost", "datagrams"),
-        ],
-        rows: report.nat_pairs().iter().map(row).collect(),
-    }
-}
-
-/// Every check of every step.
-pub fn checks(report: &Report) -> Table {
-    let row = |(step, check): (&Step, &Check)| {
-        vec![
-            count(step.offered_per_s),
-            check.name.clone(),
-            check.value.map_or_else(|| "–".to_owned(), |value| in_unit(value, &check.unit)),
-            format!("{} {}", relation(&check.relation), in_unit(check.bound, &check.unit)),
-            if check.holds { "holds" } else { "fails" }.to_owned(),
-        ]
-    };
-    let all = report.steps.iter().flat_map(|step| {
-        step.outcome.validity.checks.iter().chain(&step.checks).map(move |check| (step, check))
-    });
-    Table {
-        caption: "Every check of every step",
-        head: vec![
-            Numbers("Offered", "datagrams/s"),
-            Words("Check"),
-            Numbers("Found", ""),
-            Words("Must be"),
-            Words("Outcome"),
-        ],
-        rows: all.map(row).collect(),
-    }
-}
-
-/// What the reflector counted in every step.
-pub fn counters(report: &Report) -> Table {
-    let row = |step: &Step| {
-        let relay = &step.relay;
-        let dropped: u64 = relay.dropped.values().sum();
-        let unsent: u64 = relay.send_errors.values().sum();
-        let numbers = [
-            step.offered_per_s,
-            relay.received,
-            relay.relayed,
-            relay.observed,
-            dropped,
-            unsent,
-            relay.overflows,
-        ];
-        numbers
-            .map(count)
-            .into_iter()
-            .chain([relay.dropped.keys().cloned().collect::<Vec<_>>().join(", ")])
-            .collect()
-    };
-    Table {
-        caption: "What the reflector counted, warm-up and PROBEs included",
-        head: vec![
-            Numbers("Offered", "datagrams/s"),
-            Numbers("Received", "datagrams"),
-            Numbers("Relayed", "datagrams"),
-            Numbers("Observed", "PROBEs"),
-            Numbers("Dropped", "datagrams"),
-            Numbers("Send errors", "datagrams"),
-            Numbers("Lost in its queue", "datagrams"),
-            Words("Dropped because of"),
-        ],
-        rows: report.steps.iter().map(row).collect(),
-    }
-}
-
 /// Facts about the machine and the programs.
 pub fn facts(caption: &'static str, facts: &[Fact]) -> Table {
     let row = |fact: &Fact| vec![fact.name.clone(), fact.value.clone()];
     Table { caption, head: vec![Words("What"), Words("Value")], rows: facts.iter().map(row).collect() }
 }
 
-/// A value as its unit is written.
-pub fn in_unit(value: f64, unit: &str) -> String {
-    match unit {
-        "ns" if value < 0.0 => format!("-{}", time(-value)),
-        "ns" => time(value),
-        "fraction" => percent(value),
-        _ if value < 0.0 => format!("-{}", whole(-value)),
-        _ => whole(value),
-    }
+/// The least and the most of a spread.
+pub fn range(spread: Spread, shown: impl Fn(f64) -> String) -> String {
+    format!("{} – {}", shown(spread.least), shown(spread.most))
 }
 
-fn relation(ascii: &str) -> &str {
-    match ascii {
-        "<=" => "≤",
-        ">=" => "≥",
-        other => other,
-    }
+/// What stands where nothing was measured.
+pub fn nothing() -> String {
+    "–".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::rig::environment::fact;
 
     #[test]
-    fn every_row_fills_every_column() {
-        let report = sample::report();
-        let environment = &report.environment;
-        let tables = [steps, latencies, core_times, nat_pairs, checks, counters].map(|table| table(&report));
-        for table in tables.iter().chain([&facts("x", &environment.machine)]) {
-            assert!(!table.rows.is_empty(), "{}", table.caption);
-            assert!(table.rows.iter().all(|row| row.len() == table.head.len()), "{}", table.caption);
-        }
-        assert!(facts("x", &environment.machine).html().contains("Example &lt;CPU&gt; &amp; Co."));
+    fn facts_are_escaped() {
+        let table = facts("x", &[fact("Processor", "Example <CPU> & Co.")]);
+        assert!(table.html().contains("Example &lt;CPU&gt; &amp; Co."));
     }
 
     #[test]
-    fn a_step_that_failed_says_which_check() {
-        assert_eq!(verdict(&sample::invalid_step(1_000)), "not valid (lag-p99)");
-        assert_eq!(verdict(&sample::step(1_000, 0.2)), "too lossy");
-        assert_eq!(in_unit(-2_500.0, "ns"), "-2.5 µs");
-        assert_eq!(in_unit(0.01, "fraction"), "1 %");
-        assert_eq!(in_unit(3.0, "count"), "3");
+    fn markdown_has_a_rule_and_keeps_bars_out() {
+        let head = vec![Words("a"), Numbers("b", "µs")];
+        let table = Table { caption: "x", head, rows: vec![vec!["x|y".to_owned(), "1".to_owned()]] };
+        assert_eq!(table.markdown(), "| a | b, µs |\n| --- | ---: |\n| x\\|y | 1 |\n");
+        assert_eq!(table.terminal(), "a     b\n     µs\nx|y   1\n");
     }
 }

@@ -39,9 +39,15 @@ pub struct Capacity {
     pub is_estimated: bool,
 }
 
-/// One rate, and what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// One run: its rate, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Offered {
+    /// What for; `None` in reports that do not say.
+    #[serde(default)]
+    pub purpose: Option<Purpose>,
+    /// In which round, from 0, which warms up; of a search, which try.
+    #[serde(default)]
+    pub round: u32,
     /// Offered, datagrams per second, wrong ones included.
     pub offered_per_s: u64,
     /// Good ones that came through, per second.
@@ -50,6 +56,15 @@ pub struct Offered {
     pub loss: f64,
     /// Whether it may be believed.
     pub is_believed: bool,
+    /// What a search makes of it, in a word or two.
+    #[serde(default)]
+    pub verdict: String,
+    /// Latency of good ones; `None` if nothing came, and in reports that do not say.
+    #[serde(default)]
+    pub latency: Option<Percentiles>,
+    /// Busy time of the reflector's processors per datagram, ns.
+    #[serde(default)]
+    pub cost_ns: Option<f64>,
 }
 
 /// Figures at one load, over rounds.
@@ -97,10 +112,15 @@ impl Finding {
         }
         let capacity = capacity(cell, &ceiling, &own, &loads);
         let offered = own.iter().filter(|reading| reading.sent > 0).map(|reading| Offered {
+            purpose: Some(reading.purpose),
+            round: reading.round,
             offered_per_s: reading.offered_per_s,
             arrived_per_s: reading.arrived_per_s,
             loss: reading.loss(),
             is_believed: reading.is_believed(),
+            verdict: reading.tried(MOST_LOSS).verdict.word().to_owned(),
+            latency: reading.latency,
+            cost_ns: reading.cost_ns(),
         });
         Ok(Finding { cell, ceiling, capacity, offered: offered.collect(), loads })
     }

@@ -62,7 +62,7 @@ pub fn curve(histogram: &Histogram<u64>) -> Vec<CurvePoint> {
 }
 
 /// A percentile with as many digits as are told apart; more would only fill files.
-pub(crate) fn rounded(percentile: f64) -> f64 {
+fn rounded(percentile: f64) -> f64 {
     (percentile * 1e6).round() / 1e6
 }
 

@@ -96,7 +96,7 @@ impl Survey {
                 "has schema {schema}, this program reads schema {SCHEMA}: make the report again, or read it with the \
                  version that made it"
             ),
-            _ => bail!("is no report of a sweep (quick and peers have reports of their own)"),
+            _ => bail!("is no report of a sweep (peers has a report of its own)"),
         }
         serde_json::from_value(value).context("does not have the form of its schema")
     }
@@ -151,7 +151,23 @@ impl Survey {
             &format!(" datagrams/s of {} bytes through", bytes + HEADER_BYTES),
             1,
         );
-        format!("One worker relays {all}, with at most 0.5 % loss ({caveats}{aside}).")
+        format!(
+            "One worker relays {all}, with at most 0.5 % loss{} ({caveats}{aside}).",
+            self.latency_in_words()
+        )
+    }
+}
+
+impl Survey {
+    /// Latency where a single cell is all there is; a longer sweep has tables for that.
+    fn latency_in_words(&self) -> String {
+        let half = match self.findings.as_slice() {
+            [only] => only.at(Purpose::Half),
+            _ => None,
+        };
+        half.map_or_else(String::new, |half| {
+            format!("; at half of that the p99 latency is {}", time(half.p99_ns.median))
+        })
     }
 }
 
@@ -282,8 +298,12 @@ mod tests {
         );
         let newer = text.replacen("\"schema\":1", "\"schema\":7", 1);
         assert!(Survey::parse(&newer).unwrap_err().to_string().contains("schema 7"));
-        let other = serde_json::to_string(&sample::report()).unwrap();
-        assert!(Survey::parse(&other).unwrap_err().to_string().contains("no report of a sweep"));
+        assert!(
+            Survey::parse("{\"schema\":1,\"steps\":[]}")
+                .unwrap_err()
+                .to_string()
+                .contains("no report of a sweep")
+        );
     }
 
     #[test]

@@ -2,17 +2,19 @@
 //!
 //! * One file, in the look of every other report: nothing is fetched, nothing runs, light or dark.
 
-use crate::draw::axis::{Axis, Scale};
+use crate::draw::bars;
+use crate::draw::bars::CoreTime;
 use crate::draw::page;
+use crate::draw::page::Tile;
 use crate::draw::percentiles;
-use crate::draw::plot::{Bar, Figure, Ink, Mark, Series, escaped};
+use crate::draw::plot::{Figure, Ink, Mark, Series, escaped};
 use crate::draw::tables;
 use crate::draw::tables::{Column, Table};
-use crate::figures::{compact, count, float, time};
+use crate::figures::{count, float, time};
 use crate::judge::histogram::{curve, merged};
 use crate::peers::comparison::{Comparison, Counted, ratio};
 use crate::peers::picture;
-use crate::peers::row::counted;
+use crate::peers::row::{Row, counted};
 use crate::peers::table;
 use crate::peers::table::capital;
 use crate::rig::subject::{Subject, Traffic};
@@ -26,7 +28,7 @@ pub fn render(comparison: &Comparison) -> anyhow::Result<String> {
     let title = format!("Reflector and its peers, {}", page::moment(comparison.started_unix_s));
     let body = [
         head(comparison),
-        goals(comparison),
+        goals(comparison)?,
         core_time(comparison)?,
         latency(comparison)?,
         validity(comparison),
@@ -43,28 +45,18 @@ fn head(comparison: &Comparison) -> String {
         _ => "–".to_owned(),
     };
     let shown = |subject| core(subject).map_or_else(|| "–".to_owned(), time);
+    let tile = |name: &str, subject, note| Tile { name: name.to_owned(), value: shown(subject), note };
     let tiles = [
-        ("coturn", shown(Subject::Coturn), "of a core per datagram".to_owned()),
-        ("Reflector, mio", shown(Subject::Mio), format!("{} of coturn's", against(Subject::Mio))),
-        ("Reflector, XDP", shown(Subject::Xdp), format!("{} of coturn's", against(Subject::Xdp))),
+        tile("coturn", Subject::Coturn, "of a core per datagram".to_owned()),
+        tile("Reflector, mio", Subject::Mio, format!("{} of coturn's", against(Subject::Mio))),
+        tile("Reflector, XDP", Subject::Xdp, format!("{} of coturn's", against(Subject::Xdp))),
     ];
-    let tile = |(name, value, note): (&str, String, String)| {
-        format!(
-            "<div><dt>{}</dt><dd><strong>{}</strong> <span>{}</span></dd></div>\n",
-            escaped(name),
-            escaped(&value),
-            escaped(&note)
-        )
-    };
-    format!(
-        "<header>\n<p class=\"kicker\">Reflector and its peers · {}</p>\n<h1>{}</h1>\n<dl class=\"tiles\">\n{}</dl>\n\
-         <figure class=\"whole\">\n{}</figure>\n<p>{}</p>\n</header>\n",
-        page::moment(comparison.started_unix_s),
-        escaped(&page::unbroken(&comparison.headline())),
-        tiles.into_iter().map(tile).collect::<String>(),
+    let below = format!(
+        "<figure class=\"whole\">\n{}</figure>\n<p>{}</p>\n",
         picture::draw(comparison),
-        escaped(&method(comparison)),
-    )
+        escaped(&method(comparison))
+    );
+    page::head("Reflector and its peers", comparison.started_unix_s, &comparison.headline(), &tiles, &below)
 }
 
 /// How it was measured, in a few sentences.
@@ -89,21 +81,14 @@ pub fn method(comparison: &Comparison) -> String {
     )
 }
 
-fn goals(comparison: &Comparison) -> String {
-    let head = vec![
-        Column::Words("Ratio"),
-        Column::Numbers("Found", "median"),
-        Column::Numbers("Range", "of the rounds"),
-        Column::Words("Verdict"),
-        Column::Words("At most"),
-    ];
-    let table = Table::new("Ratios within rounds", head, table::goal_cells(comparison));
-    format!("<section>\n<h2>What was to be shown</h2>\n{}</section>\n", table.html())
+fn goals(comparison: &Comparison) -> anyhow::Result<String> {
+    let lead = "A ratio is made within each round; shown are the median and the range.";
+    page::section("What was to be shown", lead, "goals", &[], &[table::goals(comparison)])
 }
 
 fn core_time(comparison: &Comparison) -> anyhow::Result<String> {
     let figures = Traffic::ALL.map(|traffic| core_figure(comparison, traffic));
-    let tables = Traffic::ALL.map(|traffic| table(comparison, traffic));
+    let tables = Traffic::ALL.map(|traffic| table::subjects(comparison, traffic));
     page::section(
         "Core-time and capacity",
         "Busy time of the relay's core per datagram at half of the relay's own capacity. How long a core was busy the \
@@ -116,74 +101,14 @@ fn core_time(comparison: &Comparison) -> anyhow::Result<String> {
     )
 }
 
-fn table(comparison: &Comparison, traffic: Traffic) -> Table {
-    let (_, rows) = table::cells(comparison, traffic);
-    let caption = match traffic {
-        Traffic::Singles => "One by one (Poisson)",
-        Traffic::Trains => "In trains of 16",
-    };
-    let head = vec![
-        Column::Words("Relay"),
-        Column::Numbers("Core-time", "µs"),
-        Column::Numbers("Range", "µs"),
-        Column::Numbers("Against coturn", ""),
-        Column::Numbers("NDR", "datagrams/s"),
-        Column::Numbers("PDR", "datagrams/s"),
-        Column::Numbers("Capacity of a core", "datagrams/s"),
-        Column::Numbers("p50", "µs"),
-        Column::Numbers("p99", "µs"),
-        Column::Numbers("p99.9", "µs"),
-        Column::Numbers("p99 at half of mio's", "µs"),
-    ];
-    Table::new(caption, head, rows)
-}
-
 /// A bar a subject, split into what the core was busy with.
 fn core_figure(comparison: &Comparison, traffic: Traffic) -> Option<Figure> {
     let rows = comparison.rows.iter().filter(|row| row.traffic == traffic);
-    let splits: Vec<(Subject, [f64; 3])> =
-        rows.filter_map(|row| Some((row.subject, row.half?.core_split_ns?))).collect();
-    splits.first()?;
-    let (mut bars, mut marks) = (Vec::new(), Vec::new());
-    for (place, (subject, split)) in (0_u32..).zip(&splits) {
-        let left = f64::from(place);
-        marks.push((left + 0.5, short_name(*subject).to_owned()));
-        let mut bottom = 0.0;
-        for (part, number) in split.iter().zip(0..) {
-            bars.push(Bar {
-                x: (left + 0.2, left + 0.8),
-                y: (bottom, bottom + part),
-                ink: Ink::Series(number),
-            });
-            bottom += part;
-        }
-    }
-    let right = f64::from(u32::try_from(splits.len()).unwrap_or(u32::MAX));
-    let tops = splits.iter().map(|(_, split)| split.iter().sum());
-    let name = |name: &str, number: u8| Series {
-        name: name.to_owned(),
-        ink: Ink::Series(number),
-        mark: Mark::Bar,
-        points: Vec::new(),
-        doubtful: Vec::new(),
+    let bar = |row: &Row| {
+        Some(CoreTime { name: short_name(row.subject).to_owned(), split_ns: row.half?.core_split_ns? })
     };
-    Some(Figure {
-        title: format!("Core-time, {}", traffic.name()),
-        description:
-            "Busy time of the relay's core per datagram, split into user, system and soft interrupt, one \
-                      bar a relay."
-                .to_owned(),
-        x: Axis {
-            label: "relay".to_owned(),
-            scale: Scale::Linear,
-            range: (0.0, right),
-            format: compact,
-            marks: Some(marks),
-        },
-        y: Axis::linear("per datagram", tops, |ns| if ns == 0.0 { "0".to_owned() } else { time(ns) }),
-        bars,
-        series: vec![name("soft interrupt", 2), name("system", 1), name("user", 0)],
-    })
+    let bars: Vec<CoreTime> = rows.filter_map(bar).collect();
+    bars::figure(&format!("Core-time, {}", traffic.name()), "the relay's core", "relay", &bars)
 }
 
 fn short_name(subject: Subject) -> &'static str {
@@ -238,8 +163,6 @@ fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> anyhow::Res
 }
 
 fn validity(comparison: &Comparison) -> String {
-    let items: String =
-        validity_notes(comparison).iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
     let row = |counted: &Counted| {
         let counters = &counted.counters;
         let numbers = [
@@ -269,12 +192,12 @@ fn validity(comparison: &Comparison) -> String {
         Column::Numbers("Lost in its queue", "datagrams"),
         Column::Words("Conservation"),
     ];
-    let table = Table::new(
-        "What the reflectors counted in all of it",
+    let table = Table {
+        caption: "What the reflectors counted in all of it",
         head,
-        comparison.counted.iter().map(row).collect(),
-    );
-    format!("<section>\n<h2>Validity</h2>\n<ul>\n{items}</ul>\n{}</section>\n", table.html())
+        rows: comparison.counted.iter().map(row).collect(),
+    };
+    page::validity(&validity_notes(comparison), &[table])
 }
 
 /// What may be believed and what may not, a sentence each.
@@ -301,6 +224,7 @@ pub fn validity_notes(comparison: &Comparison) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::page::checks::{ids_are_unique, is_self_contained, is_well_formed};
     use crate::sample;
 
     #[test]
@@ -311,11 +235,7 @@ mod tests {
         {
             assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
         }
-        // The name of SVG's own grammar is no reference.
-        let page = page.replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", "@import", "<script", "<link", "<img", "src="] {
-            assert!(!page.contains(outside), "{outside} refers to something outside");
-        }
+        assert!(is_self_contained(&page) && is_well_formed(&page) && ids_are_unique(&page));
         assert!(page.contains("no --engine &lt;uring&gt;") && !page.contains("<uring>"));
         assert_eq!(page.matches("</figcaption>").count(), 3, "one core-time, two latencies");
     }

@@ -3,16 +3,17 @@
 //! * `README.md` to read, `peers.svg` to look at, `peers.html` with everything, `peers.json` for machines.
 //! * All are drawn from the same data; an old result can be drawn again.
 
+use crate::draw::files;
 use crate::draw::page::moment;
+use crate::draw::tables;
 use crate::peers::comparison::{Comparison, Counted, SCHEMA};
 use crate::peers::page;
 use crate::peers::page::{method, validity_notes};
 use crate::peers::picture;
-use crate::peers::table::{capital, cells, goal_cells, markdown};
+use crate::peers::table::{capital, goals, subjects};
 use crate::rig::environment::Fact;
 use crate::rig::subject::Traffic;
 use anyhow::Context;
-use std::fs;
 use std::path::Path;
 
 /// Writes all files into a folder, which is made if need be.
@@ -27,14 +28,7 @@ pub fn write(comparison: &Comparison, folder: &Path) -> anyhow::Result<()> {
         ("peers.html", page::render(comparison)?),
         ("peers.json", json),
     ];
-    fs::create_dir_all(folder).with_context(|| {
-        format!("cannot make the folder {}; name a writable one with --out", folder.display())
-    })?;
-    for (name, text) in files {
-        let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    files::write(folder, &files)
 }
 
 /// The report in Markdown.
@@ -44,17 +38,11 @@ pub fn readme(comparison: &Comparison) -> String {
         moment(comparison.started_unix_s),
         comparison.headline()
     );
-    let strings = |head: &[&str]| head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
     for traffic in Traffic::ALL {
-        let (head, rows) = cells(comparison, traffic);
-        text.push_str(&format!("\n## {}\n\nTimes in µs, rates in datagrams/s.\n\n", capital(traffic.name())));
-        text.push_str(&markdown(&strings(&head), &rows));
+        let table = subjects(comparison, traffic).markdown();
+        text.push_str(&format!("\n## {}\n\n{table}", capital(traffic.name())));
     }
-    text.push_str("\n## What was to be shown\n\n");
-    text.push_str(&markdown(
-        &strings(&["Ratio within rounds", "median", "range", "verdict", "at most"]),
-        &goal_cells(comparison),
-    ));
+    text.push_str(&format!("\n## What was to be shown\n\n{}", goals(comparison).markdown()));
     text.push_str(&format!("\n## Method\n\n{}\n", method(comparison)));
     text.push_str("\n## Validity\n\n");
     validity_notes(comparison).iter().for_each(|note| text.push_str(&format!("* {note}\n")));
@@ -89,10 +77,7 @@ fn environment(comparison: &Comparison) -> String {
         .collect();
     let groups =
         [&facts.machine, &facts.versions, &peers, &comparison.cable, &facts.mitigations, &facts.sysctls];
-    let rows: Vec<Vec<String>> =
-        groups.into_iter().flatten().map(|fact| vec![fact.name.clone(), fact.value.clone()]).collect();
-    let head = ["What", "Value"].map(str::to_owned);
-    let table = markdown(&head, &rows).replace("|---|---:|", "|---|---|");
+    let table = tables::facts("Environment", &groups.map(Vec::as_slice).concat()).markdown();
     format!("\n## Environment\n\n{table}")
 }
 
@@ -100,6 +85,7 @@ fn environment(comparison: &Comparison) -> String {
 mod tests {
     use super::*;
     use crate::sample;
+    use std::fs;
 
     #[test]
     fn a_report_is_four_files() {

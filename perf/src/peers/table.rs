@@ -3,28 +3,16 @@
 //! * One line a subject and traffic; what was not measured is a dash, and what was left out says why.
 //! * Ratios are against coturn in the same run.
 
+use crate::draw::tables::Column::{Numbers, Words};
+use crate::draw::tables::{Table, nothing, range};
 use crate::figures::{compact, float, microseconds};
-use crate::judge::spread::Spread;
 use crate::peers::comparison::{Comparison, ratio};
 use crate::peers::goal::Goal;
 use crate::peers::row::{Figures, Row};
 use crate::rig::subject::{Subject, Traffic};
 
-/// The comparison as cells: a heading, then a row for each subject.
-pub fn cells(comparison: &Comparison, traffic: Traffic) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let head = vec![
-        "",
-        "core",
-        "spread",
-        "coturn",
-        "NDR",
-        "PDR",
-        "capacity",
-        "p50",
-        "p99",
-        "p99.9",
-        "p99 at half of mio",
-    ];
+/// What each subject relays and costs under one kind of traffic.
+pub fn subjects(comparison: &Comparison, traffic: Traffic) -> Table {
     let row = |row: &Row| {
         let core = row.half.and_then(|half| half.core_ns);
         let latency = |figure: fn(&Figures) -> u64| in_us(row.half.as_ref().map(figure));
@@ -42,12 +30,29 @@ pub fn cells(comparison: &Comparison, traffic: Traffic) -> (Vec<&'static str>, V
             in_us(row.half_of_mio.map(|figures| figures.p99_ns)),
         ]
     };
+    let caption = match traffic {
+        Traffic::Singles => "One by one (Poisson)",
+        Traffic::Trains => "In trains of 16",
+    };
+    let head = vec![
+        Words("Relay"),
+        Numbers("Core-time", "µs"),
+        Numbers("Range", "µs"),
+        Numbers("Against coturn", ""),
+        Numbers("NDR", "datagrams/s"),
+        Numbers("PDR", "datagrams/s"),
+        Numbers("Capacity of a core", "datagrams/s"),
+        Numbers("p50", "µs"),
+        Numbers("p99", "µs"),
+        Numbers("p99.9", "µs"),
+        Numbers("p99 at half of mio's", "µs"),
+    ];
     let rows = comparison.rows.iter().filter(|row| row.traffic == traffic);
-    (head, rows.map(row).collect())
+    Table { caption, head, rows: rows.map(row).collect() }
 }
 
-/// The goals as cells: what, found, spread, verdict, allowed.
-pub fn goal_cells(comparison: &Comparison) -> Vec<Vec<String>> {
+/// What was to be shown, what was found, and whether it holds.
+pub fn goals(comparison: &Comparison) -> Table {
     let row = |goal: &Goal| {
         let why = goal.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         vec![
@@ -63,7 +68,14 @@ pub fn goal_cells(comparison: &Comparison) -> Vec<Vec<String>> {
             format!("{}{why}", ratio_digits(goal.most)),
         ]
     };
-    comparison.goals.iter().map(row).collect()
+    let head = vec![
+        Words("Ratio"),
+        Numbers("Found", "median"),
+        Numbers("Range", "of the rounds"),
+        Words("Verdict"),
+        Words("At most"),
+    ];
+    Table { caption: "Ratios within rounds", head, rows: comparison.goals.iter().map(row).collect() }
 }
 
 /// Who was left out, and why, a line each.
@@ -76,45 +88,13 @@ pub fn absences(comparison: &Comparison) -> Vec<String> {
 
 /// Everything for a terminal, lines ended.
 pub fn terminal(comparison: &Comparison) -> String {
+    let tables = Traffic::ALL.map(|traffic| subjects(comparison, traffic)).into_iter();
     let mut text = String::new();
-    for traffic in Traffic::ALL {
-        let (head, rows) = cells(comparison, traffic);
-        text.push_str(&format!("\n{} (times in µs, rates in datagrams/s)\n", capital(traffic.name())));
-        text.push_str(&aligned(&head.into_iter().map(str::to_owned).collect::<Vec<_>>(), &rows));
+    for table in tables.chain([goals(comparison)]) {
+        text.push_str(&format!("\n{}\n{}", table.caption, table.terminal()));
     }
-    let head = ["Goal", "found", "spread", "", "at most"].map(str::to_owned);
-    text.push_str("\nRatios within rounds\n");
-    text.push_str(&aligned(&head, &goal_cells(comparison)));
     absences(comparison).iter().for_each(|line| text.push_str(&format!("\n{line}\n")));
     text
-}
-
-/// A table in Markdown.
-pub fn markdown(head: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
-    let rule: String = std::iter::once("---|").chain(head.iter().skip(1).map(|_| "---:|")).collect();
-    format!("{}|{rule}\n{}", line(head), rows.iter().map(|row| line(row)).collect::<String>())
-}
-
-/// Columns as wide as what is in them: the first at the left, the others at the right.
-fn aligned(head: &[String], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(Vec::as_slice).chain([head]);
-        cells.filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let cell = |(place, (cell, width)): (usize, (&String, &usize))| match place {
-            0 => format!("{cell:<width$}"),
-            _ => format!("  {cell:>width$}"),
-        };
-        let line: String = cells.iter().zip(&widths).enumerate().map(cell).collect();
-        format!("{}\n", line.trim_end())
-    };
-    std::iter::once(line(head)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
 fn against_coturn(comparison: &Comparison, row: &Row) -> String {
@@ -134,11 +114,6 @@ fn capacity(rate_per_s: f64, is_estimated: bool) -> String {
     if is_estimated { format!("{} estimated", compact(rate_per_s)) } else { compact(rate_per_s) }
 }
 
-/// The least and the most of a spread.
-pub fn range(spread: Spread, shown: impl Fn(f64) -> String) -> String {
-    format!("{}–{}", shown(spread.least), shown(spread.most))
-}
-
 /// A ratio in digits.
 pub fn ratio_digits(value: f64) -> String {
     if value < 0.1 { format!("{value:.4}") } else { format!("{value:.3}") }
@@ -146,10 +121,6 @@ pub fn ratio_digits(value: f64) -> String {
 
 fn in_us(ns: Option<u64>) -> String {
     ns.map_or_else(nothing, |ns| microseconds(float(ns)))
-}
-
-fn nothing() -> String {
-    "–".to_owned()
 }
 
 /// With a capital letter, as a heading begins.
@@ -167,12 +138,12 @@ mod tests {
     fn every_row_fills_every_column() {
         let comparison = sample::comparison();
         for traffic in Traffic::ALL {
-            let (head, rows) = cells(&comparison, traffic);
+            let Table { head, rows, .. } = subjects(&comparison, traffic);
             assert!(rows.len() == 5 && rows.iter().all(|row| row.len() == head.len()));
         }
-        let (_, rows) = cells(&comparison, Traffic::Singles);
-        assert_eq!(rows[3][..4], ["reflector, XDP", "0.250", "0.250–0.500", "1/28"]);
-        assert_eq!(cells(&comparison, Traffic::Trains).1[0][1..5], ["–", "–", "–", "–"]);
+        let rows = subjects(&comparison, Traffic::Singles).rows;
+        assert_eq!(rows[3][..4], ["reflector, XDP", "0.250", "0.250 – 0.500", "1/28"]);
+        assert_eq!(subjects(&comparison, Traffic::Trains).rows[0][1..5], ["–", "–", "–", "–"]);
     }
 
     #[test]
@@ -186,12 +157,5 @@ mod tests {
             text.lines().find(|line| line.starts_with("core-time, XDP against coturn, singles")).unwrap();
         assert!(goal.contains("0.0357") && goal.contains(" holds "), "{goal}");
         assert!(text.contains("not judged") && text.lines().all(|line| line == line.trim_end()));
-    }
-
-    #[test]
-    fn markdown_has_a_rule_and_keeps_bars_out() {
-        let head = ["a", "b"].map(str::to_owned);
-        let text = markdown(&head, &[vec!["x|y".to_owned(), "1".to_owned()]]);
-        assert_eq!(text, "| a | b |\n|---|---:|\n| x\\|y | 1 |\n");
     }
 }

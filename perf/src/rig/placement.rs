@@ -3,7 +3,7 @@
 //! * The reflector takes the last ones, since interrupts prefer the first; the generator as many others, at least one.
 //! * Nobody shares a processor: a worker count without room for the generator is not measured, and says why.
 
-use crate::rig::cores::CoreTime;
+use crate::rig::cores::{CoreTime, Cores};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,16 @@ impl Placement {
         // As many as the reflector has, the last ones: the very first is where everything else likes to run.
         let generator = others.get(others.len().saturating_sub(workers)..)?;
         Some(Placement { reflector: reflector.to_vec(), generator: generator.to_vec() })
+    }
+
+    /// One worker and one generator, each on the processor that was chosen for it, which may be the same.
+    pub fn on(cores: Cores) -> Placement {
+        Placement { reflector: vec![cores.reflector], generator: vec![cores.generator] }
+    }
+
+    /// Whether both programs run on one processor, so that nothing tells their times apart.
+    pub fn is_shared(&self) -> bool {
+        self.reflector.iter().any(|cpu| self.generator.contains(cpu))
     }
 
     /// For a reflector on another host: half of the processors for the generator, at least one.
@@ -62,6 +72,7 @@ impl Placement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::cores::Sharing;
 
     #[test]
     fn everyone_gets_processors_of_his_own() {
@@ -72,6 +83,9 @@ mod tests {
         assert_eq!(placed(3), Some((vec![1, 2, 3], vec![0])));
         assert_eq!([placed(4), placed(0), placed(9)], [None, None, None]);
         assert_eq!(Placement::of(&[5], 1), None);
+        let on =
+            |reflector, generator| Placement::on(Cores { reflector, generator, sharing: Sharing::Apart });
+        assert!(on(5, 5).is_shared() && !on(5, 4).is_shared());
         assert_eq!(Placement::elsewhere(&[0, 1, 2, 3]).generator, [2, 3]);
         assert_eq!(Placement::elsewhere(&[7]).generator, [7]);
     }

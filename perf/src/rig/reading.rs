@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn each_fault_fails_its_own_check() {
-        let step = sample::step(10_000, 0.0);
-        let (mut outcome, relay) = (step.outcome, step.relay);
+        let mut outcome = sample::outcome(10_000, 0.0);
+        let relay = sample::counters(&outcome);
         outcome.validity.valid = true;
         let told = |outcome: &Outcome, relay: &Counters, costs: &Costs| {
             let about = (sample::cell(), Purpose::Half, 1);

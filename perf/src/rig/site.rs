@@ -267,7 +267,8 @@ impl Site {
     fn costs(&self, samples: &[Sample]) -> Costs {
         // Samples hold the mean of the processors; a datagram costs what all of them spent.
         let count = self.placement.reflector.iter().map(|_| 1.0).sum::<f64>();
-        match (Span::under_load(samples), self.program.is_some()) {
+        let is_told = self.program.is_some() && !self.placement.is_shared();
+        match (Span::under_load(samples), is_told) {
             (Some(span), true) => Costs {
                 core_ns: Some(span.core_ns.map(|ns| ns * count)),
                 reflector_taken: Some(span.relay_taken),

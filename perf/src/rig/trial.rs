@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_others_took_fails_and_histograms_of_searches_go() {
-        let mut outcome = sample::step(10_000, 0.0).outcome;
+        let mut outcome = sample::outcome(10_000, 0.0);
         outcome.validity.valid = true;
         let span = Span {
             length: std::time::Duration::from_secs(1),

@@ -5,6 +5,7 @@
 //! * As root a sweep runs over a cable of its own (a veth pair), else over loopback, or against a reflector elsewhere.
 
 use crate::rig::cell::Engine;
+use crate::rig::cores::Cores;
 use crate::rig::environment::Environment;
 use crate::rig::header::{Absence, GroundName, Header, SCHEMA, SiteName};
 use crate::rig::lacks;
@@ -77,6 +78,19 @@ pub struct SweepArgs {
     /// Sends below the sockets of this interface; see reflector-loadgen.
     #[arg(long, value_name = "IFACE", env = "REFLECTOR_PERF_XDP", requires = "reflector")]
     pub xdp: Option<String>,
+    /// How far it goes; not typed, since it follows from the command.
+    #[arg(skip)]
+    pub reach: Reach,
+}
+
+/// How far a sweep goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// A sweep: every processor that is used is used by one program alone.
+    #[default]
+    Sweep,
+    /// A quick run: any machine has to do, even one with a single processor.
+    Quick,
 }
 
 /// Where a sweep runs.
@@ -100,8 +114,9 @@ impl SweepArgs {
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<(Header, Vec<Site>)> {
-        let allowed =
-            engine::host::affinity::allowed().context("cannot read the processors that may be used")?;
+        // Asked before anything is started, so that nothing but what is measured runs beside it.
+        let environment = Environment::read(programs);
+        let processors = self.processors()?;
         let ground = self.ground_name(programs)?;
         let (mut sites, mut absent) = (Vec::new(), Vec::new());
         let mut matrix = self.matrix();
@@ -109,17 +124,18 @@ impl SweepArgs {
             bail!("{fault}");
         }
         if let Some(reached) = self.reached() {
-            let site = Site::elsewhere(reached, Placement::elsewhere(&allowed), self.nat, programs)?;
+            let site =
+                Site::elsewhere(reached, Placement::elsewhere(&processors.allowed), self.nat, programs)?;
             (matrix.engines, matrix.workers) = (vec![site.kind().0], vec![site.kind().1]);
             sites.push(site);
         } else {
-            (sites, absent) = self.start(&matrix, ground, &allowed, programs, interrupt, progress)?;
+            (sites, absent) = self.start(&matrix, ground, &processors, programs, interrupt, progress)?;
             let kinds: Vec<(Engine, u32)> = sites.iter().map(Site::kind).collect();
             matrix.engines.retain(|engine| kinds.iter().any(|kind| kind.0 == *engine));
             matrix.workers.retain(|workers| kinds.iter().any(|kind| kind.1 == *workers));
         }
         let cells = matrix.cells().into_iter().filter(|cell| sites.iter().any(|site| site.serves(cell)));
-        let Effort { round, warmup, .. } = Effort::of(self.short);
+        let Effort { round, warmup, .. } = self.effort();
         let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let name = |site: &Site| {
             let ((engine, workers), placement) = (site.kind(), site.placement().clone());
@@ -139,9 +155,9 @@ impl SweepArgs {
             is_short: self.short,
             absent,
             sites: sites.iter().map(name).collect(),
-            caveats: self.caveats(ground),
+            caveats: self.caveats(ground, processors.quick),
             fit_for_planning: ground == GroundName::Elsewhere && !self.short,
-            environment: Environment::read(programs),
+            environment,
         };
         Ok((header, sites))
     }
@@ -151,7 +167,7 @@ impl SweepArgs {
         &self,
         matrix: &Matrix,
         ground: GroundName,
-        allowed: &[usize],
+        processors: &Processors,
         programs: &Programs,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(&str),
@@ -161,14 +177,14 @@ impl SweepArgs {
             for workers in &matrix.workers {
                 interrupt.check()?;
                 let kind = (*engine, *workers);
-                let opened = match Placement::of(allowed, *workers) {
+                let opened = match processors.placement(*workers) {
                     _ if lack(kind, ground, programs).is_some() => {
                         Err(anyhow::Error::msg(lack(kind, ground, programs).unwrap_or_default()))
                     }
                     None => Err(anyhow::Error::msg(format!(
                         "needs {} processors, {} may be used",
                         workers + 1,
-                        allowed.len()
+                        processors.allowed.len()
                     ))),
                     Some(placement) if ground == GroundName::Cable => {
                         Site::cable(kind, placement, self.nat, programs)
@@ -204,7 +220,7 @@ impl SweepArgs {
     }
 
     /// What is varied; what was not typed as it is by default.
-    fn matrix(&self) -> Matrix {
+    pub fn matrix(&self) -> Matrix {
         let or = |typed: &[u32], otherwise: &[u32], short: &[u32]| match (typed, self.short) {
             ([], true) => short.to_vec(),
             ([], false) => otherwise.to_vec(),
@@ -233,16 +249,37 @@ impl SweepArgs {
         if self.reflector.is_some() {
             return Ok(GroundName::Elsewhere);
         }
-        let lack = lab::missing().or_else(|| lacks::generator(programs));
-        match (self.ground, lack) {
-            (Some(Ground::Cable), Some(lack)) => bail!("--ground cable: {lack}"),
-            (Some(Ground::Cable), None) => Ok(GroundName::Cable),
-            (None, None) if !self.short => Ok(GroundName::Cable),
-            _ => Ok(GroundName::Loopback),
+        let wanted = match self.ground {
+            Some(ground) => ground,
+            None if self.short => Ground::Loopback,
+            None => Ground::Cable,
+        };
+        if wanted == Ground::Loopback {
+            return Ok(GroundName::Loopback);
+        }
+        match (self.ground, lab::missing().or_else(|| lacks::generator(programs))) {
+            (_, None) => Ok(GroundName::Cable),
+            (Some(_), Some(lack)) => bail!("--ground cable: {lack}"),
+            (None, Some(_)) => Ok(GroundName::Loopback),
         }
     }
 
-    fn caveats(&self, ground: GroundName) -> Vec<String> {
+    /// How long and how often.
+    pub fn effort(&self) -> Effort {
+        match self.reach {
+            Reach::Sweep => Effort::of_sweep(self.short),
+            Reach::Quick => Effort::of_quick(self.short),
+        }
+    }
+
+    fn processors(&self) -> anyhow::Result<Processors> {
+        let allowed =
+            engine::host::affinity::allowed().context("cannot read the processors that may be used")?;
+        let quick = if self.reach == Reach::Quick { Some(Cores::choose()?) } else { None };
+        Ok(Processors { allowed, quick })
+    }
+
+    fn caveats(&self, ground: GroundName, cores: Option<Cores>) -> Vec<String> {
         let ground = match ground {
             GroundName::Loopback => "loopback, not a NIC",
             GroundName::Cable => "veth, not a NIC",
@@ -251,7 +288,25 @@ impl SweepArgs {
             }
         };
         let short = self.short.then_some("runs too short for figures");
-        [Some(ground), short].into_iter().flatten().map(str::to_owned).collect()
+        let shared = cores.and_then(|cores| cores.caveat());
+        [Some(ground), shared, short].into_iter().flatten().map(str::to_owned).collect()
+    }
+}
+
+/// The processors that may be used.
+struct Processors {
+    allowed: Vec<usize>,
+    /// Those of a quick run, which may be one and the same.
+    quick: Option<Cores>,
+}
+
+impl Processors {
+    /// Who runs where; `None` if there are too few.
+    fn placement(&self, workers: u32) -> Option<Placement> {
+        match self.quick {
+            Some(cores) => Some(Placement::on(cores)),
+            None => Placement::of(&self.allowed, workers),
+        }
     }
 }
 
@@ -318,7 +373,7 @@ mod tests {
         assert_eq!((matrix.payloads_bytes, matrix.endpoints), (vec![100, 200], vec![1_000, 2_000_000]));
         assert_eq!((matrix.hostile_percent, matrix.is_crossed, matrix.engines.len()), (vec![5], true, 3));
         let short = typed(&["--short"]).unwrap();
-        assert!(short.matrix().cells().len() < 20 && short.caveats(GroundName::Loopback).len() == 2);
+        assert!(short.matrix().cells().len() < 20 && short.caveats(GroundName::Loopback, None).len() == 2);
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! * A chart without anything to show is left out.
 
 use crate::draw::axis::{Axis as Scaled, Scale};
+use crate::draw::bars;
+use crate::draw::bars::CoreTime;
 use crate::draw::percentiles;
 use crate::draw::plot::{Bar, Figure, Ink, Mark, Series};
-use crate::figures::{bytes, compact, float, rounded, time};
+use crate::figures::{bytes, compact, float, percent, rounded, time};
 use crate::judge::finding::{Finding, LoadFigures};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
+use crate::rig::attempt::MOST_LOSS;
 use crate::rig::cell::{Axis, Engine};
 use crate::rig::reading::Purpose;
 
@@ -33,19 +36,13 @@ pub fn throughput(survey: &Survey) -> Option<Figure> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         series.push(Series { points, doubtful, ..line(engine) });
     }
-    let all = || series.iter().flat_map(|series| series.points.iter().chain(&series.doubtful));
-    all().next()?;
-    let least = all().map(|point| point.0).fold(f64::INFINITY, f64::min);
-    series.insert(
-        0,
-        Series {
-            name: "all that was offered".to_owned(),
-            ink: Ink::Limit,
-            mark: Mark::None,
-            points: vec![(least, least), (most, most)],
-            doubtful: Vec::new(),
-        },
-    );
+    let least = least(all_points(&series).map(|point| point.0))?;
+    let ideal = Series {
+        name: "all that was offered".to_owned(),
+        points: vec![(least, least), (most, most)],
+        ..limit()
+    };
+    series.insert(0, ideal);
     Some(Figure {
         title: "Relayed against offered".to_owned(),
         description: "Good datagrams per second that came through, over datagrams per second offered."
@@ -149,10 +146,8 @@ pub fn scaling(survey: &Survey) -> Option<Figure> {
             let step = |number: u8| 1.0 + (last.0 - 1.0) * f64::from(number) / 40.0;
             series.push(Series {
                 name: format!("{}, fitted", scaling.engine.title()),
-                ink: Ink::Limit,
-                mark: Mark::None,
                 points: (0..=40).map(step).map(|workers| (workers, law.rate_of(workers))).collect(),
-                doubtful: Vec::new(),
+                ..limit()
             });
         }
     }
@@ -168,47 +163,61 @@ pub fn scaling(survey: &Survey) -> Option<Figure> {
     })
 }
 
-/// Busy time per datagram at half load, split, one bar an engine.
-pub fn cost_split(survey: &Survey) -> Option<Figure> {
-    let split = |engine: Engine| Some((engine, survey.base(engine)?.at(Purpose::Half)?.split_ns?));
-    let splits: Vec<(Engine, [f64; 3])> = survey.engines().filter_map(split).collect();
-    splits.first()?;
-    let (mut bars, mut marks, mut right) = (Vec::new(), Vec::new(), 0.0);
-    for (engine, split) in &splits {
-        marks.push((right + 0.5, engine.title().to_owned()));
-        let mut bottom = 0.0;
-        for (part, number) in split.iter().zip(0..) {
-            let y = (bottom, bottom + part);
-            bars.push(Bar { x: (right + 0.25, right + 0.75), y, ink: Ink::Series(number) });
-            bottom += part;
-        }
-        right += 1.0;
-    }
-    let tops = splits.iter().map(|(_, split)| split.iter().sum());
-    let name = |name: &str, number: u8| Series {
-        name: name.to_owned(),
-        ink: Ink::Series(number),
-        mark: Mark::Bar,
-        points: Vec::new(),
-        doubtful: Vec::new(),
+/// Loss over the rate offered, one line an engine.
+pub fn loss(survey: &Survey) -> Option<Figure> {
+    let loss = |engine: Engine| {
+        let base = survey.base(engine)?;
+        let searched = || base.offered.iter().filter(|run| run.purpose == Some(Purpose::Search));
+        let points = |is_believed: bool| {
+            let own = searched().filter(|run| run.is_believed == is_believed);
+            let mut points: Vec<(f64, f64)> = own.map(|run| (float(run.offered_per_s), run.loss)).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            points
+        };
+        searched().next()?;
+        Some(Series { points: points(true), doubtful: points(false), ..line(engine) })
     };
+    let mut series: Vec<Series> = survey.engines().filter_map(loss).collect();
+    let offered = all_points(&series).map(|point| point.0).collect::<Vec<_>>();
+    let (least, most) = (least(offered.iter().copied())?, offered.iter().copied().fold(0.0, f64::max));
+    let allowed = Series {
+        name: format!("{}: what counts as relayed", percent(MOST_LOSS)),
+        points: vec![(least, MOST_LOSS), (most, MOST_LOSS)],
+        ..limit()
+    };
+    series.insert(0, allowed);
     Some(Figure {
-        title: "Core-time per datagram at half load".to_owned(),
-        description:
-            "Busy time of the reflector's processors per datagram, split into user, system and soft \
-                      interrupt, one bar an engine."
-                .to_owned(),
-        x: Scaled {
-            label: "engine".to_owned(),
-            scale: Scale::Linear,
-            range: (0.0, right),
-            format: compact,
-            marks: Some(marks),
-        },
-        y: Scaled::linear("per datagram", tops, |ns| if ns == 0.0 { "0".to_owned() } else { time(ns) }),
-        bars,
-        series: vec![name("soft interrupt", 2), name("system", 1), name("user", 0)],
+        title: "Loss in the search".to_owned(),
+        description: "Part of the datagrams that never came back, over datagrams per second offered."
+            .to_owned(),
+        x: Scaled::log("offered, datagrams/s", offered.into_iter(), compact),
+        y: Scaled::linear("lost", all_y(&series).chain([2.0 * MOST_LOSS]), percent),
+        bars: Vec::new(),
+        series,
     })
+}
+
+/// Busy time per datagram, split: one bar an engine at half load; of a single engine one a load.
+pub fn cost_split(survey: &Survey) -> Option<Figure> {
+    let engines: Vec<&Finding> = survey.engines().filter_map(|engine| survey.base(engine)).collect();
+    let bar =
+        |name: &str, load: &LoadFigures| Some(CoreTime { name: name.to_owned(), split_ns: load.split_ns? });
+    let (title, each, bars): (_, _, Vec<CoreTime>) = match engines.as_slice() {
+        [only] => (
+            "Core-time per datagram by load",
+            "load",
+            only.loads.iter().filter_map(|load| bar(load.purpose.words(), load)).collect(),
+        ),
+        several => (
+            "Core-time per datagram at half load",
+            "engine",
+            several
+                .iter()
+                .filter_map(|base| bar(base.cell.engine.title(), base.at(Purpose::Half)?))
+                .collect(),
+        ),
+    };
+    bars::figure(title, "the reflector's processors", each, &bars)
 }
 
 /// A figure of points with their spread, one line an engine; the axes follow from all of the points.
@@ -261,8 +270,28 @@ fn reach(spots: &[Spot]) -> impl Iterator<Item = f64> + '_ {
     spots.iter().flat_map(|(_, spread)| [spread.least, spread.most])
 }
 
+fn all_points(series: &[Series]) -> impl Iterator<Item = &(f64, f64)> {
+    series.iter().flat_map(|series| series.points.iter().chain(&series.doubtful))
+}
+
 fn all_y(series: &[Series]) -> impl Iterator<Item = f64> + '_ {
-    series.iter().flat_map(|series| series.points.iter().chain(&series.doubtful)).map(|point| point.1)
+    all_points(series).map(|point| point.1)
+}
+
+/// The least of some values; `None` without any.
+fn least(values: impl Iterator<Item = f64>) -> Option<f64> {
+    values.reduce(f64::min)
+}
+
+/// A dashed line that measurements are compared with, without points.
+fn limit() -> Series {
+    Series {
+        name: String::new(),
+        ink: Ink::Limit,
+        mark: Mark::None,
+        points: Vec::new(),
+        doubtful: Vec::new(),
+    }
 }
 
 /// An engine's line, without points.
@@ -296,6 +325,10 @@ mod tests {
         assert_eq!(latency_curves(&survey).unwrap().series.len(), 2);
         assert_eq!(latency_by_load(&survey).unwrap().bars.len(), 6);
         assert_eq!(cost_split(&survey).unwrap().bars.len(), 6);
+        let lost = loss(&survey).unwrap().series;
+        assert_eq!((lost.len(), lost[1].doubtful.len()), (3, 0));
+        let one = Survey { findings: vec![survey.findings[0].clone()], ..survey.clone() };
+        assert_eq!(cost_split(&one).unwrap().bars.len(), 9, "three loads of one engine");
         assert_eq!(memory(&survey).unwrap().series.len(), 2);
         assert!(scaling(&survey).is_none(), "one worker count is no line");
     }
@@ -303,7 +336,7 @@ mod tests {
     #[test]
     fn nothing_to_show_is_no_chart() {
         let survey = Survey { findings: Vec::new(), scaling: Vec::new(), ..sample::survey() };
-        let charts = [throughput, latency_curves, latency_by_load, memory, scaling, cost_split];
+        let charts = [throughput, loss, latency_curves, latency_by_load, memory, scaling, cost_split];
         assert!(charts.iter().all(|chart| chart(&survey).is_none()));
         assert!(Axis::ALL.iter().all(|axis| cost_along(&survey, *axis, "x").is_none()));
     }

@@ -59,6 +59,30 @@ impl Ledger {
         Ok(Ledger { runs: runs?, commands: commands?, readings })
     }
 
+    /// Begins a sweep in a folder in which an earlier one of the same kind may lie, which goes.
+    ///
+    /// # Errors
+    /// The folder holds a sweep that another kind of command made, or cannot be written.
+    pub fn anew(folder: &Path, header: &Header) -> anyhow::Result<Ledger> {
+        if let Ok(begun) = header_of(folder) {
+            let kind = |header: &Header| header.command.split(' ').nth(1).map(str::to_owned);
+            if kind(&begun) != kind(header) {
+                bail!(
+                    "{} holds what `{}` made; name another folder with --out, or remove that one",
+                    folder.display(),
+                    begun.command
+                );
+            }
+        }
+        for name in [HEAD, RUNS, COMMANDS] {
+            let path = folder.join(name);
+            if path.exists() {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ledger::open(folder, header)
+    }
+
     /// All runs so far.
     pub fn readings(&self) -> &[Reading] {
         &self.readings
@@ -171,6 +195,14 @@ mod tests {
         let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let header = sample::header();
         drop(Ledger::open(scratch.path(), &header).unwrap());
+        // A quick run replaces the one before, and nothing else.
+        let quick = Header { command: "reflector-perf quick".to_owned(), ..header.clone() };
+        let error = Ledger::anew(scratch.path(), &quick).unwrap_err().to_string();
+        assert!(error.contains("reflector-perf sweep") && error.contains("--out"), "{error}");
+        let of_quick = scratch.path().join("quick");
+        let mut ledger = Ledger::anew(&of_quick, &quick).unwrap();
+        ledger.add(sample::reading(sample::cell(), Purpose::Half, 1_000, 0.0), &[]).unwrap();
+        assert!(Ledger::anew(&of_quick, &quick).unwrap().readings().is_empty());
         let other = Header { rounds: 9, ..header };
         let error = Ledger::open(scratch.path(), &other).unwrap_err().to_string();
         assert!(error.contains("different: rounds") && error.contains("--out"), "{error}");

@@ -4,11 +4,14 @@
 //! * Every section says which command made it.
 
 use crate::draw::page;
+use crate::draw::page::Tile;
 use crate::draw::plot::escaped;
 use crate::draw::tables;
-use crate::figures::{count, float, percent, time};
-use crate::judge::survey::Survey;
-use crate::rig::cell::Axis;
+use crate::draw::tables::nothing;
+use crate::figures::{count, float, floored, percent, time};
+use crate::judge::survey::{Scaling, Survey};
+use crate::rig::cell::{Axis, Engine};
+use crate::rig::environment::fact;
 use crate::sweep::charts;
 use crate::sweep::tables as sheets;
 
@@ -17,7 +20,7 @@ use crate::sweep::tables as sheets;
 /// # Errors
 /// A chart that cannot be drawn.
 pub fn render(survey: &Survey) -> anyhow::Result<String> {
-    let title = format!("Sweep of a reflector, {}", page::moment(survey.header.started_unix_s));
+    let title = format!("{} of a reflector, {}", kind(survey), page::moment(survey.header.started_unix_s));
     let body = [
         head(survey),
         throughput(survey)?,
@@ -34,28 +37,39 @@ pub fn render(survey: &Survey) -> anyhow::Result<String> {
     Ok(page::document(&title, &body.concat()))
 }
 
+/// What kind of report it is, in a word or two.
+pub fn kind(survey: &Survey) -> &'static str {
+    if is_varied(survey) { "Sweep" } else { "Quick run" }
+}
+
+/// Whether more than one cell was measured, so that there is something to hold against something.
+pub fn is_varied(survey: &Survey) -> bool {
+    survey.header.cells.len() > 1
+}
+
 fn head(survey: &Survey) -> String {
-    let tile = |engine: crate::rig::cell::Engine| {
+    let capacity = |engine: Engine| {
         let base = survey.base(engine)?;
-        let rate = count(crate::figures::floored(base.per_worker_per_s()?, 3));
+        let rate = count(floored(base.per_worker_per_s()?, 3));
         let about = if base.capacity?.is_estimated { "≈ " } else { "" };
-        let cost = base.cost_ns().map_or_else(|| "–".to_owned(), |cost| time(cost.median));
-        Some(format!(
-            "<div><dt>One worker, {}</dt><dd><strong>{about}{rate}</strong> <span>datagrams/s; {} of a core each</span>\
-             </dd></div>\n",
-            escaped(engine.title()),
-            escaped(&cost)
-        ))
+        let cost = base.cost_ns().map_or_else(nothing, |cost| time(cost.median));
+        Some(Tile {
+            name: format!("One worker, {}", engine.title()),
+            value: format!("{about}{rate}"),
+            note: format!("datagrams/s; {cost} of a core each"),
+        })
     };
-    let tiles: String = survey.engines().filter_map(tile).collect();
-    let header = &survey.header;
-    format!(
-        "<header>\n<p class=\"kicker\">Sweep · {}</p>\n<h1>{}</h1>\n<dl class=\"tiles\">\n{tiles}</dl>\n<p>{}</p>\n\
-         </header>\n",
-        page::moment(header.started_unix_s),
-        escaped(&page::unbroken(&survey.headline)),
-        escaped(&method(survey))
-    )
+    let mut tiles: Vec<Tile> = survey.engines().filter_map(capacity).collect();
+    if let [only] = survey.findings.as_slice() {
+        tiles.extend(only.loads.iter().map(|load| Tile {
+            name: format!("p99 latency at {}", load.purpose.words()),
+            value: time(load.p99_ns.median),
+            note: "from the intended send time".to_owned(),
+        }));
+    }
+    let below = format!("<p>{}</p>\n", escaped(&method(survey)));
+    let kicker = format!("{} of a reflector", kind(survey));
+    page::head(&kicker, survey.header.started_unix_s, &survey.headline, &tiles, &below)
 }
 
 /// How it was measured, in a few sentences.
@@ -86,8 +100,8 @@ fn throughput(survey: &Survey) -> anyhow::Result<String> {
          did (≥), the capacity is one core over its cost at half load and is called estimated (≈). Crosses may not be believed.",
         ),
         "throughput",
-        &[charts::throughput(survey)],
-        &[sheets::capacities(survey).table()],
+        &[charts::throughput(survey), charts::loss(survey)],
+        &[sheets::capacities(survey)],
     )
 }
 
@@ -101,7 +115,7 @@ fn latency(survey: &Survey) -> anyhow::Result<String> {
         ),
         "latency",
         &[charts::latency_curves(survey), charts::latency_by_load(survey)],
-        &[sheets::latencies(survey).table()],
+        &[sheets::latencies(survey)],
     )
 }
 
@@ -116,6 +130,9 @@ fn cost(survey: &Survey) -> anyhow::Result<String> {
 }
 
 fn varied(survey: &Survey) -> anyhow::Result<String> {
+    if !is_varied(survey) {
+        return Ok(String::new());
+    }
     page::section(
         "What changes the cost",
         &made(
@@ -134,22 +151,22 @@ fn varied(survey: &Survey) -> anyhow::Result<String> {
 }
 
 fn scaling(survey: &Survey) -> anyhow::Result<String> {
-    let laws: Vec<String> = survey.scaling.iter().map(crate::judge::survey::Scaling::in_words).collect();
+    if !is_varied(survey) {
+        return Ok(String::new());
+    }
+    let laws: Vec<String> = survey.scaling.iter().map(Scaling::in_words).collect();
     let lead = format!(
         "The Universal Scalability Law (Gunther), fitted from five worker counts on. {}.",
         laws.join(". ")
     );
-    let figure = charts::scaling(survey);
-    if figure.is_none() {
-        return Ok(format!(
-            "<section>\n<h2>Scaling over workers</h2>\n<p>{}</p>\n</section>\n",
-            escaped(&lead)
-        ));
+    match charts::scaling(survey) {
+        None => page::section("Scaling over workers", &lead, "scaling", &[], &[]),
+        figure => page::section("Scaling over workers", &made(survey, &lead), "scaling", &[figure], &[]),
     }
-    page::section("Scaling over workers", &made(survey, &lead), "scaling", &[figure], &[])
 }
 
 fn memory(survey: &Survey) -> anyhow::Result<String> {
+    let figures = [charts::memory(survey)];
     page::section(
         "Memory against endpoints",
         &made(
@@ -157,28 +174,21 @@ fn memory(survey: &Survey) -> anyhow::Result<String> {
             "Resident memory at half load. The reflector holds nothing per endpoint; the generator does.",
         ),
         "memory",
-        &[charts::memory(survey)],
-        &[sheets::memory(survey).table()],
+        if is_varied(survey) { &figures } else { &[] },
+        &[sheets::memory(survey)],
     )
 }
 
 fn nat_pairs(survey: &Survey) -> anyhow::Result<String> {
     let lead = "A reflector reaches every NAT that its endpoint keeps open, whatever the behaviours of both sides are.";
-    let table = sheets::nat_pairs(survey).table();
-    Ok(format!(
-        "<section>\n<h2>Delivery by NAT pair</h2>\n<p>{}</p>\n{}</section>\n",
-        escaped(&made(survey, lead)),
-        table.html()
-    ))
+    page::section("Delivery by NAT pair", &made(survey, lead), "nat", &[], &[sheets::nat_pairs(survey)])
 }
 
 fn validity(survey: &Survey) -> String {
-    let items: String =
-        validity_notes(survey).iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
     let sites = survey.header.sites.iter().map(|site| {
         let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let place = &site.placement;
-        crate::rig::environment::fact(
+        fact(
             &format!("{}, {} workers", site.engine.title(), site.workers),
             format!(
                 "reflector on processors {}; generator on {}",
@@ -188,7 +198,7 @@ fn validity(survey: &Survey) -> String {
         )
     });
     let placed = tables::facts("Who ran where", &sites.collect::<Vec<_>>());
-    format!("<section>\n<h2>Validity</h2>\n<ul>\n{items}</ul>\n{}</section>\n", placed.html())
+    page::validity(&validity_notes(survey), &[placed, sheets::runs(survey)])
 }
 
 /// What may be believed and what may not, a sentence each.
@@ -235,6 +245,7 @@ fn made(survey: &Survey, lead: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::page::checks::{ids_are_unique, is_self_contained, is_well_formed};
     use crate::sample;
 
     #[test]
@@ -255,14 +266,10 @@ mod tests {
         for title in titles {
             assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
         }
-        // The name of SVG's own grammar is no reference.
-        let page = page.replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", "@import", "<script", "<link", "<img", "src="] {
-            assert!(!page.contains(outside), "{outside} refers to something outside");
-        }
+        assert!(is_self_contained(&page) && is_well_formed(&page) && ids_are_unique(&page));
         assert!(page.contains("needs 3 &lt;processors&gt;") && page.contains("&amp;&amp; &lt;x&gt;"));
         assert_eq!(page.matches("Made by: reflector-perf sweep --rounds 3").count(), 6);
-        assert_eq!(page.matches("</figcaption>").count(), 9);
+        assert_eq!(page.matches("</figcaption>").count(), 10);
         assert!(page.contains("not fitted: 1 of the 5"));
     }
 
@@ -270,5 +277,16 @@ mod tests {
     fn a_sweep_without_figures_still_has_a_page() {
         let survey = Survey { findings: Vec::new(), scaling: Vec::new(), ..sample::survey() };
         assert!(render(&survey).unwrap().contains("No step has figures to draw."));
+    }
+
+    #[test]
+    fn the_page_of_one_cell_leaves_out_what_was_not_varied() {
+        let survey = sample::survey_of_one_cell();
+        let page = render(&survey).unwrap();
+        assert!(is_well_formed(&page) && page.contains("Quick run of a reflector · "));
+        assert!(!page.contains("What changes the cost") && !page.contains("not fitted"));
+        assert!(!page.contains("No step has figures to draw.") && page.contains("p99 latency at 90 % load"));
+        let text = escaped(&page::unbroken(&survey.headline));
+        assert!(page.find(&text).unwrap() < page.find("<h2>").unwrap());
     }
 }

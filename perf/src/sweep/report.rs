@@ -3,12 +3,15 @@
 //! * `README.md` to read, `report.html` with the charts, `report.json` for `plan`, `compare` and other machines.
 //! * All are made from the same data; an old report can be made again.
 
+use crate::draw::files;
 use crate::draw::page::moment;
+use crate::draw::tables;
+use crate::draw::tables::Table;
 use crate::judge::survey::{SCHEMA, Survey};
 use crate::sweep::ledger;
 use crate::sweep::page;
-use crate::sweep::page::{method, validity_notes};
-use crate::sweep::tables::{self as sheets, Sheet};
+use crate::sweep::page::{is_varied, method, validity_notes};
+use crate::sweep::tables as sheets;
 use anyhow::Context;
 use std::fs;
 use std::path::Path;
@@ -20,14 +23,7 @@ use std::path::Path;
 pub fn write(survey: &Survey, folder: &Path) -> anyhow::Result<()> {
     let json = serde_json::to_string(survey).context("cannot write the report as JSON")? + "\n";
     let files = [("README.md", readme(survey)), ("report.html", page::render(survey)?), (FILE, json)];
-    fs::create_dir_all(folder).with_context(|| {
-        format!("cannot make the folder {}; name a writable one with --out", folder.display())
-    })?;
-    for (name, text) in files {
-        let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    files::write(folder, &files)
 }
 
 /// Reads a report's JSON, or makes it from the folder of a sweep.
@@ -51,13 +47,20 @@ pub fn read(path: &Path) -> anyhow::Result<Survey> {
 
 /// The report in Markdown.
 pub fn readme(survey: &Survey) -> String {
-    let mut text = format!("# Sweep, {}\n\n{}\n", moment(survey.header.started_unix_s), survey.headline);
+    let mut text = format!(
+        "# {}, {}\n\n{}\n",
+        page::kind(survey),
+        moment(survey.header.started_unix_s),
+        survey.headline
+    );
     let mut section = |title: &str, body: &str| text.push_str(&format!("\n## {title}\n\n{body}"));
     let list = |items: &[String]| items.iter().map(|item| format!("* {item}\n")).collect::<String>();
     section("Capacity and cost", &sheets::capacities(survey).markdown());
     section("Latency", &sheets::latencies(survey).markdown());
     let laws: Vec<String> = survey.scaling.iter().map(crate::judge::survey::Scaling::in_words).collect();
-    section("Scaling over workers", &list(&laws));
+    if is_varied(survey) {
+        section("Scaling over workers", &list(&laws));
+    }
     section("Memory against endpoints", &sheets::memory(survey).markdown());
     section("Delivery by NAT pair", &sheets::nat_pairs(survey).markdown());
     section("Method", &format!("{}\n", method(survey)));
@@ -71,11 +74,10 @@ pub fn readme(survey: &Survey) -> String {
     text
 }
 
-fn environment(survey: &Survey) -> Sheet {
+fn environment(survey: &Survey) -> Table {
     let facts = &survey.header.environment;
     let groups = [&facts.machine, &facts.versions, &facts.mitigations, &facts.sysctls];
-    let rows = groups.into_iter().flatten().map(|fact| vec![fact.name.clone(), fact.value.clone()]);
-    Sheet { caption: "Environment", head: vec![("What", None), ("Value", None)], rows: rows.collect() }
+    tables::facts("Environment", &groups.map(Vec::as_slice).concat())
 }
 
 /// The name of a report's JSON in its folder.

@@ -2,69 +2,65 @@
 //!
 //! * What was not measured is a dash; what is estimated says so; a range is that of the rounds.
 
-use crate::draw::tables::{Column, Table};
-use crate::figures::{compact, count, float, microseconds, part, percent};
-use crate::judge::finding::{Finding, LoadFigures, summed};
+use crate::draw::tables::Column::{Numbers, Words};
+use crate::draw::tables::{Table, nothing, range};
+use crate::figures::{compact, count, float, microseconds, part, percent, whole};
+use crate::judge::finding::{Finding, LoadFigures, Offered, summed};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
-use crate::rig::reading::Purpose;
+use crate::rig::reading::{Percentiles, Purpose};
 use lab::programs::generator::NatPair;
 
-/// A table that can be shown anywhere.
-#[derive(Clone, Debug)]
-pub struct Sheet {
-    /// What it shows.
-    pub caption: &'static str,
-    /// Its columns: name and unit; words have no unit.
-    pub head: Vec<(&'static str, Option<&'static str>)>,
-    /// Its rows.
-    pub rows: Vec<Vec<String>>,
-}
-
-impl Sheet {
-    /// For a page.
-    pub fn table(&self) -> Table {
-        let column = |(name, unit): &(&'static str, Option<&'static str>)| match unit {
-            Some(unit) => Column::Numbers(name, unit),
-            None => Column::Words(name),
+/// Every run on the base of each engine, in the order in which they ran.
+pub fn runs(survey: &Survey) -> Table {
+    let engines = || survey.engines().filter_map(|engine| survey.base(engine));
+    let has_several = engines().count() > 1;
+    let row = |finding: &Finding, run: &Offered| {
+        let purpose = run.purpose?;
+        let us = |figure: fn(&Percentiles) -> u64| {
+            run.latency.as_ref().map_or_else(nothing, |latency| narrow(figure(latency)))
         };
-        Table::new(self.caption, self.head.iter().map(column).collect(), self.rows.clone())
-    }
-
-    /// For a terminal: columns aligned, lines ended.
-    pub fn terminal(&self) -> String {
-        let names = self.head.iter().map(|(name, _)| (*name).to_owned());
-        let units = self.head.iter().map(|(_, unit)| unit.unwrap_or_default().to_owned());
-        let mut rows: Vec<Vec<String>> = vec![names.collect(), units.collect()];
-        rows.extend(self.rows.iter().cloned());
-        let width = |place: usize| {
-            rows.iter().filter_map(|row| Some(row.get(place)?.chars().count())).max().unwrap_or(0)
+        let what = match (purpose, run.round) {
+            (Purpose::Search, _) => "search".to_owned(),
+            (purpose, 0) => format!("warm-up, {}", purpose.words()),
+            (purpose, round) => format!("round {round}, {}", purpose.words()),
         };
-        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
-        let line = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).zip(&self.head).map(|((cell, width), (_, unit))| {
-                if unit.is_some() { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-        };
-        rows.iter().map(line).collect()
-    }
-
-    /// As Markdown.
-    pub fn markdown(&self) -> String {
-        let name = |(name, unit): &(&str, Option<&str>)| match unit {
-            Some(unit) if !unit.is_empty() => format!("{name}, {unit}"),
-            _ => (*name).to_owned(),
-        };
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
-        let rule = self.head.iter().map(|(_, unit)| if unit.is_some() { "---:" } else { "---" }.to_owned());
-        let rows: String = self.rows.iter().map(|row| line(row.clone())).collect();
-        line(self.head.iter().map(name).collect()) + &line(rule.collect()) + &rows
+        let engine = has_several.then(|| finding.cell.engine.title().to_owned());
+        let figures = [
+            what.replace(" load", ""),
+            count(run.offered_per_s),
+            whole(run.arrived_per_s),
+            percent(run.loss),
+            us(|latency| latency.p50_ns),
+            us(|latency| latency.p99_ns),
+            us(|latency| latency.p99_9_ns),
+            run.cost_ns.map_or_else(nothing, microseconds),
+            run.verdict.clone(),
+        ];
+        Some(engine.into_iter().chain(figures).collect())
+    };
+    let head = [
+        Words("Run"),
+        Numbers("Offered", "/s"),
+        Numbers("Arrived", "/s"),
+        Numbers("Lost", ""),
+        Numbers("p50", "µs"),
+        Numbers("p99", "µs"),
+        Numbers("p99.9", "µs"),
+        Numbers("Core-time", "µs"),
+        Words("Verdict"),
+    ];
+    Table {
+        caption: "Every run of the search and of the rounds, in order",
+        head: has_several.then_some(Words("Engine")).into_iter().chain(head).collect(),
+        rows: engines()
+            .flat_map(|finding| finding.offered.iter().filter_map(|run| row(finding, run)))
+            .collect(),
     }
 }
 
 /// Capacity and cost of every cell.
-pub fn capacities(survey: &Survey) -> Sheet {
+pub fn capacities(survey: &Survey) -> Table {
     let row = |finding: &Finding| {
         let half = finding.at(Purpose::Half);
         let ceiling = &finding.ceiling;
@@ -85,30 +81,30 @@ pub fn capacities(survey: &Survey) -> Sheet {
             pdr,
             capacity,
             cost.map_or_else(nothing, |cost| microseconds(cost.median)),
-            cost.map_or_else(nothing, range),
+            cost.map_or_else(nothing, |cost| range(cost, microseconds)),
             half.map_or_else(nothing, |half| microseconds(half.p99_ns.median)),
-            half.map_or_else(nothing, |half| range(half.p99_ns)),
+            half.map_or_else(nothing, |half| range(half.p99_ns, microseconds)),
         ]
     };
-    Sheet {
+    Table {
         caption: "Capacity and cost of everything that was measured",
         head: vec![
-            ("Engine", None),
-            ("What", None),
-            ("NDR", Some("datagrams/s")),
-            ("PDR", Some("datagrams/s")),
-            ("Capacity", Some("datagrams/s")),
-            ("Core-time", Some("µs")),
-            ("Range", Some("µs")),
-            ("p99 at half load", Some("µs")),
-            ("Its range", Some("µs")),
+            Words("Engine"),
+            Words("What"),
+            Numbers("NDR", "datagrams/s"),
+            Numbers("PDR", "datagrams/s"),
+            Numbers("Capacity", "datagrams/s"),
+            Numbers("Core-time", "µs"),
+            Numbers("Range", "µs"),
+            Numbers("p99 at half load", "µs"),
+            Numbers("Its range", "µs"),
         ],
         rows: survey.findings.iter().map(row).collect(),
     }
 }
 
 /// Latency of the base of each engine at each load.
-pub fn latencies(survey: &Survey) -> Sheet {
+pub fn latencies(survey: &Survey) -> Table {
     let bases = survey.engines().filter_map(|engine| survey.base(engine));
     let row = |(finding, load): (&Finding, &LoadFigures)| {
         let latency = &load.latency;
@@ -124,31 +120,31 @@ pub fn latencies(survey: &Survey) -> Sheet {
             us(latency.p99_9_ns),
             us(latency.p99_99_ns),
             us(latency.max_ns),
-            range(load.p99_ns),
+            range(load.p99_ns, microseconds),
         ]
     };
     let loads = bases.flat_map(|finding| finding.loads.iter().map(move |load| (finding, load)));
-    Sheet {
+    Table {
         caption: "Latency of single datagrams, all rounds merged",
         head: vec![
-            ("Engine", None),
-            ("Load", Some("of its capacity")),
-            ("Offered", Some("datagrams/s")),
-            ("Lost", Some("")),
-            ("p50", Some("µs")),
-            ("p90", Some("µs")),
-            ("p99", Some("µs")),
-            ("p99.9", Some("µs")),
-            ("p99.99", Some("µs")),
-            ("Most", Some("µs")),
-            ("p99 of the rounds", Some("µs")),
+            Words("Engine"),
+            Numbers("Load", "of its capacity"),
+            Numbers("Offered", "datagrams/s"),
+            Numbers("Lost", ""),
+            Numbers("p50", "µs"),
+            Numbers("p90", "µs"),
+            Numbers("p99", "µs"),
+            Numbers("p99.9", "µs"),
+            Numbers("p99.99", "µs"),
+            Numbers("Most", "µs"),
+            Numbers("p99 of the rounds", "µs"),
         ],
         rows: loads.map(row).collect(),
     }
 }
 
 /// Delivery by NAT pair, over all rounds at half load.
-pub fn nat_pairs(survey: &Survey) -> Sheet {
+pub fn nat_pairs(survey: &Survey) -> Table {
     let halves = survey.findings.iter().filter_map(|finding| finding.at(Purpose::Half));
     let sums = summed(halves.flat_map(|half| &half.pairs));
     let row = |pair: &NatPair| {
@@ -160,21 +156,21 @@ pub fn nat_pairs(survey: &Survey) -> Sheet {
             count(pair.refused_by_nat),
         ]
     };
-    Sheet {
+    Table {
         caption: "Delivery by NAT behaviours (mapping/filtering, RFC 4787), all rounds at half load",
         head: vec![
-            ("Sender", None),
-            ("Receiver", None),
-            ("Sent", Some("datagrams")),
-            ("Delivered", Some("")),
-            ("Refused by the NAT", Some("datagrams")),
+            Words("Sender"),
+            Words("Receiver"),
+            Numbers("Sent", "datagrams"),
+            Numbers("Delivered", ""),
+            Numbers("Refused by the NAT", "datagrams"),
         ],
         rows: sums.iter().map(row).collect(),
     }
 }
 
 /// Memory over endpoints, for each engine.
-pub fn memory(survey: &Survey) -> Sheet {
+pub fn memory(survey: &Survey) -> Table {
     let axis = crate::rig::cell::Axis::Endpoints;
     let found = survey.engines().flat_map(|engine| survey.along(engine, axis));
     let row = |(finding, half): (&Finding, &LoadFigures)| {
@@ -185,30 +181,30 @@ pub fn memory(survey: &Survey) -> Sheet {
             count(finding.cell.endpoints.into()),
             mib(half.reflector_bytes),
             mib(half.generator_bytes),
-            crate::figures::whole(per_endpoint),
+            whole(per_endpoint),
         ]
     };
-    Sheet {
+    Table {
         caption: "Resident memory",
         head: vec![
-            ("Engine", None),
-            ("Endpoints", Some("")),
-            ("Reflector", Some("MiB")),
-            ("Generator", Some("MiB")),
-            ("Generator, all of it", Some("bytes an endpoint")),
+            Words("Engine"),
+            Numbers("Endpoints", ""),
+            Numbers("Reflector", "MiB"),
+            Numbers("Generator", "MiB"),
+            Numbers("Generator, all of it", "bytes an endpoint"),
         ],
         rows: found.filter_map(|finding| Some(row((finding, finding.at(Purpose::Half)?)))).collect(),
     }
 }
 
-/// From the least to the most, µs.
-fn range(spread: Spread) -> String {
-    format!("{} – {}", microseconds(spread.least), microseconds(spread.most))
+/// A span of time in microseconds, in few enough characters for a terminal: `384,041`, `1.34M`.
+fn narrow(ns: u64) -> String {
+    let us = microseconds(float(ns));
+    if us.chars().count() > NARROW { compact(float(ns) / 1_000.0) } else { us }
 }
 
-fn nothing() -> String {
-    "–".to_owned()
-}
+/// Characters of a latency: the table keeps its width on a machine where seconds pass.
+const NARROW: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -218,11 +214,15 @@ mod tests {
     #[test]
     fn every_row_fills_every_column() {
         let survey = sample::survey();
-        for sheet in [capacities, latencies, nat_pairs, memory].map(|sheet| sheet(&survey)) {
-            assert!(!sheet.rows.is_empty(), "{}", sheet.caption);
-            assert!(sheet.rows.iter().all(|row| row.len() == sheet.head.len()), "{}", sheet.caption);
-            assert_eq!(sheet.markdown().lines().count(), sheet.rows.len() + 2);
-            assert!(sheet.table().html().contains("</table>"));
+        let text = runs(&Survey { findings: vec![survey.findings[0].clone()], ..survey.clone() }).terminal();
+        assert!(text.contains("warm-up, 50 %") && text.contains("too lossy"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert_eq!([384_041_000, 1_340_000_000].map(narrow), ["384,041", "1.34M"]);
+        for table in [runs, capacities, latencies, nat_pairs, memory].map(|table| table(&survey)) {
+            assert!(!table.rows.is_empty(), "{}", table.caption);
+            assert!(table.rows.iter().all(|row| row.len() == table.head.len()), "{}", table.caption);
+            assert_eq!(table.markdown().lines().count(), table.rows.len() + 2);
+            assert!(table.html().contains("</table>"));
         }
         assert!(
             capacities(&survey)
