@@ -138,8 +138,10 @@ fn walk(path: &str, value: &Value, keys: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (key, value) in map {
                 let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
-                let is_data =
-                    !key.starts_with(|c: char| c.is_ascii_lowercase()) || !key.chars().all(is_plain);
+                // Of what failed the names of the checks are data.
+                let is_data = path.ends_with(".validity.failed")
+                    || !key.starts_with(|c: char| c.is_ascii_lowercase())
+                    || !key.chars().all(is_plain);
                 walk(&format!("{path}.{}", if is_data { "*" } else { key }), value, keys);
             }
             return;
