@@ -207,11 +207,23 @@ fn verdict(survey: &Survey, what_then: &str) -> u8 {
 
 fn report(args: &ReportArgs) -> anyhow::Result<u8> {
     let sweep = args.sweep.clone().map_or_else(last_sweep, Ok)?;
+    if sweep.join(peers::report::FILE).exists() {
+        return report_of_peers(&sweep, args.out.as_ref().unwrap_or(&sweep));
+    }
     let survey = sweep::report::read(&sweep)?;
     let folder = args.out.as_ref().unwrap_or(&sweep);
     sweep::report::write(&survey, folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
     show(&format!("{}\n", survey.headline))?;
+    Ok(0)
+}
+
+/// The files of a comparison, made again from its data.
+fn report_of_peers(measured: &Path, folder: &Path) -> anyhow::Result<u8> {
+    let comparison = peers::report::read(measured)?;
+    peers::report::write(&comparison, folder)?;
+    tell(&format!("report: {}", folder.join("peers.html").display()));
+    show(&format!("{}\n", comparison.headline()))?;
     Ok(0)
 }
 

@@ -15,7 +15,7 @@ pub mod round;
 pub mod row;
 pub mod table;
 
-use crate::peers::comparison::{Comparison, SCHEMA, Settings};
+use crate::peers::comparison::{Comparison, Curve, SCHEMA, Settings};
 use crate::peers::contest::{Contest, Effort};
 use crate::peers::goal::Goal;
 use crate::peers::round::Lengths;
@@ -68,10 +68,13 @@ impl Peers {
             moderation_us: self.moderation_us,
         };
         let mut contest = Contest::open(self.effort(), settings, cores, programs, interrupt, progress)?;
-        let trials = contest.run()?;
+        let mut trials = contest.run()?;
         let lines = contest.subjects().flat_map(|subject| Traffic::ALL.map(|traffic| (subject, traffic)));
         let rows: anyhow::Result<Vec<Row>> =
             lines.map(|(subject, traffic)| Row::of(subject, traffic, &trials)).collect();
+        let (goals, curves) = (Goal::all(&trials), Curve::all(&trials)?);
+        // Their sum is in rows and curves; of each run they would fill a megabyte.
+        trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
         Ok(Comparison {
             schema: SCHEMA,
             started_unix_s,
@@ -80,12 +83,13 @@ impl Peers {
             cores,
             peers: contest.peers().to_vec(),
             rows: rows?,
-            goals: Goal::all(&trials),
+            goals,
             caveats: self.caveats(cores),
             environment: Environment::read(programs),
             cable: contest.cable()?,
             counted: contest.counted()?,
             commands: contest.commands(),
+            curves,
             trials,
         })
     }

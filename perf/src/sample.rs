@@ -5,7 +5,7 @@
 use crate::figures::{float, rounded};
 use crate::judge::survey::Survey;
 use crate::peers::comparison;
-use crate::peers::comparison::{Comparison, Counted, Peer};
+use crate::peers::comparison::{Comparison, Counted, Curve, Peer};
 use crate::peers::goal::Goal;
 use crate::peers::row::Row;
 use crate::rig::cell::{Axis, Cell, Engine};
@@ -203,7 +203,7 @@ fn histogram([p50, p99, p99_9]: [u64; 3]) -> String {
 
 /// A whole comparison.
 pub(crate) fn comparison() -> Comparison {
-    let trials = trials();
+    let mut trials = trials();
     let present = [Subject::Coturn, Subject::Mio, Subject::Forwarder, Subject::Xdp, Subject::Swap];
     let rows = present.iter().flat_map(|subject| Traffic::ALL.map(|traffic| (*subject, traffic)));
     let peer = |subject: Subject| Peer {
@@ -211,6 +211,9 @@ pub(crate) fn comparison() -> Comparison {
         version: if subject == Subject::Coturn { "4.6.1" } else { "0.1.0 (0123abc)" }.to_owned(),
         absent: (!present.contains(&subject)).then(|| "this reflector has no --engine <uring>".to_owned()),
     };
+    let rows = rows.map(|(subject, traffic)| Row::of(subject, traffic, &trials).unwrap()).collect();
+    let (goals, curves) = (Goal::all(&trials), Curve::all(&trials).unwrap());
+    trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
     Comparison {
         schema: comparison::SCHEMA,
         started_unix_s: 1_760_000_000,
@@ -226,8 +229,8 @@ pub(crate) fn comparison() -> Comparison {
         },
         cores: Cores { reflector: 1, generator: 0, sharing: Sharing::Apart },
         peers: Subject::ALL.map(peer).to_vec(),
-        rows: rows.map(|(subject, traffic)| Row::of(subject, traffic, &trials).unwrap()).collect(),
-        goals: Goal::all(&trials),
+        rows,
+        goals,
         caveats: vec!["veth, not a NIC".to_owned()],
         environment: environment(),
         cable: vec![fact("Relay's end", "generic-receive-offload: on")],
@@ -237,6 +240,7 @@ pub(crate) fn comparison() -> Comparison {
             passed: 0,
         }],
         commands: vec!["taskset -c 1 turnserver -c turnserver.conf".to_owned()],
+        curves,
         trials,
     }
 }

@@ -5,13 +5,15 @@
 //! * Tables, pages and pictures are drawn from this and nothing else.
 
 use crate::figures::time;
+use crate::judge::histogram::{CurvePoint, curve, merged};
 use crate::judge::spread::Spread;
 use crate::peers::goal::Goal;
-use crate::peers::row::Row;
+use crate::peers::row::{Row, counted};
 use crate::rig::cores::Cores;
 use crate::rig::environment::{Environment, Fact};
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
+use anyhow::{Context, bail};
 use lab::programs::relay::Counters;
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +46,22 @@ pub struct Comparison {
     pub counted: Vec<Counted>,
     /// The command lines, one example of each.
     pub commands: Vec<String>,
-    /// Every run.
+    /// Latency over percentiles of single datagrams, all rounds merged.
+    #[serde(default)]
+    pub curves: Vec<Curve>,
+    /// Every run, without its histogram.
     pub trials: Vec<Trial>,
+}
+
+/// The latency that a given part of the datagrams did not exceed, of one relay at one rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The relay.
+    pub subject: Subject,
+    /// At which rate.
+    pub purpose: Purpose,
+    /// From the most frequent latency to the rarest.
+    pub points: Vec<CurvePoint>,
 }
 
 /// What was asked for.
@@ -96,7 +112,48 @@ impl Counted {
     }
 }
 
+impl Curve {
+    /// Of every relay at either rate, from the histograms of runs with singles.
+    ///
+    /// # Errors
+    /// A histogram that cannot be read.
+    pub fn all(trials: &[Trial]) -> anyhow::Result<Vec<Curve>> {
+        let mut curves = Vec::new();
+        for subject in Subject::ALL.into_iter().filter(|subject| !subject.is_limit()) {
+            for purpose in [Purpose::Half, Purpose::HalfOfMio] {
+                let is_own = |trial: &&Trial| {
+                    (trial.subject, trial.traffic, trial.purpose) == (subject, Traffic::Singles, purpose)
+                };
+                let rounds = counted(trials.iter().filter(is_own));
+                let all = merged(rounds.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
+                let points = curve(&all);
+                if !points.is_empty() {
+                    curves.push(Curve { subject, purpose, points });
+                }
+            }
+        }
+        Ok(curves)
+    }
+}
+
 impl Comparison {
+    /// Reads a comparison's JSON; one of schema 1 holds a histogram of every run, of which curves are made.
+    ///
+    /// # Errors
+    /// Another version, or another form.
+    pub fn parse(text: &str) -> anyhow::Result<Comparison> {
+        let mut read: Comparison = serde_json::from_str(text).context("is no comparison of peers")?;
+        match read.schema {
+            SCHEMA => {}
+            1 => {
+                (read.schema, read.curves) = (SCHEMA, Curve::all(&read.trials)?);
+                read.trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
+            }
+            other => bail!("has schema {other}, this program reads schema {SCHEMA}: measure again"),
+        }
+        Ok(read)
+    }
+
     /// One line of it.
     pub fn row(&self, subject: Subject, traffic: Traffic) -> Option<&Row> {
         self.rows.iter().find(|row| (row.subject, row.traffic) == (subject, traffic))
@@ -169,7 +226,7 @@ pub fn ratio(value: f64) -> String {
 }
 
 /// The version of this form.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -180,7 +237,13 @@ mod tests {
     fn it_reads_back_and_says_it_in_words() {
         let comparison = sample::comparison();
         let text = serde_json::to_string(&comparison).unwrap();
-        assert_eq!(serde_json::from_str::<Comparison>(&text).unwrap(), comparison);
+        assert_eq!(Comparison::parse(&text).unwrap(), comparison);
+        assert!(Comparison::parse(&text.replacen("\"schema\":2", "\"schema\":7", 1)).is_err());
+        // As it was once written: a histogram of each run, and no curves.
+        let trials = sample::trials();
+        let old = Comparison { schema: 1, curves: Vec::new(), trials, ..comparison.clone() };
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(text.contains("hdr_v2_base64") && Comparison::parse(&text).unwrap() == comparison);
         assert_eq!(
             comparison.headline(),
             "Relaying a datagram of 168 bytes of payload takes a core 7 µs with coturn, 5.6 µs with this reflector \

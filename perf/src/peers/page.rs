@@ -11,14 +11,13 @@ use crate::draw::plot::{Figure, Ink, Mark, Series, escaped};
 use crate::draw::tables;
 use crate::draw::tables::{Column, Table};
 use crate::figures::{count, float, time};
-use crate::judge::histogram::{curve, merged};
-use crate::peers::comparison::{Comparison, Counted, ratio};
+use crate::peers::comparison::{Comparison, Counted, Curve, Peer, ratio};
 use crate::peers::picture;
-use crate::peers::row::{Row, counted};
+use crate::peers::row::Row;
 use crate::peers::table;
 use crate::peers::table::capital;
 use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::trial::Purpose;
 
 /// The page.
 ///
@@ -124,8 +123,8 @@ fn short_name(subject: Subject) -> &'static str {
 
 fn latency(comparison: &Comparison) -> anyhow::Result<String> {
     let figures = [
-        curves(comparison, Purpose::Half, "Latency, each at half of its own capacity")?,
-        curves(comparison, Purpose::HalfOfMio, "Latency, all at half of mio's capacity")?,
+        curves(comparison, Purpose::Half, "Latency, each at half of its own capacity"),
+        curves(comparison, Purpose::HalfOfMio, "Latency, all at half of mio's capacity"),
     ];
     page::section(
         "Latency of single datagrams",
@@ -138,28 +137,21 @@ fn latency(comparison: &Comparison) -> anyhow::Result<String> {
 }
 
 /// A line a relay: the latency that a given part of the datagrams did not exceed.
-fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> anyhow::Result<Option<Figure>> {
-    let mut series = Vec::new();
-    for (number, peer) in (0_u8..).zip(comparison.present().filter(|peer| !peer.subject.is_limit())) {
+fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> Option<Figure> {
+    let relays = (0_u8..).zip(comparison.present().filter(|peer| !peer.subject.is_limit()));
+    let line = |(number, peer): (u8, &Peer)| {
         // Half of mio's own capacity is half of mio's capacity.
         let own = if peer.subject == Subject::Mio { Purpose::Half } else { purpose };
-        let is_own = |trial: &&Trial| {
-            (trial.subject, trial.traffic, trial.purpose) == (peer.subject, Traffic::Singles, own)
-        };
-        let trials = counted(comparison.trials.iter().filter(is_own));
-        let all = merged(trials.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
-        let points = percentiles::line(&curve(&all));
-        if !points.is_empty() {
-            series.push(Series {
-                name: peer.subject.name().to_owned(),
-                ink: Ink::Series(number),
-                mark: Mark::None,
-                points,
-                doubtful: Vec::new(),
-            });
-        }
-    }
-    Ok(percentiles::figure(title, "a relay", series))
+        let is_own = |curve: &&Curve| (curve.subject, curve.purpose) == (peer.subject, own);
+        Some(Series {
+            name: peer.subject.name().to_owned(),
+            ink: Ink::Series(number),
+            mark: Mark::None,
+            points: percentiles::line(&comparison.curves.iter().find(is_own)?.points),
+            doubtful: Vec::new(),
+        })
+    };
+    percentiles::figure(title, "a relay", relays.filter_map(line).collect())
 }
 
 fn validity(comparison: &Comparison) -> String {
@@ -242,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_comparison_without_figures_still_has_a_page() {
-        let comparison = Comparison { rows: Vec::new(), trials: Vec::new(), ..sample::comparison() };
+        let comparison =
+            Comparison { rows: Vec::new(), curves: Vec::new(), trials: Vec::new(), ..sample::comparison() };
         assert!(render(&comparison).unwrap().contains("No step has figures to draw."));
     }
 }

@@ -14,6 +14,7 @@ use crate::peers::table::{capital, goals, subjects};
 use crate::rig::environment::Fact;
 use crate::rig::subject::Traffic;
 use anyhow::Context;
+use std::fs;
 use std::path::Path;
 
 /// Writes all files into a folder, which is made if need be.
@@ -26,9 +27,19 @@ pub fn write(comparison: &Comparison, folder: &Path) -> anyhow::Result<()> {
         ("README.md", readme(comparison)),
         ("peers.svg", picture::draw(comparison)),
         ("peers.html", page::render(comparison)?),
-        ("peers.json", json),
+        (FILE, json),
     ];
     files::write(folder, &files)
+}
+
+/// Reads a comparison out of its folder.
+///
+/// # Errors
+/// There is none, or one of another version.
+pub fn read(folder: &Path) -> anyhow::Result<Comparison> {
+    let file = folder.join(FILE);
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Comparison::parse(&text).with_context(|| file.display().to_string())
 }
 
 /// The report in Markdown.
@@ -51,8 +62,7 @@ pub fn readme(comparison: &Comparison) -> String {
     text.push_str("\n## Commands\n\n```text\nreflector-perf peers\n");
     comparison.commands.iter().for_each(|command| text.push_str(&format!("{command}\n")));
     text.push_str(&format!(
-        "```\n\n[peers.html](peers.html) has the curves, [peers.json](peers.json) (schema {SCHEMA}) every run with its \
-         histogram.\n"
+        "```\n\n[peers.html](peers.html) has the curves, [peers.json](peers.json) (schema {SCHEMA}) every run.\n"
     ));
     text
 }
@@ -81,11 +91,13 @@ fn environment(comparison: &Comparison) -> String {
     format!("\n## Environment\n\n{table}")
 }
 
+/// The name of a comparison's JSON in its folder.
+pub const FILE: &str = "peers.json";
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
-    use std::fs;
 
     #[test]
     fn a_report_is_four_files() {
@@ -99,9 +111,7 @@ mod tests {
             .collect();
         names.sort_unstable();
         assert_eq!(names, ["README.md", "peers.html", "peers.json", "peers.svg"]);
-        let json: Comparison =
-            serde_json::from_str(&fs::read_to_string(folder.join("peers.json")).unwrap()).unwrap();
-        assert_eq!(json, comparison);
+        assert_eq!(read(&folder).unwrap(), comparison);
         let error = write(&comparison, &folder.join("peers.json")).unwrap_err();
         assert!(format!("{error:#}").contains("--out"));
     }

@@ -35,7 +35,8 @@ pub struct Trial {
     pub duplicates: u64,
     /// Latency from the intended send time: 50th, 99th and 99.9th percentile, ns; `None` if nothing came.
     pub latency_ns: Option<[u64; 3]>,
-    /// All latencies, losslessly: HdrHistogram V2, deflated, in base64; kept of rounds only.
+    /// All latencies, losslessly: HdrHistogram V2, deflated, in base64; kept of rounds only, until they are merged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hdr_v2_base64: String,
     /// Actual less intended send time, 99th percentile, ns.
     pub lag_p99_ns: u64,

@@ -24,7 +24,7 @@ pub(crate) fn a_short_comparison_counts_everything() {
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(matches!(output.status.code(), Some(0 | 98)), "{}\n{stderr}", output.status);
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let comparison: Comparison = serde_json::from_str(&read("peers.json")).unwrap();
+    let comparison = Comparison::parse(&read("peers.json")).unwrap();
     assert_eq!(read("README.md"), report::readme(&comparison));
     assert_eq!(read("peers.html"), page::render(&comparison).unwrap());
     assert!(read("peers.svg").contains("coturn") && stdout.contains(&comparison.headline()), "{stdout}");
