@@ -29,11 +29,13 @@ use engine::host::{affinity, interfaces};
 use engine::socket::epoll;
 use engine::socket::steer;
 use engine::socket::udp;
-use engine::socket::udp::{Granted, Socket};
+use engine::socket::udp::{Granted, OpenError, Socket};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Runs until a signal or a failure ends it.
 ///
@@ -169,14 +171,26 @@ fn open_group(
     cpus: &[usize],
 ) -> Result<Vec<Socket>, Failure> {
     let options = socket_options(address, config.receive_buffer);
-    let group =
-        udp::open_group(address, workers, &options).map_err(|error| Failure::Config(error.to_string()))?;
+    let group = once_free(|| udp::open_group(address, workers, &options));
+    let group = group.map_err(|error| Failure::Config(error.to_string()))?;
     if config.steer == Steer::Cpu && workers > 1 {
         steer::by_cpu(&group, cpus).map_err(|error| {
             Failure::Config(format!("--steer cpu cannot be had at {address}: {error}; --steer hash can"))
         })?;
     }
     Ok(group)
+}
+
+/// Tries again for a while if the port is in use. Those of a reflector that was killed are until the kernel has taken its
+/// rings down, and a restart that gave up at once would be taken for a mistake in the configuration.
+fn once_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    for _ in 1..TRIES {
+        match open() {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => std::thread::sleep(BETWEEN_TRIES),
+            outcome => return outcome,
+        }
+    }
+    open()
 }
 
 fn open_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -247,3 +261,29 @@ pub const SLOTS: usize = 64;
 const TRAIN_LEN: usize = 65_536;
 /// Without trains, a slot is a multiple of half a page.
 const SLOT_STEP: usize = 2_048;
+/// A port that is in use is waited for so long.
+const TRIES: u32 = 40;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_still_in_use_is_waited_for() {
+        // None that the kernel hands out to other tests when it is free for a moment.
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let address = SocketAddr::from(([127, 94, high, low], 20_000));
+        let options = socket_options(address, 0);
+        let mut holder = Some(Socket::open(address, &options).unwrap());
+        let mut tries = 0;
+        let group = once_free(|| {
+            tries += 1;
+            holder.take_if(|_| tries == 3);
+            udp::open_group(address, 1, &options)
+        });
+        assert_eq!((group.unwrap().len(), tries), (1, 3));
+        let refused = once_free(|| Socket::open("192.0.2.77:4000".parse().unwrap(), &options));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+    }
+}

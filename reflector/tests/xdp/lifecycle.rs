@@ -5,7 +5,7 @@ use crate::paths::{count, start};
 use crate::protocol::{DATA, Key, OBSERVED, now_s, probe};
 use crate::spaces::{Spaces, ask, ip, receive};
 use harness::{Signal, wait_until};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -134,6 +134,8 @@ pub(crate) fn killed_and_restarted() {
         reflector.signal(Signal::SIGKILL);
         reflector.exit_code();
         reached(relayed.load(Ordering::Relaxed) + 500);
+        // The kernel takes down what a killed process had under way in its own time.
+        wait_until("the port stays in use", || UdpSocket::bind(address).is_ok());
         let mut again = start(&["--xdp-pin", PINS]);
         assert_eq!(again.wait_for_line("xdp attached")["adopted"], true);
         reached(relayed.load(Ordering::Relaxed) + 500);
