@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode> {
         if let Some(cpu) = affinity::allowed()?.first() {
             affinity::pin(&[*cpu])?;
         }
-        return Ok(access::program::main(rest.iter().map(Into::into)));
+        return Ok(access::commands::main(rest.iter().map(Into::into)));
     }
     // As a test it shows that everything runs; as a benchmark it measures.
     let bench = arguments.iter().any(|argument| argument == "--bench");

@@ -4,11 +4,12 @@
 //! * stdout is data: tables, and passwords that were made.
 
 use crate::config::StorePaths;
-use crate::failure::Failure;
-use crate::layers::Layers;
 use crate::operation::{Operation, Outcome};
 use crate::operator::Operator;
-use crate::{password, random};
+use crate::password;
+use program::failure::Failure;
+use program::random;
+use program::settings::layers::Layers;
 use serde::Deserialize;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

@@ -4,13 +4,12 @@
 //! * A wrong flag is one line on stderr and exit code 2.
 
 use crate::account_command;
-use crate::failure::Failure;
-use crate::layers::{Layers, Origin, Raw};
 use crate::mint_command;
-use crate::settings::{CONFIG_VARIABLE, SETTINGS, Setting};
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
+use crate::settings::SETTINGS;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use program::failure::Failure;
+use program::settings::flags::{self, Parsed, text, value};
+use program::settings::layers::Layers;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use wire::json::name::{AccountName, ReflectorName};
@@ -37,21 +36,20 @@ pub enum Task {
 /// # Errors
 /// Whatever is unknown, missing or malformed.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure> {
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            return Ok(Task::Print(error.to_string()));
-        }
-        Err(error) => return Err(usage(&error)),
+    let matches = match flags::parse(command(), arguments)? {
+        Parsed::Command(matches) => matches,
+        Parsed::Print(text) => return Ok(Task::Print(text)),
     };
     match matches.subcommand() {
-        Some(("run", matches)) => Ok(Task::Run(layers(matches, "run"))),
-        Some(("keygen", matches)) => Ok(Task::Keygen(matches.get_one("id").copied().unwrap_or_default())),
-        Some(("ring", matches)) => Ok(Task::Ring(layers(matches, "ring"), reflector(matches, "name")?)),
+        Some(("run", matches)) => Ok(Task::Run(SETTINGS.layers(matches, "run"))),
+        Some(("keygen", matches)) => Ok(Task::Keygen(*value(matches, "id"))),
+        Some(("ring", matches)) => {
+            Ok(Task::Ring(SETTINGS.layers(matches, "ring"), reflector(matches, "name")?))
+        }
         Some(("mint", matches)) => Ok(Task::Mint(Box::new(question(matches)?))),
         Some((group @ ("account" | "buddy"), matches)) => match matches.subcommand() {
             Some((verb, matches)) => {
-                Ok(Task::Account(layers(matches, group), account_task(group, verb, matches)?))
+                Ok(Task::Account(SETTINGS.layers(matches, group), account_task(group, verb, matches)?))
             }
             None => Err(missing()),
         },
@@ -150,46 +148,11 @@ fn buddy_command() -> Command {
 }
 
 fn settings(group: &str, command: Command) -> Command {
-    let file = Arg::new("config").long("config").value_name("FILE").env(CONFIG_VARIABLE);
-    let file = file.hide_env_values(true).value_parser(value_parser!(PathBuf));
-    let command = command.arg(file.help("Configuration file (TOML); its keys are the flags without dashes"));
-    let flags = SETTINGS.iter().filter(|setting| setting.is_of(group));
-    command.args(flags.map(|setting| flag(setting).env(setting.variable()).hide_env_values(true)))
-}
-
-fn flag(setting: &'static Setting) -> Arg {
-    let arg = Arg::new(setting.key).long(setting.key).value_name(setting.value_name);
-    let arg = match setting.many {
-        true => arg.action(ArgAction::Append).value_delimiter(','),
-        false => arg.action(ArgAction::Set),
-    };
-    let mut help = String::from(setting.help);
-    if setting.many {
-        help.push_str("; repeatable");
-    }
-    if let Some(default) = setting.default {
-        help.push_str(&format!(" [default: {default}]"));
-    }
-    arg.help(help)
+    SETTINGS.arguments(command, group)
 }
 
 fn named(id: &'static str, value_name: &'static str, help: &'static str) -> Arg {
     Arg::new(id).value_name(value_name).required(true).help(help)
-}
-
-fn layers(matches: &ArgMatches, group: &str) -> Layers {
-    let settings = SETTINGS.iter().filter(|setting| setting.is_of(group));
-    let given = settings.filter_map(|setting| Some((setting.key, raws(matches, setting.key)?))).collect();
-    Layers { given, file: matches.get_one::<PathBuf>("config").cloned() }
-}
-
-fn raws(matches: &ArgMatches, key: &str) -> Option<Vec<Raw>> {
-    let origin = match matches.value_source(key)? {
-        ValueSource::EnvVariable => Origin::Variable,
-        _ => Origin::Flag,
-    };
-    let texts = matches.get_many::<String>(key)?;
-    Some(texts.map(|text| Raw { text: text.clone(), origin: origin.clone() }).collect())
 }
 
 fn account_task(group: &str, verb: &str, matches: &ArgMatches) -> Result<account_command::Task, Failure> {
@@ -211,10 +174,10 @@ fn account_task(group: &str, verb: &str, matches: &ArgMatches) -> Result<account
 
 fn question(matches: &ArgMatches) -> Result<mint_command::Question, Failure> {
     Ok(mint_command::Question {
-        layers: layers(matches, "mint"),
+        layers: SETTINGS.layers(matches, "mint"),
         reflector: reflector(matches, "at")?,
         sides: [String::from(text(matches, "a")), String::from(text(matches, "b"))],
-        class: matches.get_one("class").copied().unwrap_or_default(),
+        class: *value(matches, "class"),
     })
 }
 
@@ -228,30 +191,8 @@ fn reflector(matches: &ArgMatches, id: &str) -> Result<ReflectorName, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("{text}: {error}")))
 }
 
-fn text<'a>(matches: &'a ArgMatches, id: &str) -> &'a str {
-    matches.get_one::<String>(id).map(String::as_str).unwrap_or_default()
-}
-
 fn missing() -> Failure {
     Failure::Usage(String::from("a command is missing; `reflector-access --help` lists them"))
-}
-
-/// What clap says, as one line.
-fn usage(error: &clap::Error) -> Failure {
-    let rendered = error.to_string();
-    let said = rendered.split("\nUsage:").next().unwrap_or_default();
-    let said = said.split("\nFor more information").next().unwrap_or_default();
-    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
-    let line = format!("{}; `--help` shows what there is", words.join(" "));
-    match error.kind() {
-        _ if from_environment(error) => Failure::Config(line),
-        _ => Failure::Usage(line),
-    }
-}
-
-/// Whether a variable, and nothing on the command line, made clap refuse.
-fn from_environment(error: &clap::Error) -> bool {
-    error.kind() == ErrorKind::InvalidUtf8 && std::env::args_os().all(|argument| argument.to_str().is_some())
 }
 
 const PRECEDENCE: &str = "Every flag is also a key of the configuration file and an environment variable. Flags win \

@@ -7,9 +7,9 @@
 //! * Holds names and addresses: only its owner may read it.
 
 use crate::config::AuditConfig;
-use crate::failure::Failure;
 use crate::now::Now;
 use crate::sight::Minted;
+use program::failure::Failure;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::Write;

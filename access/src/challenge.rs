@@ -7,10 +7,10 @@
 //! * Nothing is remembered of a challenge; the directory remembers the newest that each device has used.
 //! * The key is made at every start, so that a nonce of before a restart, whose use is forgotten, is worth nothing.
 
-use crate::failure::Failure;
 use crate::master::hmac;
 use crate::now::Now;
-use crate::random;
+use program::failure::Failure;
+use program::random;
 use std::fmt;
 use subtle::ConstantTimeEq;
 use wire::json::base64url::Bytes;

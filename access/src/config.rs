@@ -3,12 +3,14 @@
 //! * Whoever holds a [`Config`] holds values that are right, as far as they can be judged without the kernel.
 //! * A refusal names the flag, variable, or file and line, and says what would be right.
 
-use crate::failure::Failure;
 use crate::fleet::Reflector;
-use crate::layers::{Layers, Texts};
-use crate::log::Format;
 use crate::settings::SETTINGS;
-use crate::units;
+use program::failure::Failure;
+use program::log::Format;
+use program::settings::layers::Layers;
+use program::settings::texts::Texts;
+use program::settings::written::Written;
+use program::units;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -57,8 +59,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The form of log lines.
     pub log_format: Format,
-    /// Every setting as written: key, text, origin.
-    pub written: Vec<(String, String, String)>,
+    /// Every setting as it was written.
+    pub written: Written,
 }
 
 impl Config {
@@ -82,7 +84,7 @@ impl Config {
             policy: policy(texts, &reflectors)?,
             reflectors,
             tls: tls(texts)?,
-            service_credentials: texts.perhaps("service-credentials", path)?,
+            service_credentials: texts.perhaps("service-credentials", units::path)?,
             terms: Terms::check(texts)?,
             probe_interval: texts
                 .one("probe-interval", "1s", |text| time(text, 100..=60_000, "100ms to 60s"))?,
@@ -94,24 +96,11 @@ impl Config {
                 .one("request-timeout", "30s", |text| time(text, 100..=600_000, "100ms to 10m"))?,
             admin: texts.one("admin", "127.0.0.1:9465", address)?,
             drain_timeout: texts.one("drain-timeout", "30s", |text| time(text, 0..=3_600_000, "0s to 1h"))?,
-            log_format: texts.one("log-format", "text", |text| match text {
-                "text" => Ok(Format::Text),
-                "json" => Ok(Format::Json),
-                _ => Err(String::from("expected text or json")),
-            })?,
-            written: written(texts),
+            log_format: texts.one("log-format", "text", Format::parse)?,
+            written: Written::new(&SETTINGS, texts),
         };
         config.check_plaintext(texts)?;
         Ok(config)
-    }
-
-    /// The settings that differ from `other` and do not follow a reload.
-    pub fn fixed_differences(&self, other: &Config) -> Vec<&'static str> {
-        let of = |config: &Config, key: &str| -> Vec<String> {
-            config.written.iter().filter(|(it, ..)| it == key).map(|(_, text, _)| text.clone()).collect()
-        };
-        let fixed = SETTINGS.iter().filter(|setting| !setting.reloads).map(|setting| setting.key);
-        fixed.filter(|key| of(self, key) != of(other, key)).collect()
     }
 
     fn check_plaintext(&self, texts: &Texts) -> Result<(), Failure> {
@@ -146,8 +135,8 @@ impl StorePaths {
     /// # Errors
     /// No store, or an empty path.
     pub fn check(texts: &Texts) -> Result<StorePaths, Failure> {
-        let store = texts.one("store", "access.redb", path)?;
-        let control = texts.perhaps("control", path)?.unwrap_or_else(|| beside(&store, ".sock"));
+        let store = texts.one("store", "access.redb", units::path)?;
+        let control = texts.perhaps("control", units::path)?.unwrap_or_else(|| beside(&store, ".sock"));
         Ok(StorePaths { store, control })
     }
 }
@@ -177,8 +166,8 @@ impl Terms {
                 class.ok_or_else(|| String::from("expected a rate class from 0 to 15"))
             })?,
             lifetime_s: lifetime_s(texts)?,
-            lease_s: texts.one("lease", "120s", |text| seconds(text, 2..=3_600))?,
-            keepalive_s: texts.one("keepalive", "15s", |text| seconds(text, 1..=60))?,
+            lease_s: texts.one("lease", "120s", |text| units::seconds(text, 2..=3_600))?,
+            keepalive_s: texts.one("keepalive", "15s", |text| units::seconds(text, 1..=60))?,
         })
     }
 
@@ -201,7 +190,8 @@ pub struct AuditConfig {
 
 impl AuditConfig {
     fn check(texts: &Texts, store: &StorePaths) -> Result<Option<AuditConfig>, Failure> {
-        let path = texts.perhaps("audit", path)?.unwrap_or_else(|| beside(&store.store, ".audit.jsonl"));
+        let path =
+            texts.perhaps("audit", units::path)?.unwrap_or_else(|| beside(&store.store, ".audit.jsonl"));
         let max_len = texts.one("audit-size", "64MiB", |text| {
             let bytes = units::bytes(text).filter(|bytes| (64 << 10..=1 << 30).contains(bytes));
             bytes.ok_or_else(|| String::from("expected bytes from 64KiB to 1GiB such as 64MiB"))
@@ -219,7 +209,7 @@ impl AuditConfig {
 /// # Errors
 /// Not set.
 pub fn master(texts: &Texts) -> Result<PathBuf, Failure> {
-    texts.one("master", "master.toml (`reflector-access keygen > master.toml` makes one)", path)
+    texts.one("master", "master.toml (`reflector-access keygen > master.toml` makes one)", units::path)
 }
 
 /// The lifetime of capabilities, seconds.
@@ -227,7 +217,7 @@ pub fn master(texts: &Texts) -> Result<PathBuf, Failure> {
 /// # Errors
 /// Not whole seconds from 10 to 540.
 pub fn lifetime_s(texts: &Texts) -> Result<u32, Failure> {
-    texts.one("capability-lifetime", "300s", |text| seconds(text, 10..=540))
+    texts.one("capability-lifetime", "300s", |text| units::seconds(text, 10..=540))
 }
 
 /// The reflectors, each once; a text may hold several, and the addresses of each are parted by commas.
@@ -308,7 +298,7 @@ fn server_names(texts: &Texts, listen: &[SocketAddr]) -> Result<Vec<String>, Fai
 }
 
 fn tls(texts: &Texts) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
-    match (texts.perhaps("tls-cert", path)?, texts.perhaps("tls-key", path)?) {
+    match (texts.perhaps("tls-cert", units::path)?, texts.perhaps("tls-key", units::path)?) {
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (None, None) => Ok(None),
         (Some(_), None) => Err(texts.refuse("tls-cert", "expected --tls-key beside it")),
@@ -320,10 +310,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         String::from("expected ADDR:PORT such as 127.0.0.1:8480 or [::1]:8480 (an address, not a name)")
     })
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err(String::from("expected the path of a file")) } else { Ok(PathBuf::from(text)) }
 }
 
 fn beside(path: &std::path::Path, suffix: &str) -> PathBuf {
@@ -346,21 +332,6 @@ fn time(text: &str, range_ms: RangeInclusive<u64>, range: &str) -> Result<Durati
     time.ok_or_else(|| format!("expected a time from {range} such as 30s"))
 }
 
-fn seconds(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
-    let right = || format!("expected whole seconds from {}s to {}s", range.start(), range.end());
-    let time = units::time(text).filter(|time| time.subsec_nanos() == 0).ok_or_else(right)?;
-    let in_range = range.contains(&time.as_secs());
-    in_range.then_some(time.as_secs()).and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(right)
-}
-
 fn size(number: Option<u64>, range: RangeInclusive<usize>) -> Option<usize> {
     number.and_then(|number| usize::try_from(number).ok()).filter(|number| range.contains(number))
-}
-
-fn written(texts: &Texts) -> Vec<(String, String, String)> {
-    let rows = SETTINGS.iter().flat_map(|setting| {
-        let raws = texts.by_key.get(setting.key).map(Vec::as_slice).unwrap_or_default();
-        raws.iter().map(|raw| (String::from(setting.key), raw.text.clone(), raw.origin.to_string()))
-    });
-    rows.collect()
 }

@@ -3,20 +3,22 @@
 //! * One thread; no request waits for anything here.
 //! * SIGHUP reloads all or nothing, SIGTERM drains and ends with 0, a second SIGTERM ends the drain, SIGINT ends with 130.
 
-use crate::admin::Admin;
+use crate::admin;
 use crate::app::App;
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::layers::Layers;
-use crate::log::Gate;
 use crate::metrics::Metrics;
 use crate::rules::Rules;
-use crate::status::Status;
-use crate::{settings, tls};
+use crate::settings::SETTINGS;
+use crate::tls;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use engine::host::clock;
 use engine::host::clock::Clock;
-use sd_notify::NotifyState;
+use program::admin::server::Server;
+use program::admin::status::{ClockAlarm, Status};
+use program::failure::Failure;
+use program::log::Gate;
+use program::settings::layers::Layers;
+use program::systemd;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,14 +63,13 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let admin_address = admin.local_addr()?;
         let shown = Arc::new(ArcSwap::from_pointee(self.config.clone()));
-        let listener = tokio::net::TcpListener::from_std(admin)?;
         let metrics = Metrics {
             app: Arc::clone(&self.app),
             status: Arc::clone(&self.status),
             gate: Arc::clone(&self.gate),
         };
-        let router = Admin::new(metrics, Arc::clone(&shown), self.listening.clone()).router();
-        let mut server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let pages = admin::pages(metrics, Arc::clone(&shown), self.listening.clone());
+        let mut server = Server::start(admin, pages)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut state = State::default();
@@ -89,10 +90,7 @@ impl Control {
                     state.drain_ends = Some(self.begin_drain());
                 }
                 _ = interrupt.recv() => return Err(Failure::Interrupted),
-                ended = &mut server => {
-                    let why = ended.map_or_else(|error| error.to_string(), |ended| format!("{ended:?}"));
-                    return Err(Failure::Runtime(format!("the admin server ended: {why}")));
-                }
+                failure = server.ended() => return Err(failure),
             }
         }
         self.app.audit.flush().await;
@@ -105,7 +103,7 @@ impl Control {
     /// Everything runs: says so to whoever started this, and to the log in one line that programs read.
     fn announce(&self, admin: SocketAddr) {
         self.status.set_ready(true);
-        notify(&[NotifyState::Ready]);
+        systemd::ready();
         let listen: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
         let (accounts, devices, _) = self.app.registry.directory().counts();
         tracing::info!(
@@ -132,10 +130,9 @@ impl Control {
             self.app.clock.set(&self.clock);
             self.status.set_disagreement_ns(self.clock.disagreement_ns());
             state.swallowed_said = self.gate.report(state.swallowed_said);
-            let off = self.clock.disagreement_ns().abs() > ALARM_NS;
-            if off && state.ticks >= state.alarm_at {
-                state.alarm_at = state.ticks + ALARM_EVERY_S * TICKS_PER_S;
-                let disagreement_ms = self.clock.disagreement_ns() / 1_000_000;
+            let disagreement_ns = self.clock.disagreement_ns();
+            if state.clock_alarm.is_due(disagreement_ns, state.ticks / TICKS_PER_S) {
+                let disagreement_ms = disagreement_ns / 1_000_000;
                 tracing::warn!(
                     disagreement_ms,
                     "the system clock jumped; tickets are judged by a clock that follows backwards by 1 s per minute"
@@ -145,12 +142,10 @@ impl Control {
     }
 
     fn reload(&mut self, shown: &ArcSwap<Config>) {
-        if let Ok(now) = NotifyState::monotonic_usec_now() {
-            notify(&[NotifyState::Reloading, now]);
-        }
+        systemd::reloading();
         match self.read_again() {
             Ok((config, rules, certificate)) => {
-                let waiting = self.config.fixed_differences(&config);
+                let waiting = self.config.written.fixed_differences(&config.written, &SETTINGS);
                 if !waiting.is_empty() {
                     tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
                 }
@@ -170,7 +165,7 @@ impl Control {
                 self.app.counters.note_reload(false);
             }
         }
-        notify(&[NotifyState::Ready]);
+        systemd::ready();
     }
 
     /// What a reload brings.
@@ -185,7 +180,7 @@ impl Control {
 
     fn begin_drain(&self) -> Instant {
         self.status.set_ready(false);
-        notify(&[NotifyState::Stopping]);
+        systemd::stopping();
         tracing::info!(timeout_s = self.config.drain_timeout.as_secs(), "draining");
         // Nobody listens any more when every connection has ended already.
         let _ = self.stop.send(true);
@@ -201,16 +196,13 @@ impl Control {
 #[derive(Debug, Default)]
 struct State {
     ticks: u64,
-    alarm_at: u64,
+    clock_alarm: ClockAlarm,
     swallowed_said: u64,
     drain_ends: Option<Instant>,
 }
 
 /// The running configuration with everything taken from `fresh` that follows a reload.
 fn merged(running: &Config, fresh: Config) -> Config {
-    let stays = |key: &str| settings::find(key).is_some_and(|setting| !setting.reloads);
-    let old = running.written.iter().filter(|(key, ..)| stays(key)).cloned();
-    let new = fresh.written.into_iter().filter(|(key, ..)| !stays(key));
     Config {
         master: fresh.master,
         reflectors: fresh.reflectors,
@@ -220,22 +212,11 @@ fn merged(running: &Config, fresh: Config) -> Config {
         service_credentials: fresh.service_credentials,
         policy: fresh.policy,
         terms: fresh.terms,
-        written: old.chain(new).collect(),
+        written: running.written.merged(fresh.written, &SETTINGS),
         ..running.clone()
-    }
-}
-
-/// Tells systemd; without it there is nobody to tell.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd was not told of the state");
     }
 }
 
 /// How often ends of leases are looked for; they show at once, and versions tell of them by the next of these.
 const TICK: Duration = Duration::from_millis(200);
 const TICKS_PER_S: u64 = 5;
-/// A disagreement of clocks beyond this is worth a line, ns.
-const ALARM_NS: i64 = 1_000_000_000;
-/// One such line in this many seconds.
-const ALARM_EVERY_S: u64 = 60;

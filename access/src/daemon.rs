@@ -15,22 +15,25 @@ use crate::challenge::Challenges;
 use crate::config::Config;
 use crate::control::Control;
 use crate::counters::Counters;
-use crate::failure::Failure;
 use crate::fleet::Fleet;
-use crate::layers::Layers;
-use crate::log::Gate;
 use crate::now::SharedClock;
 use crate::password_gate::PasswordGate;
 use crate::prober::Prober;
 use crate::registry::Registry;
 use crate::rules::Rules;
 use crate::server::Server;
-use crate::status::Status;
+use crate::settings::SETTINGS;
 use crate::store::{Store, StoreError};
-use crate::{operator, random, settings, tls};
+use crate::{operator, tls};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use engine::host::clock::Clock;
-use std::net::{SocketAddr, TcpListener};
+use program::admin::server;
+use program::admin::status::Status;
+use program::failure::Failure;
+use program::log::Gate;
+use program::random;
+use program::settings::layers::Layers;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
@@ -43,13 +46,13 @@ use wire::siphash::SipKey;
 /// # Errors
 /// Whatever could not be opened, a part that ended, SIGINT.
 pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failure> {
-    report_panics();
     let clock = Clock::start();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let app = open_app(&config, &clock, cpus)?;
     let certificate = config.tls.as_ref().map(|(cert, key)| tls::read(cert, key)).transpose()?;
-    let listeners = config.listen.iter().map(|it| bind("listen", *it)).collect::<Result<Vec<_>, _>>()?;
-    let admin = bind("admin", config.admin)?;
+    let listeners =
+        config.listen.iter().map(|it| server::bind("listen", *it)).collect::<Result<Vec<_>, _>>()?;
+    let admin = server::bind("admin", config.admin)?;
     let operator = operator::listen(&config.store.control)?;
     let threads = config.threads.unwrap_or(cpus);
     let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -136,19 +139,9 @@ fn start(
     Ok(())
 }
 
-fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    let refuse = |error: std::io::Error| {
-        let right = "choose a free TCP port on an address of this host";
-        Failure::Config(format!("--{key} {address}: {error}; {right}"))
-    };
-    let listener = TcpListener::bind(address).map_err(refuse)?;
-    listener.set_nonblocking(true).map_err(refuse)?;
-    Ok(listener)
-}
-
 /// What is not wrong and should still be known.
 fn warn(config: &Config) {
-    for variable in settings::unknown_variables(std::env::vars().map(|(name, _)| name)) {
+    for variable in SETTINGS.unknown_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(variable, "no setting of this program; `reflector-access run --help` lists them");
     }
     let secrets =
@@ -163,15 +156,4 @@ fn warn(config: &Config) {
     if config.reflectors.is_empty() {
         tracing::warn!("no --reflector is given; devices log in, and nothing is minted for anybody");
     }
-}
-
-/// A panic is one log line, like everything else.
-fn report_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let payload = info.payload();
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
-        tracing::error!(place, "panic: {}", text.escape_debug());
-    }));
 }

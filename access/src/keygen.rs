@@ -2,8 +2,9 @@
 //!
 //! * The secret comes from the kernel and is printed once; nothing is written to disk.
 
-use crate::failure::Failure;
-use crate::{master, random};
+use crate::master;
+use program::failure::Failure;
+use program::random;
 use std::io::Write;
 
 /// Prints a master with one key of this id, 0..=15.

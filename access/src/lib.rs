@@ -1,7 +1,7 @@
 //! The access server: accounts, devices, login, profile, presence, and the capabilities to reach each other.
 //!
 //! ```text
-//! settings -> args, file, layers -> config -> daemon -> server -> api -> *_calls
+//! settings -> args -> config -> daemon -> server -> api -> *_calls
 //!                                               |                          | judge: challenge, contact, password
 //!                                               +-> control, prober        | know:  registry = store + directory
 //!                                                                          +-> sight: profile, and minting
@@ -25,19 +25,16 @@ pub mod audit;
 pub mod budget;
 pub mod call;
 pub mod challenge;
+pub mod commands;
 pub mod config;
 pub mod contact;
 pub mod control;
 pub mod counters;
 pub mod daemon;
 pub mod directory;
-pub mod failure;
-pub mod file;
 pub mod fleet;
 pub mod impatient;
 pub mod keygen;
-pub mod layers;
-pub mod log;
 pub mod master;
 pub mod metrics;
 pub mod mint_command;
@@ -49,9 +46,6 @@ pub mod password;
 pub mod password_gate;
 pub mod presence;
 pub mod prober;
-pub mod process;
-pub mod program;
-pub mod random;
 pub mod readiness;
 pub mod refusal;
 pub mod registry;
@@ -63,7 +57,5 @@ mod session_calls;
 pub mod sessions;
 pub mod settings;
 pub mod sight;
-pub mod status;
 pub mod store;
 pub mod tls;
-pub mod units;

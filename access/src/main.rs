@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    access::program::main(std::env::args_os())
+    access::commands::main(std::env::args_os())
 }

@@ -4,14 +4,12 @@
 
 use crate::app::App;
 use crate::fleet::State;
-use crate::log::Gate;
-use crate::process::Process;
-use crate::status::Status;
+use program::admin::metrics::Page;
+use program::admin::status::Status;
+use program::log::Gate;
+use program::process::Process;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
-};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
@@ -83,51 +81,10 @@ impl Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let mut page = Page(encoder);
+        let mut page = Page::new(encoder);
         self.known(&mut page)?;
         self.reflectors(&mut page)?;
         self.daemon(&mut page)?;
-        process(&mut page, &Process::read())
-    }
-}
-
-fn process(page: &mut Page<'_>, process: &Process) -> fmt::Result {
-    page.counter("process_cpu_seconds", "User and system time.", &process.cpu_s)?;
-    page.gauge("process_start_time_seconds", "Unix time of the start.", &process.start_time_s)?;
-    let gauges = [
-        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
-        ("process_virtual_memory_bytes", "Mapped memory.", process.virtual_bytes),
-        ("process_threads", "Threads.", process.threads),
-        ("process_open_fds", "Open descriptors.", process.open_fds),
-        ("process_max_fds", "Descriptors that may be open.", process.max_fds),
-    ];
-    gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &value))
-}
-
-/// The page being written.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn counter(&mut self, name: &str, help: &str, value: &impl EncodeCounterValue) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
-    }
-
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        rows.into_iter().try_for_each(|(labels, value)| encoder.encode_family(&labels)?.encode_gauge(&value))
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
-    }
-
-    fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
+        page.process(&Process::read())
     }
 }

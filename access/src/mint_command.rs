@@ -4,11 +4,11 @@
 //! * stdout is data: a ring file, or one JSON object.
 
 use crate::config;
-use crate::failure::Failure;
-use crate::layers::Layers;
 use crate::minting::MAX_LIFETIME_S;
 use crate::now::Now;
 use crate::rules::read_master;
+use program::failure::Failure;
+use program::settings::layers::Layers;
 use std::io::Write;
 use wire::TransportAddress;
 use wire::json::capabilities::CapabilitiesAnswer;

@@ -4,12 +4,12 @@
 //! * One JSON object a line each way, so that an import of many accounts is many lines of one connection.
 
 use crate::config::StorePaths;
-use crate::failure::Failure;
 use crate::now::SharedClock;
 use crate::operation::{Operation, Outcome};
 use crate::registry::Registry;
 use crate::store::{Store, StoreError};
 use engine::host::clock::Clock;
+use program::failure::Failure;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -6,10 +6,10 @@
 //!
 //! Source: OWASP Password Storage Cheat Sheet (argon2id, m = 19456 KiB, t = 2, p = 1); RFC 9106.
 
-use crate::failure::Failure;
-use crate::random;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use program::failure::Failure;
+use program::random;
 
 /// The hash of a password, as a PHC string.
 ///

@@ -4,11 +4,11 @@
 //! * A change of what is offered changes every profile's version.
 
 use crate::app::App;
-use crate::failure::Failure;
 use crate::fleet::{Health, MISSES, Reflector, State};
-use crate::random;
 use crate::readiness::is_draining;
 use crate::rules::Rules;
+use program::failure::Failure;
+use program::random;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

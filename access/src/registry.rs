@@ -7,8 +7,8 @@
 use crate::directory::{Device, Directory};
 use crate::now::Now;
 use crate::password;
-use crate::random;
 use crate::store::{AccountRecord, DeviceRecord, Loaded, Store, StoreError};
+use program::random;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wire::json::base64url::Bytes;
 use wire::json::device::DeviceRequest;

@@ -4,10 +4,10 @@
 //! * Service credentials are held as hashes and compared in constant time.
 
 use crate::config::{Config, Terms};
-use crate::failure::Failure;
 use crate::fleet::Reflector;
-use crate::layers::read_text;
 use crate::master::Master;
+use program::failure::Failure;
+use program::settings::texts::read_text;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@
 //!   after the same work, and no ticket is looked at before they are right.
 //! * What was minted is in the audit log's hands before it is answered.
 
+use crate::answer;
 use crate::app::{App, leases};
 use crate::audit::Line;
 use crate::call::Call;
@@ -16,11 +17,11 @@ use crate::refusal::Refusal;
 use crate::request::{json, no_session, session, version};
 use crate::rules::Rules;
 use crate::sight::{Minted, Sight};
-use crate::{answer, random};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use ed25519_dalek::{Signature, VerifyingKey};
+use program::random;
 use sha2::{Digest, Sha256};
 use wire::json::base64url::Bytes;
 use wire::json::login::{

@@ -2,7 +2,7 @@
 //!
 //! * TLS 1.2 and 1.3 by rustls with ring; HTTP/1.1 alone is offered.
 
-use crate::failure::Failure;
+use program::failure::Failure;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;

@@ -3,9 +3,9 @@
 //! * No interface named: no fast path. What else is said then waits unused and is said to do so by `check`.
 //! * Values are right as far as they can be judged without the kernel.
 
-use crate::failure::Failure;
-use crate::layers::Texts;
 use engine::xdp::Mode;
+use program::failure::Failure;
+use program::settings::texts::Texts;
 use std::path::PathBuf;
 
 /// The fast path as configured.

@@ -5,7 +5,6 @@
 
 use crate::acceleration::{Acceleration, NextHop};
 use crate::counters::Event;
-use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::host::Host;
 use crate::kernel_config::{self, Basis};
@@ -16,6 +15,7 @@ use engine::host::nic;
 use engine::host::nic::Nic;
 use engine::host::routes::{MOST_ROUTES, Ways};
 use engine::xdp::{Config, Xdp, XdpError};
+use program::failure::Failure;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;

@@ -6,16 +6,16 @@
 use crate::acceleration::Acceleration;
 use crate::config::{self, Blocks, Bounds};
 use crate::explain::Question;
-use crate::failure::Failure;
-use crate::layers::{Layers, Origin, Raw, Texts, read_text};
 use crate::probe;
-use crate::settings::{CONFIG_VARIABLE, SETTINGS, Setting};
+use crate::settings::SETTINGS;
 use crate::stun_settings;
-use crate::units;
 use crate::xdp_command;
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use program::failure::Failure;
+use program::settings::flags::{self, Parsed, text, value};
+use program::settings::layers::Layers;
+use program::settings::texts::{Texts, read_text};
+use program::units;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,17 +48,14 @@ pub enum Task {
 /// # Errors
 /// Whatever is unknown, missing or malformed.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure> {
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            return Ok(Task::Print(error.to_string()));
-        }
-        Err(error) => return Err(usage(&error)),
+    let matches = match flags::parse(command(), arguments)? {
+        Parsed::Command(matches) => matches,
+        Parsed::Print(text) => return Ok(Task::Print(text)),
     };
     match matches.subcommand() {
-        Some(("run", matches)) => Ok(Task::Run(layers(matches))),
-        Some(("check", matches)) => Ok(Task::Check(layers(matches))),
-        Some(("keygen", matches)) => Ok(Task::Keygen(matches.get_one("id").copied().unwrap_or_default())),
+        Some(("run", matches)) => Ok(Task::Run(SETTINGS.layers(matches, "run"))),
+        Some(("check", matches)) => Ok(Task::Check(SETTINGS.layers(matches, "run"))),
+        Some(("keygen", matches)) => Ok(Task::Keygen(*value(matches, "id"))),
         Some(("probe", matches)) => Ok(Task::Probe(probe_options(matches)?)),
         Some(("explain", matches)) => Ok(Task::Explain(Box::new(question(matches)?))),
         Some(("xdp", matches)) => match matches.subcommand() {
@@ -72,14 +69,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure>
 
 /// The whole command line.
 pub fn command() -> Command {
-    let settings = |command: Command| {
-        let file = Arg::new("config").long("config").value_name("FILE").env(CONFIG_VARIABLE);
-        let file = file.hide_env_values(true).value_parser(value_parser!(PathBuf));
-        let command =
-            command.arg(file.help("Configuration file (TOML); its keys are the flags without dashes"));
-        command
-            .args(SETTINGS.iter().map(|setting| flag(setting).env(setting.variable()).hide_env_values(true)))
-    };
+    let settings = |command: Command| SETTINGS.arguments(command, "run");
     Command::new("reflector")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A stateless UDP reflector: every datagram carries its destination and the proof that it may go there.")
@@ -165,14 +155,13 @@ fn explain_command() -> Command {
                 .value_parser(value_parser!(u32))
                 .help("Unix time in seconds [default: now]"),
         )
-        .args(SETTINGS.iter().filter(|setting| setting.decides).map(flag))
+        .args(SETTINGS.flags("explain"))
         .after_help("Without --listen, sockets of both families are assumed.")
 }
 
 fn xdp_command() -> Command {
     let settings = |name: &'static str, about: &'static str| {
-        let settings = SETTINGS.iter().filter(|setting| matches!(setting.key, "xdp" | "xdp-pin"));
-        let flags = settings.map(|setting| flag(setting).env(setting.variable()).hide_env_values(true));
+        let flags = SETTINGS.flags_with_variables("xdp");
         Command::new(name).about(about).args(flags).after_help("Without --xdp, every interface is meant.")
     };
     Command::new("xdp")
@@ -185,42 +174,6 @@ fn xdp_command() -> Command {
         .subcommand(settings("detach", "Take the programs that are pinned in --xdp-pin off their interfaces"))
 }
 
-fn flag(setting: &'static Setting) -> Arg {
-    let arg = Arg::new(setting.key).long(setting.key).value_name(setting.value_name);
-    let arg = match setting.many {
-        true => arg.action(ArgAction::Append).value_delimiter(','),
-        false => arg.action(ArgAction::Set),
-    };
-    let arg = match setting.value_name {
-        // A switch: by itself it means on.
-        "on|off" => arg.num_args(0..=1).default_missing_value("on"),
-        _ => arg,
-    };
-    let mut help = String::from(setting.help);
-    if setting.many {
-        help.push_str("; repeatable");
-    }
-    if let Some(default) = setting.default {
-        help.push_str(&format!(" [default: {default}]"));
-    }
-    arg.help(help)
-}
-
-fn layers(matches: &ArgMatches) -> Layers {
-    let given =
-        SETTINGS.iter().filter_map(|setting| Some((setting.key, raws(matches, setting.key)?))).collect();
-    Layers { given, file: matches.get_one::<PathBuf>("config").cloned() }
-}
-
-fn raws(matches: &ArgMatches, key: &str) -> Option<Vec<Raw>> {
-    let origin = match matches.value_source(key)? {
-        ValueSource::EnvVariable => Origin::Variable,
-        _ => Origin::Flag,
-    };
-    let texts = matches.get_many::<String>(key)?;
-    Some(texts.map(|text| Raw { text: text.clone(), origin: origin.clone() }).collect())
-}
-
 fn probe_options(matches: &ArgMatches) -> Result<probe::Options, Failure> {
     let timeout = text(matches, "timeout");
     let wait = units::time(timeout)
@@ -230,13 +183,11 @@ fn probe_options(matches: &ArgMatches) -> Result<probe::Options, Failure> {
     if reflector.port() == 0 || reflector.ip().is_unspecified() || reflector.ip().is_multicast() {
         return Err(wrong("ADDR:PORT", text(matches, "reflector"), "expected one address and its port"));
     }
-    Ok(probe::Options { reflector, count: matches.get_one("count").copied().unwrap_or(1), timeout: wait })
+    Ok(probe::Options { reflector, count: *value(matches, "count"), timeout: wait })
 }
 
 fn xdp_question(matches: &ArgMatches) -> Result<xdp_command::Question, Failure> {
-    let by_key = SETTINGS.iter().filter(|setting| matches!(setting.key, "xdp" | "xdp-pin"));
-    let by_key = by_key.filter_map(|setting| Some((setting.key, raws(matches, setting.key)?))).collect();
-    let texts = Texts { by_key, ..Texts::default() }.or_defaults();
+    let texts = SETTINGS.texts(matches, "xdp");
     let Acceleration { interfaces, pin, .. } = Acceleration::check(&texts)?;
     Ok(xdp_command::Question { interfaces, pin })
 }
@@ -245,12 +196,10 @@ fn question(matches: &ArgMatches) -> Result<Question, Failure> {
     let digits = text(matches, "hex");
     let datagram = hex::decode(digits)
         .map_err(|_| wrong("HEX", digits, "expected an even number of hexadecimal digits"))?;
-    let keys: PathBuf = matches.get_one::<PathBuf>("keys").cloned().unwrap_or_default();
-    let ring = wire::ring_file::parse(&read_text(&keys, "--keys")?)
+    let keys: &PathBuf = value(matches, "keys");
+    let ring = wire::ring_file::parse(&read_text(keys, "--keys")?)
         .map_err(|error| Failure::Config(format!("{}:{}: {}", keys.display(), error.line, error.reason)))?;
-    let by_key = SETTINGS.iter().filter(|setting| setting.decides);
-    let by_key = by_key.filter_map(|setting| Some((setting.key, raws(matches, setting.key)?))).collect();
-    let texts = Texts { by_key, ..Texts::default() }.or_defaults();
+    let texts = SETTINGS.texts(matches, "explain");
     Ok(Question {
         datagram,
         source: address("--source", text(matches, "source"))?,
@@ -285,30 +234,8 @@ fn address(name: &str, text: &str) -> Result<SocketAddr, Failure> {
         .map_err(|_| wrong(name, text, "expected ADDR:PORT such as 203.0.113.7:3478 or [2001:db8::7]:3478"))
 }
 
-fn text<'a>(matches: &'a ArgMatches, key: &str) -> &'a str {
-    matches.get_one::<String>(key).map(String::as_str).unwrap_or_default()
-}
-
 fn wrong(name: &str, text: &str, right: &str) -> Failure {
     Failure::Usage(format!("{name} {text}: {right}"))
-}
-
-/// What clap says, as one line.
-fn usage(error: &clap::Error) -> Failure {
-    let rendered = error.to_string();
-    let said = rendered.split("\nUsage:").next().unwrap_or_default();
-    let said = said.split("\nFor more information").next().unwrap_or_default();
-    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
-    let line = format!("{}; `--help` shows what there is", words.join(" "));
-    match error.kind() {
-        _ if from_environment(error) => Failure::Config(line),
-        _ => Failure::Usage(line),
-    }
-}
-
-/// Whether a variable, and nothing on the command line, made clap refuse.
-fn from_environment(error: &clap::Error) -> bool {
-    error.kind() == ErrorKind::InvalidUtf8 && std::env::args_os().all(|argument| argument.to_str().is_some())
 }
 
 fn unix_s() -> u32 {

@@ -5,16 +5,17 @@
 
 use crate::config::{Config, MAX_WORKERS};
 use crate::daemon::{SLOTS, mode, socket_options};
-use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::findings::{self, Facts};
-use crate::layers::Layers;
-use crate::settings;
+use crate::settings::SETTINGS;
 use crate::shared::read_ring;
 use crate::xdp_findings::XdpFacts;
 use engine::host::interfaces::Interface;
 use engine::host::{affinity, interfaces};
 use engine::socket::udp::Socket;
+use program::failure::Failure;
+use program::settings::layers::Layers;
+use program::settings::written::Line;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +37,7 @@ pub fn run(layers: &Layers, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let mut findings = findings::list(&config, &facts);
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    findings.extend(settings::unknown_variables(names).into_iter().map(|name| Finding {
+    findings.extend(SETTINGS.unknown_variables(names).into_iter().map(|name| Finding {
         text: format!("the variable {name} is no setting and has no effect"),
         mend: String::from("`reflector run --help` lists the variables"),
     }));
@@ -78,7 +79,7 @@ fn local(key: &str, listen: SocketAddr, interfaces: &[Interface]) -> Result<(), 
 fn report(config: &Config, ring: &KeyRing, facts: &Facts, findings: &[Finding]) -> String {
     let mut text = format!("reflector {} would run:\n", env!("CARGO_PKG_VERSION"));
     // Writing to a String cannot fail, so the results of `write!` say nothing here.
-    for (key, value, origin) in &config.written {
+    for Line { key, text: value, origin } in config.written.lines() {
         let _ = writeln!(text, "  {key:<18} {:<28} {origin}", value.escape_debug().to_string());
     }
     let ids: Vec<String> = ring.ids().map(|id: KeyId| id.get().to_string()).collect();

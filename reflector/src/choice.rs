@@ -7,10 +7,10 @@
 //! alternating rounds (`cargo bench -p benches --bench worker`): singles 0.95, trains of 16 0.95, refused datagrams 0.89;
 //! empty datagrams 1.21, each of which ends the kernel's receive, and still costs less than a refused one.
 
-use crate::failure::Failure;
 use engine::socket::kind::Kind;
 use engine::socket::uring::Mode;
 use engine::socket::uring::probe::{Refusal, probe, probe_room};
+use program::failure::Failure;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

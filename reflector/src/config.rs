@@ -5,13 +5,15 @@
 
 use crate::acceleration::Acceleration;
 use crate::choice::Wanted;
-use crate::failure::Failure;
-use crate::layers::{Layers, Texts};
-use crate::log::Format;
 use crate::rates::Limits;
 use crate::settings::SETTINGS;
 use crate::stun_settings::StunSettings;
-use crate::units;
+use program::failure::Failure;
+use program::log::Format;
+use program::settings::layers::Layers;
+use program::settings::texts::Texts;
+use program::settings::written::Written;
+use program::units;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -53,8 +55,8 @@ pub struct Config {
     pub receive_buffer: usize,
     /// The form of log lines.
     pub log_format: Format,
-    /// Every setting as written: key, text, origin.
-    pub written: Vec<(String, String, String)>,
+    /// Every setting as it was written.
+    pub written: Written,
 }
 
 impl Config {
@@ -77,7 +79,7 @@ impl Config {
             stun: StunSettings::check(texts, &listen, &advertise)?,
             advertise,
             listen,
-            keys: texts.one("keys", "ring.toml (`reflector keygen > ring.toml` makes one)", path)?,
+            keys: texts.one("keys", "ring.toml (`reflector keygen > ring.toml` makes one)", units::path)?,
             engine: engine(texts)?,
             workers: texts.one("workers", "auto", workers)?,
             steer: texts.one("steer", "cpu", steer)?,
@@ -91,26 +93,13 @@ impl Config {
                 units::count(text).ok_or_else(|| String::from("expected datagrams per second such as 100"))
             })?,
             receive_buffer: texts.one("receive-buffer", "4MiB", receive_buffer)?,
-            log_format: texts.one("log-format", "text", |text| match text {
-                "text" => Ok(Format::Text),
-                "json" => Ok(Format::Json),
-                _ => Err(String::from("expected text or json")),
-            })?,
-            written: written(texts),
+            log_format: texts.one("log-format", "text", Format::parse)?,
+            written: Written::new(&SETTINGS, texts),
         };
         match config.listen.is_empty() {
             true => Err(texts.refuse("listen", "0.0.0.0:3478")),
             false => Ok(config),
         }
-    }
-
-    /// The settings that differ from `other` and do not follow a reload.
-    pub fn fixed_differences(&self, other: &Config) -> Vec<&'static str> {
-        let of = |config: &Config, key: &str| -> Vec<String> {
-            config.written.iter().filter(|(it, ..)| it == key).map(|(_, text, _)| text.clone()).collect()
-        };
-        let fixed = SETTINGS.iter().filter(|setting| !setting.reloads).map(|setting| setting.key);
-        fixed.filter(|key| of(self, key) != of(other, key)).collect()
     }
 }
 
@@ -177,8 +166,8 @@ impl Bounds {
     /// A text that is no whole number of seconds or bytes in the range that wire.md gives.
     pub fn check(texts: &Texts) -> Result<Bounds, Failure> {
         Ok(Bounds {
-            answer_lifetime_s: texts.one("answer-lifetime", "300s", |text| lifetime_s(text, 10..=540))?,
-            ticket_lifetime_s: texts.one("ticket-lifetime", "120s", |text| lifetime_s(text, 10..=120))?,
+            answer_lifetime_s: texts.one("answer-lifetime", "300s", |text| units::seconds(text, 10..=540))?,
+            ticket_lifetime_s: texts.one("ticket-lifetime", "120s", |text| units::seconds(text, 10..=120))?,
             max_datagram: texts.one("max-datagram", "1472", |text| {
                 size(text, 64..=65_507).ok_or_else(|| String::from("expected bytes from 64 to 65507"))
             })?,
@@ -238,7 +227,7 @@ fn limits(texts: &Texts) -> Result<Limits, Failure> {
         per_s.ok_or_else(|| String::from("expected PROBEs per second, 1..=100M"))
     })?;
     let mut limits = Limits::new(probe_budget);
-    for (class, raw) in &texts.classes {
+    for (class, raw) in texts.numbered() {
         let rate = units::rate_bytes_s(&raw.text)
             .filter(|rate| *rate <= MAX_RATE_BYTES_S)
             .ok_or_else(|| raw.refuse("rate", "expected a rate from 8bps to 1000Gbps such as 5Mbps"))?;
@@ -253,10 +242,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
             "expected ADDR:PORT such as 203.0.113.7:3478 or [2001:db8::7]:3478 (an address, not a name)",
         )
     })
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err(String::from("expected the path of a file")) } else { Ok(PathBuf::from(text)) }
 }
 
 fn engine(texts: &Texts) -> Result<Wanted, Failure> {
@@ -305,28 +290,9 @@ fn receive_buffer(text: &str) -> Result<usize, String> {
     size(text, 4 << 10..=1 << 30).ok_or_else(|| String::from("expected bytes from 4KiB to 1GiB such as 4MiB"))
 }
 
-fn lifetime_s(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
-    let right = || format!("expected whole seconds from {}s to {}s", range.start(), range.end());
-    let time = units::time(text).filter(|time| time.subsec_nanos() == 0).ok_or_else(right)?;
-    let in_range = range.contains(&time.as_secs());
-    in_range.then_some(time.as_secs()).and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(right)
-}
-
 fn size(text: &str, range: RangeInclusive<usize>) -> Option<usize> {
     let bytes = units::bytes(text).and_then(|bytes| usize::try_from(bytes).ok());
     bytes.filter(|bytes| range.contains(bytes))
-}
-
-fn written(texts: &Texts) -> Vec<(String, String, String)> {
-    let settings = SETTINGS.iter().flat_map(|setting| {
-        let raws = texts.by_key.get(setting.key).map(Vec::as_slice).unwrap_or_default();
-        raws.iter().map(|raw| (String::from(setting.key), raw.text.clone(), raw.origin.to_string()))
-    });
-    let classes = texts
-        .classes
-        .iter()
-        .map(|(class, raw)| (format!("class.{class}.rate"), raw.text.clone(), raw.origin.to_string()));
-    settings.chain(classes).collect()
 }
 
 /// Threads that a reuseport group and its steering program are made for at most.

@@ -4,26 +4,28 @@
 //! * SIGHUP reloads, SIGTERM drains and ends with 0, a second SIGTERM ends the drain, SIGINT ends with 130.
 //! * A worker that ends by itself ends the process: half a reflector would lose half of the datagrams.
 
-use crate::admin::Admin;
+use crate::admin;
 use crate::config::Config;
 use crate::counters::Event;
 use crate::crew::Ended;
-use crate::failure::Failure;
 use crate::fastpath::{self, FastPath};
 use crate::kernel_config::Basis;
-use crate::layers::Layers;
-use crate::log::Gate;
 use crate::metrics::Metrics;
 use crate::reload::Reload;
 use crate::shared::{Retired, Rules, Shared};
-use crate::status::{Status, WorkerView};
+use crate::status::{Reloads, WorkerView};
 use arc_swap::ArcSwap;
 use engine::host::clock;
 use engine::host::clock::Clock;
 use engine::host::interfaces;
 use engine::host::interfaces::Interface;
 use engine::socket::udp::Granted;
-use sd_notify::NotifyState;
+use program::admin::server::Server;
+use program::admin::status::{ClockAlarm, Status};
+use program::failure::Failure;
+use program::log::Gate;
+use program::settings::layers::Layers;
+use program::systemd;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,8 +42,10 @@ pub struct Control {
     pub config: Config,
     /// The gate of log lines.
     pub gate: Arc<Gate>,
-    /// What the admin server shows.
+    /// What the admin server shows of every daemon.
     pub status: Arc<Status>,
+    /// How reloads went.
+    pub reloads: Arc<Reloads>,
     /// What workers read.
     pub shared: Arc<Shared>,
     /// What workers count.
@@ -75,7 +79,8 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let admin_address = admin.local_addr()?;
         let config = Arc::new(ArcSwap::from_pointee(self.config.clone()));
-        let mut server = tokio::spawn(serve(tokio::net::TcpListener::from_std(admin)?, self.admin(&config)));
+        let pages = admin::pages(self.metrics(), Arc::clone(&config), self.listening.clone());
+        let mut server = Server::start(admin, pages)?;
         let mut state = State::default();
         let mut second = tokio::time::interval(SECOND);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,7 +103,7 @@ impl Control {
                 }
                 _ = interrupt.recv() => return Err(Failure::Interrupted),
                 Some(ended) = endings.recv() => return Err(ended.failure()),
-                ended = &mut server => return Err(server_failure(ended)),
+                failure = server.ended() => return Err(failure),
             }
         }
         self.gate.report(state.swallowed_said);
@@ -139,22 +144,22 @@ impl Control {
         sockets.saturating_add(answered)
     }
 
-    fn admin(&self, config: &Arc<ArcSwap<Config>>) -> Admin {
-        let metrics = Metrics {
+    fn metrics(&self) -> Metrics {
+        Metrics {
             engine: self.engine,
             shared: Arc::clone(&self.shared),
             status: Arc::clone(&self.status),
+            reloads: Arc::clone(&self.reloads),
             gate: Arc::clone(&self.gate),
             workers: Arc::clone(&self.views),
             fastpath: Arc::clone(&self.fastpath),
-        };
-        Admin::new(metrics, Arc::clone(config), self.listening.clone())
+        }
     }
 
     /// Everything runs: says so to whoever started this, and to the log in one line that programs read.
     fn announce(&self, admin: SocketAddr) {
         self.status.set_ready(true);
-        notify(&[NotifyState::Ready]);
+        systemd::ready();
         let rules = self.shared.rules().load();
         let all: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
         let (listen, stun_only) = all.split_at(self.config.listen.len().min(all.len()));
@@ -184,8 +189,7 @@ impl Control {
         self.shared.set_offset_ns(self.clock.offset_ns());
         let disagreement_ns = self.clock.disagreement_ns();
         self.status.set_disagreement_ns(disagreement_ns);
-        if disagreement_ns.abs() > ALARM_NS && state.seconds >= state.alarm_at {
-            state.alarm_at = state.seconds + ALARM_EVERY_S;
+        if state.clock_alarm.is_due(disagreement_ns, state.seconds) {
             tracing::warn!(
                 disagreement_ms = disagreement_ns / 1_000_000,
                 "the system clock jumped; capabilities are judged by a clock that follows backwards by 1 s per minute"
@@ -241,9 +245,7 @@ impl Control {
     }
 
     fn reload(&mut self, state: &mut State, shown: &ArcSwap<Config>) {
-        if let Ok(now) = NotifyState::monotonic_usec_now() {
-            notify(&[NotifyState::Reloading, now]);
-        }
+        systemd::reloading();
         match self.read_again() {
             Ok(Reload { config, rules, waiting }) => {
                 tracing::info!(
@@ -257,19 +259,19 @@ impl Control {
                 state.retired.replace(&self.shared, rules);
                 shown.store(Arc::new(config.clone()));
                 self.config = config;
-                self.status.note_reload(Some(clock::unix_s(self.clock.offset_ns(), clock::boot_ns())));
+                self.reloads.note(Some(clock::unix_s(self.clock.offset_ns(), clock::boot_ns())));
             }
             Err(failure) => {
                 tracing::error!(reason = %failure, "reload refused; the old ring and policy stay in force");
-                self.status.note_reload(None);
+                self.reloads.note(None);
             }
         }
-        notify(&[NotifyState::Ready]);
+        systemd::ready();
     }
 
     fn begin_drain(&self) -> Drain {
         self.status.set_ready(false);
-        notify(&[NotifyState::Stopping]);
+        systemd::stopping();
         let (timeout, below) = (self.config.drain_timeout, self.config.drain_below);
         tracing::info!(timeout_s = timeout.as_secs(), below, "draining");
         let now = Instant::now();
@@ -283,7 +285,7 @@ struct State {
     retired: Retired,
     drain: Option<Drain>,
     seconds: u64,
-    alarm_at: u64,
+    clock_alarm: ClockAlarm,
     swallowed_said: u64,
 }
 
@@ -310,30 +312,6 @@ impl Drain {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, admin: Admin) -> std::io::Result<()> {
-    axum::serve(listener, admin.router()).await
-}
-
-fn server_failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Failure {
-    let why = match ended {
-        Ok(Ok(())) => String::from("it stopped without being asked"),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Failure::Runtime(format!("the admin server ended: {why}"))
-}
-
-/// Tells systemd; without it there is nobody to tell, and the reflector runs as well.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd was not told of the state");
-    }
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the host's addresses are asked for, s.
 const INTERFACES_EVERY_S: u64 = 5;
-/// A disagreement of clocks beyond this is worth a line, ns.
-const ALARM_NS: i64 = 1_000_000_000;
-/// One such line in this many seconds.
-const ALARM_EVERY_S: u64 = 60;

@@ -3,8 +3,6 @@
 //! * Engines are open before the first thread starts; a thread that cannot settle on its processor serves nothing.
 //! * A thread ends once, and says why: asked to stop, failed, or panicked.
 
-use crate::failure::Failure;
-use crate::process;
 use crate::shared::Shared;
 use crate::status::WorkerView;
 use crate::stun::Stun;
@@ -14,6 +12,9 @@ use engine::socket::epoll;
 use engine::socket::kind::{Engine, Kind};
 use engine::socket::stop::Stopper;
 use engine::socket::udp::Socket;
+use program::failure::Failure;
+use program::process;
+use program::random;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -69,7 +70,8 @@ impl Waiting {
         let (running, started) = std::sync::mpsc::channel();
         for (id, post) in self.engines.into_iter().enumerate() {
             let Some(view) = views.get(id) else { continue };
-            let worker = Worker::new(Arc::clone(shared), Arc::clone(&view.cells), hash_key()?);
+            let worker =
+                Worker::new(Arc::clone(shared), Arc::clone(&view.cells), SipKey::new(random::bytes()?));
             let worker = worker.with_stun(self.stun.clone());
             let Post { engine, stopper, cpu } = post;
             let (views, ended, running) = (Arc::clone(views), ended.clone(), running.clone());
@@ -153,17 +155,6 @@ fn settle(views: &[WorkerView], id: usize, cpu: usize) -> Result<(), String> {
 fn serve(engine: Engine, mut worker: Worker) -> Result<(), String> {
     // The sockets come back open and live until the process ends: closing one would renumber its group.
     engine.run(&mut worker).map(std::mem::forget).map_err(|error| error.to_string())
-}
-
-/// A fresh key for the hashes of a worker or a program.
-///
-/// # Errors
-/// The kernel gave no randomness.
-pub fn hash_key() -> Result<SipKey, Failure> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret)
-        .map_err(|error| Failure::Runtime(format!("the kernel gave no randomness: {error}")))?;
-    Ok(SipKey::new(secret))
 }
 
 #[cfg(test)]

@@ -11,15 +11,12 @@
 
 use crate::config::{Config, MAX_WORKERS, Steer};
 use crate::control::Control;
-use crate::crew::{Ended, Waiting, hash_key};
-use crate::failure::Failure;
+use crate::crew::{Ended, Waiting};
 use crate::fastpath::FastPath;
 use crate::findings::{self, Facts};
 use crate::kernel_config::Basis;
-use crate::layers::Layers;
-use crate::log::Gate;
 use crate::shared::{Rules, Shared, read_ring};
-use crate::status::{Status, WorkerView};
+use crate::status::{Reloads, WorkerView};
 use crate::stun::Stun;
 use crate::stun_sockets::Sockets;
 use crate::xdp_findings::XdpFacts;
@@ -31,6 +28,12 @@ use engine::socket::steer;
 use engine::socket::udp;
 use engine::socket::udp::{Granted, OpenError, Socket};
 use std::io::ErrorKind;
+use program::admin::server;
+use program::admin::status::Status;
+use program::failure::Failure;
+use program::log::Gate;
+use program::random;
+use program::settings::layers::Layers;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -42,7 +45,6 @@ use std::time::Duration;
 /// # Errors
 /// Whatever could not be opened, a worker that ended, SIGINT.
 pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failure> {
-    report_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let open = Opened::open(&config)?;
     for finding in findings::list(&config, &open.facts) {
@@ -62,7 +64,7 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
     let rules = open.shared.rules().load_full();
     let (listening, interfaces) = (open.listening.as_slice(), open.facts.interfaces.as_slice());
     let basis = Basis { config: &config, rules: &rules, listening, interfaces };
-    let opened = hash_key().and_then(|key| FastPath::open(&basis, key.secret(), open.clock.offset_ns()));
+    let opened = random::bytes().and_then(|key| FastPath::open(&basis, key, open.clock.offset_ns()));
     drop(rules);
     let fastpath = match opened {
         Ok(fastpath) => fastpath,
@@ -75,7 +77,8 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
         fastpath: Arc::new(Mutex::new(fastpath)),
         layers,
         gate,
-        status: Arc::new(Status::new(clock::unix_s(open.clock.offset_ns(), clock::boot_ns()))),
+        status: Arc::new(Status::default()),
+        reloads: Arc::new(Reloads::new(clock::unix_s(open.clock.offset_ns(), clock::boot_ns()))),
         shared: open.shared,
         views: open.views,
         listening: open.listening,
@@ -111,7 +114,7 @@ impl Opened {
         let cpus: Vec<usize> = allowed.iter().copied().cycle().take(workers).collect();
         let groups = open_groups(config, workers, &cpus)?;
         let choice = config.engine.choose(workers, groups.len(), SLOTS)?;
-        let admin = open_admin(config.admin)?;
+        let admin = server::bind("admin", config.admin)?;
         let facts = Facts {
             choice,
             granted: least_granted(&groups),
@@ -193,17 +196,6 @@ fn once_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, Ope
     open()
 }
 
-fn open_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let refuse = |error: std::io::Error| {
-        Failure::Config(format!(
-            "--admin {address}: {error}; choose a free TCP port on an address of this host"
-        ))
-    };
-    let listener = TcpListener::bind(address).map_err(refuse)?;
-    listener.set_nonblocking(true).map_err(refuse)?;
-    Ok(listener)
-}
-
 /// Each worker's sockets: the first of every group to the first worker, and so on.
 fn by_worker(groups: Vec<Vec<Socket>>, workers: usize) -> Vec<Vec<Socket>> {
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
@@ -242,17 +234,6 @@ fn least_granted(groups: &[Vec<Socket>]) -> Granted {
 /// Permission bits of a file; a file that is gone again has none.
 pub fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())
-}
-
-/// A panic is one log line, like everything else.
-fn report_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let payload = info.payload();
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
-        tracing::error!(place, "panic: {}", text.escape_debug());
-    }));
 }
 
 /// Messages in one receive.

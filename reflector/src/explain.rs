@@ -3,10 +3,10 @@
 //! * The verdict is that of the function that decides in the daemon; the rows only put words to it.
 //! * The first check that fails is the one the verdict names; what stands behind it was not reached.
 
-use crate::failure::Failure;
 use crate::stun::examine;
 use crate::stun_settings::Mode;
 use ::stun::message::starts_like_stun;
+use program::failure::Failure;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;

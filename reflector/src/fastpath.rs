@@ -11,11 +11,11 @@
 
 use crate::acceleration::Acceleration;
 use crate::accelerator::Accelerator;
-use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::host::Host;
 use crate::kernel_config::Basis;
 use engine::host::netlink::Follower;
+use program::failure::Failure;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The programs of a daemon; none when no interface is named.

@@ -90,16 +90,16 @@ fn blocks(blocks: &[Block]) -> Vec<(std::net::IpAddr, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Origin, Raw, Texts};
+    use crate::settings::SETTINGS;
+    use program::settings::texts::{Origin, Raw, Texts};
     use wire::KeyRing;
 
     fn texts(pairs: &[(&'static str, &str)]) -> Texts {
-        let raw = |text: &str| vec![Raw { text: text.to_owned(), origin: Origin::Flag }];
         let mut texts = Texts::default();
         for (key, text) in pairs {
-            texts.by_key.entry(key).or_default().extend(raw(text));
+            texts.set(key, vec![Raw { text: String::from(*text), origin: Origin::Flag }]);
         }
-        texts.or_defaults()
+        texts.or_defaults(&SETTINGS)
     }
 
     fn made(pairs: &[(&'static str, &str)], keys: &[(u8, [u8; 16])]) -> xdp::Config {

@@ -2,7 +2,7 @@
 //!
 //! * The secret comes from the kernel and is printed once; nothing is written to disk.
 
-use crate::failure::Failure;
+use program::failure::Failure;
 use std::io::Write;
 use wire::ring::check_secret;
 use wire::ring_file;

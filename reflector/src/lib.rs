@@ -1,7 +1,7 @@
 //! The stateless reflector daemon: configuration, workers, counters, admin server, reload, drain.
 //!
 //! ```text
-//! settings -> args, file, layers -> config -> daemon -> worker (one per CPU, on an engine)
+//! settings -> args -> config -> daemon -> worker (one per CPU, on an engine)
 //!                                               |         | reads shared, writes counters
 //!                                               +-> control: signals, clock, reload, drain, admin, metrics
 //! ```
@@ -18,27 +18,22 @@ pub mod admin;
 pub mod args;
 pub mod check;
 pub mod choice;
+pub mod commands;
 pub mod config;
 pub mod control;
 pub mod counters;
 pub mod crew;
 pub mod daemon;
 pub mod explain;
-pub mod failure;
 pub mod fastpath;
 pub mod figures;
-pub mod file;
 pub mod finding;
 pub mod findings;
 pub mod host;
 pub mod kernel_config;
 pub mod keygen;
-pub mod layers;
-pub mod log;
 pub mod metrics;
 pub mod probe;
-pub mod process;
-pub mod program;
 pub mod rates;
 pub mod reload;
 pub mod settings;
@@ -48,7 +43,6 @@ pub mod stun;
 pub mod stun_refusal;
 pub mod stun_settings;
 pub mod stun_sockets;
-pub mod units;
 pub mod worker;
 pub mod xdp_command;
 pub mod xdp_findings;

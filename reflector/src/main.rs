@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    reflector::program::main(std::env::args_os())
+    reflector::commands::main(std::env::args_os())
 }

@@ -7,17 +7,16 @@
 use crate::counters::{Counts, Event};
 use crate::fastpath::FastPath;
 use crate::figures::Figures;
-use crate::log::Gate;
-use crate::process::{self, Process};
 use crate::shared::Shared;
-use crate::status::{Status, WorkerView};
+use crate::status::{Reloads, WorkerView};
 use crate::stun_refusal::Refusal;
 use engine::SendError;
+use program::admin::metrics::{Histogram, Page};
+use program::admin::status::Status;
+use program::log::Gate;
+use program::process::{self, Process};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
-};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::DescriptorEncoder;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::Reason;
@@ -31,6 +30,8 @@ pub struct Metrics {
     pub shared: Arc<Shared>,
     /// The daemon's state.
     pub status: Arc<Status>,
+    /// How reloads went.
+    pub reloads: Arc<Reloads>,
     /// Log lines swallowed.
     pub gate: Arc<Gate>,
     /// The workers.
@@ -49,7 +50,7 @@ impl Collector for Metrics {
             .map(|(id, counts)| (vec![("path", "socket"), ("worker", id.as_str())], counts))
             .collect();
         let sources = [by_worker.as_slice(), &[(vec![("path", "xdp")], &figures.counts)]].concat();
-        let mut page = Page(encoder);
+        let mut page = Page::new(encoder);
         traffic(&mut page, &sources)?;
         refusals(&mut page, &sources)?;
         unsent(&mut page, &by_worker)?;
@@ -59,7 +60,7 @@ impl Collector for Metrics {
         self.workers(&mut page)?;
         self.rules(&mut page, &sources)?;
         self.daemon(&mut page)?;
-        process(&mut page, &Process::read())
+        page.process(&Process::read())
     }
 }
 
@@ -92,17 +93,15 @@ impl Metrics {
         ];
         page.info("reflector_ring", "The ring in force.", &labels)?;
         let help = "Unix time at which the ring in force was read.";
-        page.gauge("reflector_ring_reload_timestamp_seconds", help, &self.status.ring_read_at_s())?;
-        let (done, failed) = self.status.reloads();
+        page.gauge("reflector_ring_reload_timestamp_seconds", help, &self.reloads.ring_read_at_s())?;
+        let (done, failed) = (self.reloads.done(), self.reloads.failed());
         let reloads = [([("outcome", "success")], done), ([("outcome", "failure")], failed)];
         page.counters("reflector_reloads", "Reloads by SIGHUP; after a failure the old rules stay.", reloads)
     }
 
     fn daemon(&self, page: &mut Page<'_>) -> fmt::Result {
-        #[allow(clippy::cast_precision_loss)] // Nanoseconds of disagreement need no 53 bits.
-        let disagreement_s = self.status.disagreement_ns() as f64 / 1e9;
         let help = "How far the system clock is behind the clock in use; negative: ahead.";
-        page.gauge("reflector_clock_disagreement_seconds", help, &disagreement_s)?;
+        page.gauge("reflector_clock_disagreement_seconds", help, &self.status.disagreement_s())?;
         let ready = u64::from(self.status.is_ready());
         page.gauge("reflector_ready", "1 while traffic is wanted here, 0 while draining.", &ready)?;
         let swallowed = self.gate.swallowed();
@@ -219,73 +218,11 @@ fn sockets(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
     let overflows = workers.iter().map(|(id, counts)| ([("worker", id.as_str())], counts.overflows()));
     let help = "Datagrams that the kernel dropped because a receive queue was full (SO_RXQ_OVFL).";
     page.counters("reflector_socket_overflows", help, overflows)?;
-    let mut encoder = page.0.encode_descriptor(
-        "reflector_batch_datagrams",
-        "Datagrams per batch.",
-        None,
-        MetricType::Histogram,
-    )?;
-    for (id, counts) in workers {
+    let batches = workers.iter().map(|(id, counts)| {
         let (buckets, datagrams) = counts.batches();
-        let batches = buckets.iter().map(|(_, batches)| batches).sum();
         #[allow(clippy::cast_precision_loss)] // A metric is a float.
         let sum = datagrams as f64;
-        let labels = [("worker", id.as_str())];
-        encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, batches, &buckets, None)?;
-    }
-    Ok(())
-}
-
-fn process(page: &mut Page<'_>, process: &Process) -> fmt::Result {
-    page.counter("process_cpu_seconds", "User and system time.", &process.cpu_s)?;
-    page.gauge("process_start_time_seconds", "Unix time of the start.", &process.start_time_s)?;
-    let gauges = [
-        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
-        ("process_virtual_memory_bytes", "Mapped memory.", process.virtual_bytes),
-        ("process_threads", "Threads.", process.threads),
-        ("process_open_fds", "Open descriptors.", process.open_fds),
-        ("process_max_fds", "Descriptors that may be open.", process.max_fds),
-    ];
-    gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &value))
-}
-
-/// The page being written.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = (L, V)>,
-    ) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in rows {
-            encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: &impl EncodeCounterValue) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
-    }
-
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        rows.into_iter().try_for_each(|(labels, value)| encoder.encode_family(&labels)?.encode_gauge(&value))
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)
-    }
-
-    fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
-    }
+        ([("worker", id.as_str())], Histogram { sum, buckets: buckets.to_vec() })
+    });
+    page.histograms("reflector_batch_datagrams", "Datagrams per batch.", batches)
 }

@@ -3,7 +3,7 @@
 //! * One PROBE at a time; an answer counts if it comes from the address asked and echoes the PROBE's own number.
 //! * The contact ticket is not printed: whoever holds it can show it to an access server.
 
-use crate::failure::Failure;
+use program::failure::Failure;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -4,11 +4,11 @@
 //! * Stays until a restart: addresses, threads, sizes, log form. What differs there is named, not ignored in silence.
 
 use crate::config::{Bounds, Config};
-use crate::failure::Failure;
-use crate::layers::Layers;
-use crate::settings;
+use crate::settings::SETTINGS;
 use crate::shared::{Rules, read_ring};
 use engine::host::interfaces::Interface;
+use program::failure::Failure;
+use program::settings::layers::Layers;
 use std::net::SocketAddr;
 
 /// What a reload brings.
@@ -34,7 +34,7 @@ impl Reload {
         interfaces: &[Interface],
     ) -> Result<Reload, Failure> {
         let fresh = Config::read(layers)?;
-        let waiting = running.fixed_differences(&fresh);
+        let waiting = running.written.fixed_differences(&fresh.written, &SETTINGS);
         let config = merged(running, fresh);
         let rules = Rules::new(&config, read_ring(&config)?, listening, interfaces);
         Ok(Reload { config, rules, waiting })
@@ -43,15 +43,12 @@ impl Reload {
 
 /// The running configuration with everything taken from `fresh` that may change.
 fn merged(running: &Config, fresh: Config) -> Config {
-    let stays = |key: &str| settings::find(key).is_some_and(|setting| !setting.reloads);
-    let old = running.written.iter().filter(|(key, ..)| stays(key)).cloned();
-    let new = fresh.written.into_iter().filter(|(key, ..)| !stays(key));
     Config {
         keys: fresh.keys,
         blocks: fresh.blocks,
         bounds: Bounds { max_datagram: running.bounds.max_datagram, ..fresh.bounds },
         limits: fresh.limits,
-        written: old.chain(new).collect(),
+        written: running.written.merged(fresh.written, &SETTINGS),
         ..running.clone()
     }
 }

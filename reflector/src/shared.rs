@@ -4,11 +4,11 @@
 //! * Workers only read. The control thread replaces, and frees what it replaced, so that no worker ever frees.
 
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::layers::read_text;
 use crate::rates::Limits;
 use arc_swap::ArcSwap;
 use engine::host::interfaces::Interface;
+use program::failure::Failure;
+use program::settings::texts::read_text;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};

@@ -3,8 +3,8 @@
 //! * An alternate is a whole corner of RFC 5780's square: another address and another port than `--listen`.
 //! * Values are right as far as they can be judged without the kernel.
 
-use crate::failure::Failure;
-use crate::layers::Texts;
+use program::failure::Failure;
+use program::settings::texts::Texts;
 use std::net::{IpAddr, SocketAddr};
 
 /// STUN as configured.

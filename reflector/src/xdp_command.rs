@@ -3,12 +3,12 @@
 //! * Works by what the kernel and the pin folder say; a running daemon is not asked.
 //! * Only pinned programs are detached: one without a pin goes with its daemon, which is to be stopped instead.
 
-use crate::failure::Failure;
 use crate::host::Host;
 use engine::host::netlink::rows::Link;
 use engine::xdp::detach_pinned;
 use engine::xdp::programs;
 use engine::xdp::programs::FAST_PATH;
+use program::failure::Failure;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;

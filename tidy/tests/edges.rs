@@ -133,7 +133,7 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 18] = [
+const FLOORS: [(&str, u8, &[&str]); 19] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
@@ -145,9 +145,11 @@ const FLOORS: [(&str, u8, &[&str]); 18] = [
     ("harness", 0, &[]),
     ("features", 0, &[]),
     ("engine", 1, &[]),
+    // What every daemon is made of; endpoints and tools have no use for it.
+    ("program", 1, &[]),
     ("lab", 2, &["wire", "nat", "engine"]),
-    ("reflector", 2, &["wire", "stun", "engine"]),
-    ("access", 2, &["wire", "nat", "stun", "engine"]),
+    ("reflector", 2, &["wire", "stun", "engine", "program"]),
+    ("access", 2, &["wire", "nat", "stun", "engine", "program"]),
     ("endpoint", 2, &["wire", "nat", "peer"]),
     ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.

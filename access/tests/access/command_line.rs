@@ -2,6 +2,7 @@
 
 use crate::server::{assert_done, output_of, program};
 use crate::tickets::{MASTER, Tickets, unix_s};
+use access::settings::SETTINGS;
 use harness::Folder;
 use serde_json::Value;
 use std::process::Output;
@@ -171,9 +172,10 @@ fn variables_and_the_file_are_read_and_wrong_ones_named() {
 fn help_names_every_setting_and_the_exit_codes() {
     let folder = Folder::new("access-test");
     let help = assert_done(&run(&folder, &["run", "--help"]));
-    for setting in access::settings::SETTINGS {
+    for setting in SETTINGS.all {
         assert!(help.contains(&format!("--{}", setting.key)), "{}", setting.key);
-        assert!(help.contains(&setting.variable()), "{}", setting.variable());
+        let variable = SETTINGS.variable(setting.key);
+        assert!(help.contains(&variable), "{variable}");
     }
     let help = assert_done(&run(&folder, &["--help"]));
     for word in ["run", "keygen", "ring", "mint", "account", "buddy", "Exit codes"] {

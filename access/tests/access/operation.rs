@@ -5,8 +5,10 @@ use crate::person::{Person, proofs};
 use crate::server::Server;
 use crate::tickets::{MASTER, Tickets};
 use access::config::Config;
-use access::layers::{Layers, Origin, Raw};
+use access::settings::SETTINGS;
 use harness::{Folder, PATIENCE, Signal, wait_until};
+use program::settings::layers::Layers;
+use program::settings::texts::{Origin, Raw};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -20,7 +22,7 @@ use wire::header::Kind;
 pub(crate) fn bare_config() -> Config {
     let raw = |text: &str| vec![Raw { text: text.to_owned(), origin: Origin::Flag }];
     let given = [("master", raw("master.toml")), ("store", raw("access.redb"))].into();
-    Config::read(&Layers { given, file: None }).unwrap()
+    Config::read(&Layers { settings: &SETTINGS, given, file: None }).unwrap()
 }
 
 #[test]
@@ -117,6 +119,19 @@ fn a_reload_that_is_wrong_changes_nothing() {
     server.add_accounts(&["alice"]);
     let mut alice = Person::enrol(&server, "alice");
     assert_eq!(alice.login(&[]).good()["lease_s"], 50);
+}
+
+#[test]
+fn idle_admin_connections_stop_no_scrape_no_reload_and_no_clock() {
+    let mut server = Server::start(&["--drain-timeout", "1s"]);
+    let idle: Vec<TcpStream> = (0..80).map(|_| TcpStream::connect(server.admin).unwrap()).collect();
+    assert_eq!(server.metrics().sum("reflector_access_ready", &[]), 1);
+    server.reload("success");
+    // A connection that never ends its request: only the control loop's clock ends this drain.
+    let asked = half_asked(&server, "{}");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(), Some(0));
+    drop((idle, asked));
 }
 
 #[test]
@@ -286,9 +301,14 @@ impl Echo {
                     kind if kind == Kind::Probe as u8 => answer[0] = Kind::Observed as u8,
                     _ => {
                         answer[0] = 1;
-                        if other_address {
-                            answer.extend([0x80, 0x2c, 0, 8, 0, 1, 0x30, 0x39, 127, 0, 0, 1]);
+                        // XOR-MAPPED-ADDRESS and OTHER-ADDRESS, of which only the kind is looked at here.
+                        let kinds = if other_address { &[0x0020_u16, 0x802c][..] } else { &[0x0020] };
+                        for kind in kinds {
+                            answer.extend(kind.to_be_bytes());
+                            answer.extend([0, 8, 0, 1, 0x30, 0x39, 127, 0, 0, 1]);
                         }
+                        let length = u16::try_from(answer.len() - 20).unwrap();
+                        answer[2..4].copy_from_slice(&length.to_be_bytes());
                     }
                 }
                 // Whoever asked may be gone.

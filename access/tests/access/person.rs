@@ -119,5 +119,5 @@ pub(crate) fn proofs(server: &Server, contacts: &[(&str, &str, u32)]) -> Vec<Con
 
 /// 32 random bytes.
 pub(crate) fn fresh() -> [u8; 32] {
-    access::random::bytes().unwrap()
+    program::random::bytes().unwrap()
 }

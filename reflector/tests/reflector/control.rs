@@ -5,6 +5,7 @@ use crate::protocol::probe;
 use crate::traffic::{Endpoint, Over};
 use engine::socket::kind::Kind;
 use harness::Signal;
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -113,6 +114,17 @@ pub(crate) fn a_drain_ends_when_its_time_is_up_or_at_the_second_signal() {
         });
         assert_eq!(reflector.exit_code(), Some(0));
     }
+}
+
+pub(crate) fn idle_admin_connections_stop_no_scrape_no_reload_and_no_clock() {
+    let mut reflector = Reflector::start(&["--drain-below", "0", "--drain-timeout", "1s"]);
+    let idle: Vec<TcpStream> = (0..80).map(|_| TcpStream::connect(reflector.admin).unwrap()).collect();
+    assert_eq!(reflector.metrics().sum("reflector_ready", &[]), 1);
+    reflector.reload("success");
+    // The control loop counts the second of this drain.
+    reflector.signal(Signal::SIGTERM);
+    assert_eq!(reflector.exit_code(), Some(0));
+    drop(idle);
 }
 
 pub(crate) fn systemd_is_told_of_every_state() {

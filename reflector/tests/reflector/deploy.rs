@@ -7,10 +7,11 @@ use crate::daemon::{Folder, Reflector, program};
 use crate::protocol::Key;
 use engine::socket::kind::Kind;
 use engine::socket::udp::Granted;
+use program::settings::layers::Layers;
 use reflector::choice::Choice;
 use reflector::config::Config;
 use reflector::findings::{self, Facts};
-use reflector::layers::Layers;
+use reflector::settings::SETTINGS;
 use reflector::xdp_findings::{InterfaceFacts, XdpFacts};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,7 +108,7 @@ pub(crate) fn kernel_settings_are_those_that_check_names() {
     let folder = Folder::new("reflector-test");
     let text = "listen = \"198.51.100.1:3478\"\nkeys = \"ring.toml\"\nxdp = [\"edge0\"]\n";
     let file = Some(folder.write("reflector.toml", text));
-    let config = Config::read(&Layers { file, ..Layers::default() }).unwrap();
+    let config = Config::read(&Layers::new(&SETTINGS, file)).unwrap();
     let granted = Granted { receive_buffer: 0, send_buffer: 0, gro: true, gso: true, overflow_count: true };
     let facts = Facts {
         choice: Choice { kind: Kind::Mio, refusal: None },
@@ -138,10 +139,9 @@ pub(crate) fn the_unit_waits_longer_than_a_drain() {
     let unit = read("deploy/reflector.service");
     let stop_s = value(&unit, "TimeoutStopSec=").strip_suffix('s').unwrap().parse::<u64>().unwrap();
     let config =
-        Config::read(&Layers { file: Some(installed(&Folder::new("reflector-test"))), ..Layers::default() })
-            .unwrap();
+        Config::read(&Layers::new(&SETTINGS, Some(installed(&Folder::new("reflector-test"))))).unwrap();
     assert!(stop_s > config.drain_timeout.as_secs(), "TimeoutStopSec={stop_s}s ends a drain");
-    let defaults = reflector::settings::find("drain-timeout").unwrap().default;
+    let defaults = SETTINGS.find("drain-timeout").unwrap().default;
     assert_eq!(defaults, Some(format!("{}s", config.drain_timeout.as_secs()).as_str()));
     let package = read("reflector/Cargo.toml");
     for (path, folder) in

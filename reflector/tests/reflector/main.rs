@@ -116,6 +116,7 @@ const ONCE: Named<fn()> = named![
     command_line::help_and_version_are_data,
     conservation::every_sample_is_there_from_the_start,
     control::a_drain_ends_when_its_time_is_up_or_at_the_second_signal,
+    control::idle_admin_connections_stop_no_scrape_no_reload_and_no_clock,
     control::systemd_is_told_of_every_state,
     control::an_interrupt_ends_with_130,
     control::config_shows_settings_and_their_origin_and_no_secret,

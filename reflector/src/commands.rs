@@ -1,19 +1,21 @@
 //! The program: one task, its output, and its exit code.
 //!
-//! * stdout is data, stderr is talk. A failure is one line, in the form that the log has by then.
+//! * stdout is data, stderr is messages.
 
 use crate::args::{self, Task};
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::layers::Layers;
-use crate::{check, daemon, explain, keygen, log, probe, xdp_command};
+use crate::{check, daemon, explain, keygen, probe, xdp_command};
+use program::failure::Failure;
+use program::run;
+use program::settings::layers::Layers;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 /// Does what the command line says.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let outcome = args::parse(arguments).and_then(|task| {
+    run::main("reflector", || {
+        let task = args::parse(arguments)?;
         let out = &mut std::io::stdout().lock();
         match task {
             Task::Run(layers) => return serve(layers),
@@ -27,24 +29,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
-    });
-    outcome.unwrap_or_else(|failure| {
-        // If not even stderr takes the line, the exit code is all that is left to say.
-        let _ = writeln!(std::io::stderr(), "reflector: {failure}");
-        ExitCode::from(failure.code())
     })
 }
 
 fn serve(layers: Layers) -> Result<ExitCode, Failure> {
     let config = Config::read(&layers)?;
-    let gate = log::start(config.log_format);
-    let outcome = daemon::run(layers, config, gate.clone());
-    gate.disarm();
-    Ok(match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            tracing::error!(exit_code = failure.code(), "{failure}");
-            ExitCode::from(failure.code())
-        }
-    })
+    Ok(run::serve(config.log_format, |gate| daemon::run(layers, config, gate)))
 }

@@ -1,7 +1,7 @@
 //! Log lines on stderr: text, or one JSON object a line.
 //!
 //! * Once armed, at most 10 lines a second; what is swallowed is counted, and said by [`Gate::report`].
-//! * Nothing from the network is ever logged raw; text from files and flags is escaped by whoever logs it.
+//! * Text from outside (network, files, flags) is escaped by the code that logs it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,6 +18,20 @@ pub enum Format {
     Text,
     /// For programs: one flat object a line.
     Json,
+}
+
+impl Format {
+    /// The form that `--log-format` names.
+    ///
+    /// # Errors
+    /// Any other word, with those that are right.
+    pub fn parse(text: &str) -> Result<Format, String> {
+        match text {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => Err(String::from("expected text or json")),
+        }
+    }
 }
 
 /// Sends what this process logs to stderr, through a gate.

@@ -1,6 +1,6 @@
 //! Randomness from the kernel.
 //!
-//! * Whoever needs none takes the bytes as an argument; this is where they come from.
+//! * Pure code takes its random bytes as an argument; this is where they come from.
 
 use crate::failure::Failure;
 

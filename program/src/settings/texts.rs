@@ -1,53 +1,45 @@
-//! Where a setting's text comes from: flags over variables over the file over defaults.
+//! The text of each setting, and where it was written.
 //!
-//! * A higher layer replaces a setting whole; lists are not joined across layers.
 //! * Every text keeps its origin, so that an error names the flag, the variable, or file and line.
 
+use super::table::Settings;
 use crate::failure::Failure;
-use crate::file;
-use crate::settings::{self, SETTINGS};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What was typed, and which file to read beside it; read again at every reload.
-#[derive(Clone, Debug, Default)]
-pub struct Layers {
-    /// Texts by key, from flags and variables.
-    pub given: BTreeMap<&'static str, Vec<Raw>>,
-    /// The configuration file.
-    pub file: Option<PathBuf>,
-}
-
-impl Layers {
-    /// Reads the file and lays the layers over one another.
-    ///
-    /// # Errors
-    /// A file that cannot be read or is malformed.
-    pub fn read(&self) -> Result<Texts, Failure> {
-        let mut texts = match &self.file {
-            Some(path) => file::parse(path, &read_text(path, "--config")?)?,
-            None => Texts::default(),
-        };
-        for (key, raws) in &self.given {
-            texts.by_key.insert(key, raws.clone());
-        }
-        Ok(texts.or_defaults())
-    }
-}
-
 /// The texts in force.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    /// Texts by key.
-    pub by_key: BTreeMap<&'static str, Vec<Raw>>,
+    by_key: BTreeMap<&'static str, Vec<Raw>>,
+    numbered: BTreeMap<u8, Raw>,
 }
 
 impl Texts {
+    /// Sets every text of a setting, in place of those that it had.
+    pub fn set(&mut self, key: &'static str, raws: Vec<Raw>) {
+        self.by_key.insert(key, raws);
+    }
+
+    /// Sets the one text of a numbered table.
+    pub fn set_numbered(&mut self, number: u8, raw: Raw) {
+        self.numbered.insert(number, raw);
+    }
+
+    /// The texts of a setting as they were written.
+    pub fn raws(&self, key: &str) -> &[Raw] {
+        self.by_key.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The texts of the numbered tables, by number.
+    pub fn numbered(&self) -> &BTreeMap<u8, Raw> {
+        &self.numbered
+    }
+
     /// Adds the default of every setting that has one and is not set.
     #[must_use]
-    pub fn or_defaults(mut self) -> Texts {
-        for setting in SETTINGS {
+    pub fn or_defaults(mut self, settings: &Settings) -> Texts {
+        for setting in settings.all {
             if let Some(default) = setting.default {
                 let raw = || vec![Raw { text: String::from(default), origin: Origin::Default }];
                 self.by_key.entry(setting.key).or_insert_with(raw);
@@ -61,8 +53,7 @@ impl Texts {
     /// # Errors
     /// The first text that `parse` refuses, with its origin and what `parse` says would be right.
     pub fn all<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Failure> {
-        let raws = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-        raws.iter().map(|raw| parse(&raw.text).map_err(|right| raw.refuse(key, &right))).collect()
+        self.raws(key).iter().map(|raw| parse(&raw.text).map_err(|right| raw.refuse(key, &right))).collect()
     }
 
     /// The text of a setting that must be set, read by `parse`; `example` is a value that would be right.
@@ -75,8 +66,7 @@ impl Texts {
         example: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Failure> {
-        let found = self.all(key, parse)?.into_iter().last();
-        found.ok_or_else(|| missing(key, example))
+        self.perhaps(key, parse)?.ok_or_else(|| missing(key, example))
     }
 
     /// The text of a setting that need not be set, read by `parse`.
@@ -93,7 +83,7 @@ impl Texts {
 
     /// The failure of a setting as a whole, with the origin of its last text.
     pub fn refuse(&self, key: &str, right: &str) -> Failure {
-        match self.by_key.get(key).and_then(|raws| raws.last()) {
+        match self.raws(key).last() {
             Some(raw) => raw.refuse(key, right),
             None => missing(key, right),
         }
@@ -103,9 +93,9 @@ impl Texts {
 /// The text of a value, and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raw {
-    /// As it was written.
+    /// The text, as it was written.
     pub text: String,
-    /// Where.
+    /// Where it was written.
     pub origin: Origin,
 }
 
@@ -115,11 +105,7 @@ impl Raw {
         let text = &self.text;
         match &self.origin {
             Origin::Flag => Failure::Usage(format!("--{key} {text}: {right}")),
-            Origin::Variable => {
-                let variable =
-                    settings::find(key).map_or_else(|| String::from(key), settings::Setting::variable);
-                Failure::Config(format!("{variable}={text}: {right}"))
-            }
+            Origin::Variable { name } => Failure::Config(format!("{name}={text}: {right}")),
             Origin::File { path, line } => {
                 Failure::Config(format!("{}:{line}: {key} = {text}: {right}", path.display()))
             }
@@ -134,7 +120,10 @@ pub enum Origin {
     /// On the command line.
     Flag,
     /// In the environment.
-    Variable,
+    Variable {
+        /// The variable.
+        name: String,
+    },
     /// In a file.
     File {
         /// The file.
@@ -142,7 +131,7 @@ pub enum Origin {
         /// The line, counted from 1.
         line: usize,
     },
-    /// Nowhere.
+    /// Nowhere: it is the default.
     Default,
 }
 
@@ -150,7 +139,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Flag => f.write_str("flag"),
-            Origin::Variable => f.write_str("environment"),
+            Origin::Variable { .. } => f.write_str("environment"),
             Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
             Origin::Default => f.write_str("default"),
         }

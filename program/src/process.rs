@@ -1,6 +1,6 @@
-//! What the kernel says of this process in /proc, for the `process_*` metrics and the workers' busy time.
+//! What the kernel says of this process in /proc, for the `process_*` metrics and the busy time of threads.
 //!
-//! * Read at scrape, on the thread that scrapes; a worker notices nothing.
+//! * Read at scrape, on the thread that scrapes; no other thread notices.
 //! * What cannot be read is 0: a scrape never fails.
 //!
 //! Source: proc(5), Documentation/scheduler/sched-stats.rst.
