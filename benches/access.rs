@@ -8,7 +8,7 @@
 //! * A profile's latency is from the first byte written to the last byte read, one request at a time.
 //! * The first round is thrown away.
 
-use access::master::Master;
+use access::mint::master::Master;
 use ed25519_dalek::{Signer, SigningKey};
 use engine::host::affinity;
 use engine::host::clock;
@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode> {
         if let Some(cpu) = affinity::allowed()?.first() {
             affinity::pin(&[*cpu])?;
         }
-        return Ok(access::commands::main(rest.iter().map(Into::into)));
+        return Ok(access::operate::commands::main(rest.iter().map(Into::into)));
     }
     // As a test it shows that everything runs; as a benchmark it measures.
     let bench = arguments.iter().any(|argument| argument == "--bench");

@@ -2,15 +2,15 @@
 //!
 //! * Made once at start; a reload swaps the rules, and nothing else.
 
-use crate::audit::Audit;
-use crate::budget::Budgets;
-use crate::challenge::Challenges;
+use crate::accounts::budget::Budgets;
+use crate::accounts::challenge::Challenges;
+use crate::accounts::gate::PasswordGate;
+use crate::accounts::registry::Registry;
 use crate::counters::Counters;
 use crate::fleet::Fleet;
+use crate::mint::audit::Audit;
 use crate::now::SharedClock;
-use crate::password_gate::PasswordGate;
-use crate::presence::Leases;
-use crate::registry::Registry;
+use crate::presence::lease::Leases;
 use crate::rules::Rules;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, Mutex};

@@ -3,7 +3,7 @@
 //! * Labels are bounded: call, class of status, kind of problem, outcome; never a name or an address.
 //! * Every combination is there from the start, with zeros.
 
-use crate::call::Call;
+use crate::http::call::Call;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

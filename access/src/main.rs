@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    access::commands::main(std::env::args_os())
+    access::operate::commands::main(std::env::args_os())
 }

@@ -5,7 +5,7 @@
 
 use crate::config::{Config, Terms};
 use crate::fleet::Reflector;
-use crate::master::Master;
+use crate::mint::master::Master;
 use program::failure::Failure;
 use program::settings::texts::read_text;
 use sha2::{Digest, Sha256};

@@ -2,9 +2,16 @@
 //!
 //! * stdout is data, stderr is messages.
 
-use crate::args::{self, Task};
+pub mod args;
+pub mod check;
+pub mod explain;
+pub mod keygen;
+pub mod probe;
+pub mod xdp;
+
+use self::args::Task;
 use crate::config::Config;
-use crate::{check, daemon, explain, keygen, probe, xdp_command};
+use crate::run::daemon;
 use program::failure::Failure;
 use program::run;
 use program::settings::layers::Layers;
@@ -23,8 +30,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Task::Keygen(id) => keygen::run(id, out)?,
             Task::Probe(options) => probe::run(&options, out)?,
             Task::Explain(question) => explain::run(&question, out)?,
-            Task::XdpStatus(question) => xdp_command::status(&question, out)?,
-            Task::XdpDetach(question) => xdp_command::detach(&question, out)?,
+            Task::XdpStatus(question) => xdp::status(&question, out)?,
+            Task::XdpDetach(question) => xdp::detach(&question, out)?,
             Task::Print(text) => out.write_all(text.as_bytes())?,
         }
         out.flush()?;

@@ -3,11 +3,11 @@
 //! * Whoever holds a [`Config`] holds values that are right, as far as they can be judged without the kernel.
 //! * A refusal names the flag, variable, or file and line, and says what would be right.
 
-use crate::acceleration::Acceleration;
 use crate::choice::Wanted;
-use crate::rates::Limits;
+use crate::fast_path::settings::FastPathSettings;
+use crate::rules::rates::Limits;
 use crate::settings::SETTINGS;
-use crate::stun_settings::StunSettings;
+use crate::stun::settings::StunSettings;
 use program::failure::Failure;
 use program::log::Format;
 use program::settings::layers::Layers;
@@ -36,7 +36,7 @@ pub struct Config {
     /// Which worker gets a datagram.
     pub steer: Steer,
     /// The XDP fast path in front of the sockets.
-    pub acceleration: Acceleration,
+    pub fast_path: FastPathSettings,
     /// Destinations and sources opened and closed.
     pub blocks: Blocks,
     /// Lifetimes and sizes.
@@ -83,7 +83,7 @@ impl Config {
             engine: engine(texts)?,
             workers: texts.one("workers", "auto", workers)?,
             steer: texts.one("steer", "cpu", steer)?,
-            acceleration: Acceleration::check(texts)?,
+            fast_path: FastPathSettings::check(texts)?,
             blocks: Blocks::check(texts)?,
             bounds: Bounds::check(texts)?,
             limits: limits(texts)?,

@@ -7,7 +7,7 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::stun_refusal::Refusal;
+use crate::stun::refusal::Refusal;
 use crossbeam::utils::CachePadded;
 use engine::SendError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -12,37 +12,13 @@
 
 #![forbid(unsafe_code)]
 
-pub mod acceleration;
-pub mod accelerator;
-pub mod admin;
-pub mod args;
-pub mod check;
 pub mod choice;
 pub mod commands;
 pub mod config;
-pub mod control;
 pub mod counters;
-pub mod crew;
-pub mod daemon;
-pub mod explain;
-pub mod fastpath;
-pub mod figures;
+pub mod fast_path;
 pub mod finding;
-pub mod findings;
-pub mod host;
-pub mod kernel_config;
-pub mod keygen;
-pub mod metrics;
-pub mod probe;
-pub mod rates;
-pub mod reload;
+pub mod rules;
+pub mod run;
 pub mod settings;
-pub mod shared;
-pub mod status;
 pub mod stun;
-pub mod stun_refusal;
-pub mod stun_settings;
-pub mod stun_sockets;
-pub mod worker;
-pub mod xdp_command;
-pub mod xdp_findings;

@@ -119,7 +119,7 @@ struct Book<'a> {
 impl Book<'_> {
     fn read(client: &Client) -> Book<'_> {
         let text = client.call("GET", "/v1/openapi.json", None, None).good();
-        let kept: Value = serde_json::from_str(access::api::OPENAPI).unwrap();
+        let kept: Value = serde_json::from_str(access::http::api::OPENAPI).unwrap();
         assert_eq!(text, kept);
         assert_eq!(text["openapi"], "3.1.0");
         Book { client, text, met: RefCell::default() }

@@ -2,13 +2,13 @@
 
 use crate::tickets::{MASTER, Tickets, address_of};
 use access::config::Terms;
-use access::contact::{Contact, prove};
-use access::directory::{Device, Directory};
 use access::fleet::Reflector;
+use access::mint::sight::Sight;
 use access::now::Now;
-use access::presence::Leases;
+use access::presence::contact::{Contact, prove};
+use access::presence::directory::{Device, Directory};
+use access::presence::lease::Leases;
 use access::rules::Rules;
-use access::sight::Sight;
 use nat::Behaviour;
 use std::collections::BTreeSet;
 use wire::header::Kind;
@@ -195,7 +195,7 @@ fn rules() -> Rules {
         terms: Terms { class: 0, lifetime_s: 300, lease_s: 120, keepalive_s: 15 },
         ..crate::operation::bare_config()
     };
-    Rules::new(&config, &access::master::Master::parse(MASTER).unwrap(), Vec::new()).unwrap()
+    Rules::new(&config, &access::mint::master::Master::parse(MASTER).unwrap(), Vec::new()).unwrap()
 }
 
 fn account(person: usize) -> AccountName {

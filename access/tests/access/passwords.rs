@@ -39,7 +39,7 @@ fn t23_guessing_is_cut_off_the_same_for_accounts_that_are_not_there() {
 
 #[test]
 fn t23_an_unknown_account_costs_the_same_work_as_a_wrong_password() {
-    let hash = access::password::hash(PASSWORD).unwrap();
+    let hash = access::accounts::password::hash(PASSWORD).unwrap();
     // A busy machine may spoil a round; without the work, the unknown one would take a thousandth in each of them.
     let mut rounds = Vec::new();
     let is_same = (0..5).any(|_| {
@@ -54,7 +54,7 @@ fn t23_an_unknown_account_costs_the_same_work_as_a_wrong_password() {
 fn medians(hash: &str) -> (Duration, Duration) {
     let took = |hash: Option<&str>| {
         let started = Instant::now();
-        assert!(!access::password::verify("wrong horse", hash));
+        assert!(!access::accounts::password::verify("wrong horse", hash));
         started.elapsed()
     };
     let (mut known, mut unknown): (Vec<Duration>, Vec<Duration>) = (Vec::new(), Vec::new());

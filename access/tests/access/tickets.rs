@@ -1,6 +1,6 @@
 //! Tickets as reflectors make them, and what reflectors would do with a header.
 
-use access::master::Master;
+use access::mint::master::Master;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::header::{HEADER_LEN, Header, Kind};

@@ -3,8 +3,8 @@
 //! * Time is part of it: one setup is one moment.
 //! * Ring, policy and limits are made of the same values that the XDP program is given, so they cannot differ.
 
-use reflector::rates::Limits;
-use reflector::shared::Rules;
+use reflector::rules::rates::Limits;
+use reflector::rules::shared::Rules;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use wire::{Block, BlockSet, KeyRing, Policy, TransportAddress};
 

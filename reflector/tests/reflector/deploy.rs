@@ -10,9 +10,10 @@ use engine::socket::udp::Granted;
 use program::settings::layers::Layers;
 use reflector::choice::Choice;
 use reflector::config::Config;
-use reflector::findings::{self, Facts};
+use reflector::fast_path::findings::{InterfaceFacts, XdpFacts};
+use reflector::run::findings;
+use reflector::run::findings::Facts;
 use reflector::settings::SETTINGS;
-use reflector::xdp_findings::{InterfaceFacts, XdpFacts};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn dashboard_and_alerts_name_only_what_is_exported() {

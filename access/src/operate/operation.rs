@@ -1,0 +1,102 @@
+//! What an operator may do to accounts and buddies, as one JSON object a line, and what comes back.
+//!
+//! * The same operation runs in the command line's own process, when no server has the store, and in the server.
+//! * Passwords never cross: the command line hashes them.
+
+use crate::accounts::password;
+use crate::accounts::registry::{Refusal, Registry};
+use serde::{Deserialize, Serialize};
+use wire::json::name::AccountName;
+use wire::json::profile::BuddyState;
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Operation {
+    /// Add accounts, all or none: name and PHC string.
+    AddAccounts {
+        /// Name and PHC string of each.
+        accounts: Vec<(AccountName, String)>,
+    },
+    /// Name every account.
+    ListAccounts,
+    /// Let an account in, or keep it out.
+    SetEnabled {
+        /// Which.
+        account: AccountName,
+        /// Whether it may log in.
+        enabled: bool,
+    },
+    /// Set a password.
+    SetPassword {
+        /// Whose.
+        account: AccountName,
+        /// Its PHC string.
+        hash: String,
+    },
+    /// Make two accounts buddies.
+    AddBuddy {
+        /// One.
+        account: AccountName,
+        /// The other.
+        buddy: AccountName,
+    },
+    /// End what is between two accounts.
+    RemoveBuddy {
+        /// One.
+        account: AccountName,
+        /// The other.
+        buddy: AccountName,
+    },
+    /// Name an account's buddies.
+    ListBuddies {
+        /// Whose.
+        account: AccountName,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is done, and stored.
+    Done,
+    /// Name, enabled, devices, devices online.
+    Accounts(Vec<(AccountName, bool, usize, usize)>),
+    /// Name, and how far it got.
+    Buddies(Vec<(AccountName, BuddyState)>),
+    /// It was not done, and why.
+    Refused(String),
+}
+
+impl Operation {
+    /// Does it.
+    pub fn apply(self, registry: &Registry) -> Outcome {
+        let done = |outcome: Result<(), Refusal>| match outcome {
+            Ok(()) => Outcome::Done,
+            Err(refusal) => Outcome::Refused(refusal.to_string()),
+        };
+        match self {
+            Operation::AddAccounts { accounts } => {
+                let wrong =
+                    accounts.iter().find_map(|(name, hash)| Some((name, password::check_hash(hash).err()?)));
+                match wrong {
+                    Some((name, reason)) => Outcome::Refused(format!("{name}: {reason}")),
+                    None => done(registry.add_accounts(&accounts)),
+                }
+            }
+            Operation::ListAccounts => Outcome::Accounts(registry.accounts()),
+            Operation::SetEnabled { account, enabled } => done(registry.set_enabled(&account, enabled)),
+            Operation::SetPassword { account, hash } => match password::check_hash(&hash) {
+                Ok(()) => done(registry.set_password(&account, hash)),
+                Err(reason) => Outcome::Refused(reason),
+            },
+            Operation::AddBuddy { account, buddy } => done(registry.befriend(&account, &buddy)),
+            Operation::RemoveBuddy { account, buddy } => done(registry.unask(&account, &buddy)),
+            Operation::ListBuddies { account } => match registry.buddies(&account) {
+                Ok(buddies) => Outcome::Buddies(buddies),
+                Err(refusal) => Outcome::Refused(refusal.to_string()),
+            },
+        }
+    }
+}
