@@ -79,7 +79,7 @@ fn main() -> Result<()> {
         let name = format!("{}, {}", case.name, case.kind);
         println!("{name:<28} {}", spread(&case.figures, "ns of core per datagram"));
     }
-    for (a, b) in [("mio", BARE), ("uring", BARE), ("uring", "mio")] {
+    for (a, b) in [("epoll", BARE), ("uring", BARE), ("uring", "epoll")] {
         for kind in KINDS {
             if let (Some(ours), Some(other)) = (figures(&cases, a, kind), figures(&cases, b, kind)) {
                 let ratios: Vec<f64> = ours.iter().zip(other).map(|(a, b)| a / b).collect();
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
 #[allow(clippy::print_stderr)] // Talk of a program.
 fn subjects(cpu: usize) -> Result<Vec<(&'static str, Relay)>> {
     let mut subjects =
-        vec![("mio", Relay::start(cpu, |socket, cells| run_worker(socket, cells, Kind::Mio))?)];
+        vec![("epoll", Relay::start(cpu, |socket, cells| run_worker(socket, cells, Kind::Epoll))?)];
     match probe(Mode::Best) {
         Ok(()) => {
             let uring: Run = |socket, cells| run_worker(socket, cells, Kind::Uring(Mode::Best));

@@ -61,7 +61,7 @@ pub enum Capabilities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// Sockets and epoll.
-    Mio,
+    Epoll,
     /// XDP programs on the interface of this name.
     Xdp(String),
 }
@@ -70,7 +70,7 @@ impl Engine {
     /// The word of the report.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Engine::Mio => "mio",
+            Engine::Epoll => "epoll",
             Engine::Xdp(_) => "xdp",
         }
     }
@@ -102,7 +102,7 @@ impl Config {
         })?;
         self.check_block()?;
         self.flows()?;
-        if self.engine != Engine::Mio {
+        if self.engine != Engine::Epoll {
             self.check_xdp()?;
         }
         self.faults.check(&self.ring)

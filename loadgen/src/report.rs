@@ -88,8 +88,8 @@ impl Report {
 /// What was asked for, defaults filled in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What sent and received: `mio` (sockets) or `xdp`.
-    #[serde(default = "mio")]
+    /// What sent and received: `epoll` (sockets; `mio` in older reports) or `xdp`.
+    #[serde(default = "epoll")]
     pub engine: String,
     /// Transport address of the reflector, or of the other relay.
     pub reflector: String,
@@ -441,8 +441,8 @@ pub struct Planning {
 }
 
 /// The engine of reports from before there was another.
-fn mio() -> String {
-    "mio".to_owned()
+fn epoll() -> String {
+    "epoll".to_owned()
 }
 
 /// The version of this form.

@@ -94,7 +94,7 @@ pub fn run(job: &Job, surroundings: &mut Surroundings<'_>) -> Result<(Report, Hi
 fn endpoints<'a>(config: &'a Config, surroundings: &mut Surroundings<'_>) -> Result<Findings<'a>, Error> {
     let rss_before = usage::rss_bytes();
     let rehearsal = match &config.engine {
-        Engine::Mio => None,
+        Engine::Epoll => None,
         Engine::Xdp(interface) => Some(xdp_run::rehearse(interface, &config.traffic, HEADER_LEN)?),
     };
     let plan = Plan::new(config.endpoints, &config.mix, config.pattern, config.traffic.seed);

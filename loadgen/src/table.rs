@@ -210,7 +210,7 @@ fn generator(report: &Report) -> String {
         0 => "core-time unknown".to_owned(),
         _ => format!("{} of core-time per datagram", show_ns(generator.core_ns_per_datagram)),
     };
-    let engine = if report.settings.engine == "mio" { "" } else { "XDP, " };
+    let engine = if report.settings.engine == "xdp" { "XDP, " } else { "" };
     let errors = match generator.transmit_errors {
         0 => String::new(),
         errors => format!(", {} transmit errors", show_count(errors)),

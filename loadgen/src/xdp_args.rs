@@ -43,7 +43,7 @@ pub enum Arriving {
 impl XdpArgs {
     /// What sends and receives.
     pub fn engine(&self) -> Engine {
-        self.xdp.clone().map_or(Engine::Mio, Engine::Xdp)
+        self.xdp.clone().map_or(Engine::Epoll, Engine::Xdp)
     }
 
     /// What stands before the payload of what arrives from the relay of ready flows.

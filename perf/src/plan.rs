@@ -308,8 +308,14 @@ mod tests {
         }
     }
 
-    const HOSTS: Hosts =
-        Hosts { engine: Engine::Mio, cores: 8, gbit_per_s: 10.0, headroom: 0.5, spare: 1, price: Some(40.0) };
+    const HOSTS: Hosts = Hosts {
+        engine: Engine::Epoll,
+        cores: 8,
+        gbit_per_s: 10.0,
+        headroom: 0.5,
+        spare: 1,
+        price: Some(40.0),
+    };
 
     #[test]
     fn a_million_users_in_numbers() {

@@ -163,7 +163,7 @@ pub(crate) fn trial(subject: Subject, offered_per_s: u64, loss: f64, core_ns: f6
 pub(crate) fn trials() -> Vec<Trial> {
     let subjects = [
         (Subject::Coturn, 7_000.0, 300_000),
-        (Subject::Mio, 5_600.0, 250_000),
+        (Subject::Epoll, 5_600.0, 250_000),
         (Subject::Forwarder, 5_600.0, 240_000),
         (Subject::Xdp, 250.0, 40_000),
         (Subject::Swap, 150.0, 30_000),
@@ -174,7 +174,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(trial(subject, capacity * 9 / 10, 0.0, core_ns));
         trials.push(trial(subject, capacity * 11 / 10, 0.1, core_ns));
         for round in 0..=3_u8 {
-            for (purpose, rate) in [(Purpose::Half, capacity * 9 / 20), (Purpose::HalfOfMio, 80_000)] {
+            for (purpose, rate) in [(Purpose::Half, capacity * 9 / 20), (Purpose::HalfOfEpoll, 80_000)] {
                 // Round 2 is slow for everyone, and round 0 for whom it warms up.
                 let slow = f64::from([3, 1, 2, 1][usize::from(round)]);
                 let mut trial = trial(subject, rate, 0.0, core_ns * slow);
@@ -204,7 +204,7 @@ fn histogram([p50, p99, p99_9]: [u64; 3]) -> String {
 /// A whole comparison.
 pub(crate) fn comparison() -> Comparison {
     let mut trials = trials();
-    let present = [Subject::Coturn, Subject::Mio, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+    let present = [Subject::Coturn, Subject::Epoll, Subject::Forwarder, Subject::Xdp, Subject::Swap];
     let rows = present.iter().flat_map(|subject| Traffic::ALL.map(|traffic| (*subject, traffic)));
     let peer = |subject: Subject| Peer {
         subject,
@@ -235,7 +235,7 @@ pub(crate) fn comparison() -> Comparison {
         environment: environment(),
         cable: vec![fact("Relay's end", "generic-receive-offload: on")],
         counted: vec![Counted {
-            subject: Subject::Mio,
+            subject: Subject::Epoll,
             counters: Counters { received: 10, relayed: 9, observed: 1, ..Counters::default() },
             passed: 0,
         }],
@@ -248,7 +248,7 @@ pub(crate) fn comparison() -> Comparison {
 /// The base of a made-up sweep.
 pub(crate) fn cell() -> Cell {
     Cell {
-        engine: Engine::Mio,
+        engine: Engine::Epoll,
         workers: 1,
         payload_bytes: 168,
         endpoints: 1_000,
@@ -260,7 +260,7 @@ pub(crate) fn cell() -> Cell {
 /// The head of a made-up sweep: two engines, three payloads, two trains, two endpoint counts, two shares of hostile ones.
 pub(crate) fn header() -> Header {
     let matrix = Matrix {
-        engines: vec![Engine::Mio, Engine::Xdp],
+        engines: vec![Engine::Epoll, Engine::Xdp],
         workers: vec![1],
         payloads_bytes: vec![168, 24, 1_200],
         endpoints: vec![1_000, 10_000],
@@ -286,7 +286,7 @@ pub(crate) fn header() -> Header {
             what: "2 workers".to_owned(),
             why: "needs 3 <processors>".to_owned(),
         }],
-        sites: vec![site(Engine::Mio), site(Engine::Xdp)],
+        sites: vec![site(Engine::Epoll), site(Engine::Xdp)],
         caveats: vec!["veth, not a NIC".to_owned()],
         fit_for_planning: false,
         environment: environment(),

@@ -347,7 +347,7 @@ mod tests {
     fn a_run_is_told_in_one_line() {
         let line = told(&sample::reading(sample::cell(), Purpose::Half, 100_000, 0.0));
         assert!(
-            line.starts_with("mio, 168 B, 1,000 endpoints, round 1, 50 % load: 100,000/s, 0 % lost"),
+            line.starts_with("epoll, 168 B, 1,000 endpoints, round 1, 50 % load: 100,000/s, 0 % lost"),
             "{line}"
         );
         assert!(line.contains("5 µs of a core each"), "{line}");

@@ -1,9 +1,9 @@
 //! Which engine moves the datagrams: what was asked for, what may run here, what measured best.
 //!
-//! * `auto` takes io_uring where all that was measured of it is there, else mio, and says why.
+//! * `auto` takes io_uring where all that was measured of it is there, else epoll, and says why.
 //! * Whether io_uring may run is found out by trying it, once, before anything else is opened.
 //!
-//! Core-time per datagram of a worker on io_uring over that on mio, one core, loopback, Linux 6.18, medians of 11
+//! Core-time per datagram of a worker on io_uring over that on epoll, one core, loopback, Linux 6.18, medians of 11
 //! alternating rounds (`cargo bench -p benches --bench worker`): singles 0.95, trains of 16 0.95, refused datagrams 0.89;
 //! empty datagrams 1.21, each of which ends the kernel's receive, and still costs less than a refused one.
 
@@ -18,7 +18,7 @@ pub enum Wanted {
     /// Whichever is best here.
     Auto,
     /// epoll, recvmmsg, sendmmsg.
-    Mio,
+    Epoll,
     /// io_uring, perhaps with a thread of the kernel that polls.
     Uring {
         /// Whether the kernel's thread is wanted.
@@ -36,21 +36,21 @@ impl Wanted {
         self.decide(|mode| probe(mode).and_then(|()| probe_room(mode, workers, sockets, slots)))
     }
 
-    /// The engine to run, given what a probe of a mode says; `mio` needs none.
+    /// The engine to run, given what a probe of a mode says; `epoll` needs none.
     ///
     /// # Errors
     /// io_uring is demanded and refused.
     pub fn decide(self, probe: impl Fn(Mode) -> Result<(), Refusal>) -> Result<Choice, Failure> {
         let mode = match self {
-            Wanted::Mio => return Ok(Choice { kind: Kind::Mio, refusal: None }),
-            // What an older kernel would fall back to was never measured to be faster than mio.
+            Wanted::Epoll => return Ok(Choice { kind: Kind::Epoll, refusal: None }),
+            // What an older kernel would fall back to was never measured to be faster than epoll.
             Wanted::Auto => Mode::Deferred,
             Wanted::Uring { sqpoll: true } => Mode::Polled,
             Wanted::Uring { sqpoll: false } => Mode::Best,
         };
         match (probe(mode), self) {
             (Ok(()), _) => Ok(Choice { kind: Kind::Uring(mode), refusal: None }),
-            (Err(refusal), Wanted::Auto) => Ok(Choice { kind: Kind::Mio, refusal: Some(refusal) }),
+            (Err(refusal), Wanted::Auto) => Ok(Choice { kind: Kind::Epoll, refusal: Some(refusal) }),
             (Err(refusal), _) => Err(Failure::Config(format!(
                 "--engine uring: {refusal}; it takes {}, or --engine auto",
                 refusal.mend()
@@ -86,7 +86,7 @@ impl Choice {
 mod tests {
     use super::*;
 
-    const MIO: Choice = Choice { kind: Kind::Mio, refusal: None };
+    const EPOLL: Choice = Choice { kind: Kind::Epoll, refusal: None };
 
     fn uring(mode: Mode) -> Choice {
         Choice { kind: Kind::Uring(mode), refusal: None }
@@ -96,7 +96,7 @@ mod tests {
     fn where_io_uring_may_run_it_runs_unless_mio_is_asked_for() {
         for (wanted, expected) in [
             (Wanted::Auto, uring(Mode::Deferred)),
-            (Wanted::Mio, MIO),
+            (Wanted::Epoll, EPOLL),
             (Wanted::Uring { sqpoll: false }, uring(Mode::Best)),
             (Wanted::Uring { sqpoll: true }, uring(Mode::Polled)),
         ] {
@@ -115,10 +115,10 @@ mod tests {
             Refusal::Other(24),
         ] {
             let refused = |_| Err(refusal);
-            let fallback = Choice { kind: Kind::Mio, refusal: Some(refusal) };
+            let fallback = Choice { kind: Kind::Epoll, refusal: Some(refusal) };
             assert_eq!(Wanted::Auto.decide(refused), Ok(fallback));
             assert_eq!(fallback.reason(Wanted::Auto), refusal.to_string());
-            assert_eq!(Wanted::Mio.decide(refused), Ok(MIO), "mio asks for no permission");
+            assert_eq!(Wanted::Epoll.decide(refused), Ok(EPOLL), "epoll asks for no permission");
             for sqpoll in [false, true] {
                 let failure = Wanted::Uring { sqpoll }.decide(refused).unwrap_err();
                 assert_eq!(failure.code(), 78);
@@ -133,7 +133,7 @@ mod tests {
             Mode::Deferred => Err(Refusal::TooOld("IORING_SETUP_DEFER_TASKRUN")),
             _ => Ok(()),
         };
-        assert_eq!(Wanted::Auto.decide(old).unwrap().kind, Kind::Mio);
+        assert_eq!(Wanted::Auto.decide(old).unwrap().kind, Kind::Epoll);
         assert_eq!(Wanted::Uring { sqpoll: false }.decide(old), Ok(uring(Mode::Best)));
     }
 }

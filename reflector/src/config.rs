@@ -252,12 +252,13 @@ fn engine(texts: &Texts) -> Result<Wanted, Failure> {
     })?;
     let wanted = texts.one("engine", "auto", |text| match text {
         "auto" => Ok(Wanted::Auto),
-        "mio" => Ok(Wanted::Mio),
+        // "mio", the crate it is built on, was its name before.
+        "epoll" | "mio" => Ok(Wanted::Epoll),
         "uring" => Ok(Wanted::Uring { sqpoll }),
-        _ => Err(String::from("expected auto, mio or uring")),
+        _ => Err(String::from("expected auto, epoll or uring")),
     })?;
     match wanted {
-        Wanted::Auto | Wanted::Mio if sqpoll => {
+        Wanted::Auto | Wanted::Epoll if sqpoll => {
             Err(texts.refuse("uring-sqpoll", "expected --engine uring beside it"))
         }
         _ => Ok(wanted),

@@ -47,9 +47,9 @@ static ALL: &[Setting] = &[
         ..Setting::new(
             "engine",
             "NAME",
-            "How datagrams are moved. mio: epoll with recvmmsg and sendmmsg. uring: io_uring (Linux 6.0; containers \
-             often forbid it). auto: uring where it may run and the kernel has what was measured of it (Linux 6.1), \
-             which takes about 0.95 of mio's time per datagram, else mio; `reflector check` says which and why",
+            "How datagrams are moved. epoll: recvmmsg and sendmmsg where epoll says so. uring: io_uring (Linux 6.0; \
+             containers often forbid it). auto: uring where it may run and the kernel has what was measured of it (Linux 6.1), \
+             which takes about 0.95 of epoll's time per datagram, else epoll; `reflector check` says which and why",
         )
     },
     Setting {

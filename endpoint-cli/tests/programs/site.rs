@@ -97,7 +97,7 @@ impl Site {
             "--workers",
             "1",
         ]);
-        command.args(["--allow-destination", "127.0.0.0/8", "--engine", "mio"]);
+        command.args(["--allow-destination", "127.0.0.0/8", "--engine", "epoll"]);
         command.arg("--keys").arg(self.path(&format!("{name}.toml")));
         let mut running = Running::start(&mut command);
         let address = ready_at(&mut running);

@@ -1,6 +1,6 @@
 //! The bare forwarder: what a socket costs when nobody checks anything. A yardstick for benchmarks, never a service.
 //!
-//! * Same buffers, batch and control messages as the mio engine; a train in is a train out.
+//! * Same buffers, batch and control messages as the epoll engine; a train in is a train out.
 //! * The destination stands in the first six bytes (IPv4 address, port); nothing else is read.
 
 #![allow(unsafe_code)]

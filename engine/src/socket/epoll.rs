@@ -2,7 +2,7 @@
 //!
 //! * A batch is bounded; a socket that may hold more stays on the ready list, since its edge will not come again.
 //! * Sockets come in open and go out open: closing one would renumber its SO_REUSEPORT group and lose what it queued.
-//! * All memory is taken at the start of [`Mio::run`], on the worker's own thread and so on its own memory node.
+//! * All memory is taken at the start of [`Epoll::run`], on the worker's own thread and so on its own memory node.
 
 #![deny(clippy::disallowed_types)]
 
@@ -20,27 +20,27 @@ use std::sync::Arc;
 
 /// A worker's engine, ready to run.
 #[derive(Debug)]
-pub struct Mio {
+pub struct Epoll {
     poll: Poll,
     sockets: Vec<Socket>,
     options: Options,
     stop: Arc<Stop>,
 }
 
-impl Mio {
+impl Epoll {
     /// Registers the sockets, each called by its place in the list; what goes to the other family in place leaves from the
     /// first one of that family.
     ///
     /// # Errors
     /// What epoll_create(2), epoll_ctl(2) and eventfd(2) say.
-    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Mio, Stopper)> {
+    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Epoll, Stopper)> {
         let poll = Poll::new()?;
         for (index, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
         }
         let (stop, stopper) = Stop::open()?;
         poll.registry().register(&mut SourceFd(&stop.as_raw_fd()), WAKER, Interest::READABLE)?;
-        Ok((Mio { poll, sockets, options, stop }, stopper))
+        Ok((Epoll { poll, sockets, options, stop }, stopper))
     }
 
     /// Serves until stopped, then gives the sockets back.

@@ -3,7 +3,7 @@
 //! * Chosen once, at the start; from `run` on everything is that engine's own code, compiled with its handler.
 
 use crate::socket::epoll;
-use crate::socket::epoll::Mio;
+use crate::socket::epoll::Epoll;
 use crate::socket::handler::Handler;
 use crate::socket::stop::Stopper;
 use crate::socket::udp::Socket;
@@ -15,7 +15,7 @@ use std::io;
 #[derive(Debug)]
 pub enum Engine {
     /// epoll, recvmmsg, sendmmsg.
-    Mio(Mio),
+    Epoll(Epoll),
     /// io_uring.
     Uring(Uring),
 }
@@ -24,10 +24,12 @@ impl Engine {
     /// Opens an engine for the sockets, at most one of a family; each is called by its place in the list.
     ///
     /// # Errors
-    /// As [`Mio::open`] and [`Uring::open`].
+    /// As [`Epoll::open`] and [`Uring::open`].
     pub fn open(kind: Kind, sockets: Vec<Socket>, options: epoll::Options) -> io::Result<(Engine, Stopper)> {
         match kind {
-            Kind::Mio => Mio::open(sockets, options).map(|(mio, stopper)| (Engine::Mio(mio), stopper)),
+            Kind::Epoll => {
+                Epoll::open(sockets, options).map(|(epoll, stopper)| (Engine::Epoll(epoll), stopper))
+            }
             Kind::Uring(mode) => {
                 let epoll::Options { slots, slot_len, gso } = options;
                 let opened = Uring::open(sockets, uring::Options { slots, slot_len, gso, mode });
@@ -39,10 +41,10 @@ impl Engine {
     /// Serves until stopped, then gives the sockets back.
     ///
     /// # Errors
-    /// As [`Mio::run`] and [`Uring::run`].
+    /// As [`Epoll::run`] and [`Uring::run`].
     pub fn run<H: Handler>(self, handler: &mut H) -> io::Result<Vec<Socket>> {
         match self {
-            Engine::Mio(mio) => mio.run(handler),
+            Engine::Epoll(epoll) => epoll.run(handler),
             Engine::Uring(uring) => uring.run(handler),
         }
     }
@@ -52,7 +54,7 @@ impl Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// epoll, recvmmsg, sendmmsg.
-    Mio,
+    Epoll,
     /// io_uring, in this mode.
     Uring(Mode),
 }
@@ -61,7 +63,7 @@ impl Kind {
     /// The word of flags and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Mio => "mio",
+            Kind::Epoll => "epoll",
             Kind::Uring(_) => "uring",
         }
     }

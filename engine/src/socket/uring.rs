@@ -12,7 +12,7 @@
 //! * A receive that the kernel ended (no buffer left, a full completion queue, an empty datagram) is asked for anew.
 //! * After a stop no receive is started; what was received is served and sent before `run` returns.
 //! * Memory that the kernel may still use is never freed: `run` ends with nothing in flight, or gives it up.
-//! * Sockets come in open and go out open, as in the mio engine.
+//! * Sockets come in open and go out open, as in the epoll engine.
 
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]

@@ -1,6 +1,6 @@
 //! Integration tests of `engine` on real sockets, one binary. Loopback only.
 //!
-//! * What an engine does, every engine does: the same tests, by parameter. `mio::` or `uring::` before a name says which.
+//! * What an engine does, every engine does: the same tests, by parameter. `epoll::` or `uring::` before a name says which.
 //! * Where io_uring may not be used, its tests report `ignored` with the reason.
 
 #![forbid(unsafe_code)]
@@ -58,7 +58,7 @@ fn missing_ipv6(name: &str) -> Option<Missing> {
 /// Why an engine may not run here.
 fn missing(kind: Kind) -> Option<Missing> {
     match kind {
-        Kind::Mio => None,
+        Kind::Epoll => None,
         Kind::Uring(mode) => refused(mode),
     }
 }
@@ -100,7 +100,7 @@ macro_rules! named {
     };
 }
 
-const KINDS: [(&str, Kind); 2] = [("mio", Kind::Mio), ("uring", Kind::Uring(Mode::Best))];
+const KINDS: [(&str, Kind); 2] = [("epoll", Kind::Epoll), ("uring", Kind::Uring(Mode::Best))];
 
 /// What older kernels fall back to, and what is asked for by name.
 const SLOWER_MODES: [(&str, Kind); 3] = [

@@ -31,7 +31,7 @@ pub(crate) fn a_filter_that_forbids_io_uring_is_named() {
             assert!(error.to_string().contains("seccomp"), "{error}");
         }
         let options = Options { slots: 8, slot_len: 2_048, gso: true };
-        assert!(Engine::open(Kind::Mio, Vec::new(), options).is_ok(), "the other engine is not concerned");
+        assert!(Engine::open(Kind::Epoll, Vec::new(), options).is_ok(), "the other engine is not concerned");
     });
 }
 

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn readiness_is_told_from_other_lines() {
         let line = r#"{"level":"INFO","message":"ready","listen":"127.0.0.1:4000","admin":"127.0.0.1:4001",
-            "workers":1,"engine":"mio","gro":true,"gso":false,"receive_buffer_bytes":425984,"more":"x"}"#;
+            "workers":1,"engine":"epoll","gro":true,"gso":false,"receive_buffer_bytes":425984,"more":"x"}"#;
         let said = ready(line).unwrap().unwrap();
         assert_eq!((said.listen.port(), said.admin.port(), said.gso), (4000, 4001, false));
         assert_eq!(ready(r#"{"message":"ready"}"#), Some(None));

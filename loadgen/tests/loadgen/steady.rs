@@ -39,7 +39,7 @@ fn config(echo: &Echo, duration_ns: u64) -> Config {
     };
     Config {
         traffic,
-        engine: Engine::Mio,
+        engine: Engine::Epoll,
         ring,
         endpoints: 50,
         mix: "open=50%,symmetric=50%".parse().unwrap(),

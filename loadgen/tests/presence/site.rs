@@ -45,7 +45,7 @@ impl Site {
             let ring = site.folder.write(&format!("{name}.toml"), &ring);
             let mut command = Command::new(&reflector);
             command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1"]);
-            command.args(["--engine", "mio", "--allow-destination", "127.0.0.0/8", "--keys"]).arg(&ring);
+            command.args(["--engine", "epoll", "--allow-destination", "127.0.0.0/8", "--keys"]).arg(&ring);
             let places = site.launch(command);
             site.reflectors.push(places);
         }

@@ -89,7 +89,7 @@ mod tests {
                 _ if rate <= with_per_s => 0.003,
                 _ => 0.05,
             };
-            let mut trial = sample::trial(Subject::Mio, rate, loss, 5_000.0);
+            let mut trial = sample::trial(Subject::Epoll, rate, loss, 5_000.0);
             if rate > generator_per_s {
                 trial.failed.push("rate".to_owned());
                 trial.sent_per_s = crate::figures::float(generator_per_s);

@@ -282,7 +282,7 @@ mod tests {
     /// The survey with one engine's capacity, cost and latency changed by a factor.
     fn slower(factor: f64) -> Survey {
         let mut survey = sample::survey();
-        let own = survey.findings.iter_mut().filter(|finding| finding.cell.engine == Engine::Mio);
+        let own = survey.findings.iter_mut().filter(|finding| finding.cell.engine == Engine::Epoll);
         for finding in own {
             let capacity = finding.capacity.as_mut().unwrap();
             capacity.per_s = capacity.per_s.map(|value| value / factor);

@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(survey.validity.part(), 1.0);
         assert_eq!((survey.validity.not_conserved, survey.validity.missing), (0, 0));
         let payloads: Vec<u32> = survey
-            .along(Engine::Mio, Axis::Payload)
+            .along(Engine::Epoll, Axis::Payload)
             .iter()
             .map(|finding| finding.cell.payload_bytes)
             .collect();
@@ -316,7 +316,7 @@ mod tests {
     fn five_worker_counts_are_fitted() {
         let mut header = sample::header();
         header.matrix.workers = vec![1, 2, 3, 4, 6];
-        header.matrix.engines = vec![Engine::Mio];
+        header.matrix.engines = vec![Engine::Epoll];
         header.cells = header.matrix.cells();
         let readings = sample::readings_of_all(&header);
         let survey = Survey::of(header, &readings, &[]).unwrap();

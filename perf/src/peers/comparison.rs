@@ -120,7 +120,7 @@ impl Curve {
     pub fn all(trials: &[Trial]) -> anyhow::Result<Vec<Curve>> {
         let mut curves = Vec::new();
         for subject in Subject::ALL.into_iter().filter(|subject| !subject.is_limit()) {
-            for purpose in [Purpose::Half, Purpose::HalfOfMio] {
+            for purpose in [Purpose::Half, Purpose::HalfOfEpoll] {
                 let is_own = |trial: &&Trial| {
                     (trial.subject, trial.traffic, trial.purpose) == (subject, Traffic::Singles, purpose)
                 };
@@ -180,7 +180,7 @@ impl Comparison {
             Some(format!(", {} {word} ({} of it)", time(own), ratio(own / coturn)))
         };
         let ours = [
-            against(Subject::Mio, "with this reflector through sockets"),
+            against(Subject::Epoll, "with this reflector through sockets"),
             against(Subject::Xdp, "with this reflector and XDP"),
         ];
         let ours: String = ours.into_iter().flatten().collect();

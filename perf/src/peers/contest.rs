@@ -285,7 +285,7 @@ fn told(trial: &Trial) -> String {
     let what = match trial.purpose {
         Purpose::Search => "search".to_owned(),
         Purpose::Half => format!("round {}", trial.round),
-        Purpose::HalfOfMio => format!("round {}, at half of mio's", trial.round),
+        Purpose::HalfOfEpoll => format!("round {}, at half of epoll's", trial.round),
     };
     let doubt = if trial.is_believed() { String::new() } else { format!(" ({})", trial.failed.join(", ")) };
     format!(
@@ -302,7 +302,7 @@ fn version(subject: Subject, programs: &Programs) -> String {
     let unknown = || "unknown".to_owned();
     match subject {
         Subject::Coturn => coturn::version().unwrap_or_else(unknown),
-        Subject::Mio | Subject::Uring | Subject::Xdp => reflector_version(programs),
+        Subject::Epoll | Subject::Uring | Subject::Xdp => reflector_version(programs),
         Subject::Forwarder | Subject::Swap => env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

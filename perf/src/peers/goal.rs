@@ -32,7 +32,7 @@ impl Goal {
     pub fn all(trials: &[Trial]) -> Vec<Goal> {
         let core = |subject, traffic| series(trials, (subject, traffic, Purpose::Half), Trial::core_total_ns);
         let p99 = |subject| {
-            series(trials, (subject, Traffic::Singles, Purpose::HalfOfMio), |trial| {
+            series(trials, (subject, Traffic::Singles, Purpose::HalfOfEpoll), |trial| {
                 Some(crate::figures::float(trial.latency_ns?[1]))
             })
         };
@@ -40,7 +40,7 @@ impl Goal {
             |subject, traffic| Spread::of_ratios(&core(subject, traffic), &core(Subject::Coturn, traffic));
         let limit = over_coturn(Subject::Forwarder, Traffic::Singles)
             .map(|forwarder| OVER_FORWARDER * forwarder.median)
-            .filter(|limit| *limit > MIO_SINGLES);
+            .filter(|limit| *limit > EPOLL_SINGLES);
         let goal = |what: &str, ratio, most| Goal { what: what.to_owned(), ratio, most, why: None };
         vec![
             goal(
@@ -58,18 +58,18 @@ impl Goal {
                     format!("1.10 of the bare socket forwarder, which is {:.3}", limit / OVER_FORWARDER)
                 }),
                 ..goal(
-                    "core-time, mio against coturn, singles",
-                    over_coturn(Subject::Mio, Traffic::Singles),
-                    limit.unwrap_or(MIO_SINGLES),
+                    "core-time, epoll against coturn, singles",
+                    over_coturn(Subject::Epoll, Traffic::Singles),
+                    limit.unwrap_or(EPOLL_SINGLES),
                 )
             },
             goal(
-                "core-time, mio against coturn, trains of 16",
-                over_coturn(Subject::Mio, Traffic::Trains),
-                MIO_TRAINS,
+                "core-time, epoll against coturn, trains of 16",
+                over_coturn(Subject::Epoll, Traffic::Trains),
+                EPOLL_TRAINS,
             ),
             goal(
-                "p99 at half of mio's capacity, XDP against coturn, singles",
+                "p99 at half of epoll's capacity, XDP against coturn, singles",
                 Spread::of_ratios(&p99(Subject::Xdp), &p99(Subject::Coturn)),
                 1.0 / 3.0,
             ),
@@ -89,12 +89,12 @@ pub fn series(
     counted.filter_map(|trial| Some((trial.round, figure(trial)?))).collect()
 }
 
-/// Core-time of mio over coturn's with singles.
-const MIO_SINGLES: f64 = 0.85;
-/// Core-time of mio over the bare forwarder's, which no socket can pass.
+/// Core-time of epoll over coturn's with singles.
+const EPOLL_SINGLES: f64 = 0.85;
+/// Core-time of epoll over the bare forwarder's, which no socket can pass.
 const OVER_FORWARDER: f64 = 1.10;
-/// Core-time of mio over coturn's with trains of 16.
-const MIO_TRAINS: f64 = 0.15;
+/// Core-time of epoll over coturn's with trains of 16.
+const EPOLL_TRAINS: f64 = 0.15;
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ fn head(comparison: &Comparison) -> String {
     let tile = |name: &str, subject, note| Tile { name: name.to_owned(), value: shown(subject), note };
     let tiles = [
         tile("coturn", Subject::Coturn, "of a core per datagram".to_owned()),
-        tile("Reflector, mio", Subject::Mio, format!("{} of coturn's", against(Subject::Mio))),
+        tile("Reflector, epoll", Subject::Epoll, format!("{} of coturn's", against(Subject::Epoll))),
         tile("Reflector, XDP", Subject::Xdp, format!("{} of coturn's", against(Subject::Xdp))),
     ];
     let below = format!(
@@ -113,7 +113,7 @@ fn core_figure(comparison: &Comparison, traffic: Traffic) -> Option<Figure> {
 fn short_name(subject: Subject) -> &'static str {
     match subject {
         Subject::Coturn => "coturn",
-        Subject::Mio => "mio",
+        Subject::Epoll => "epoll",
         Subject::Uring => "uring",
         Subject::Forwarder => "bare",
         Subject::Xdp => "XDP",
@@ -124,7 +124,7 @@ fn short_name(subject: Subject) -> &'static str {
 fn latency(comparison: &Comparison) -> anyhow::Result<String> {
     let figures = [
         curves(comparison, Purpose::Half, "Latency, each at half of its own capacity"),
-        curves(comparison, Purpose::HalfOfMio, "Latency, all at half of mio's capacity"),
+        curves(comparison, Purpose::HalfOfEpoll, "Latency, all at half of epoll's capacity"),
     ];
     page::section(
         "Latency of single datagrams",
@@ -140,8 +140,8 @@ fn latency(comparison: &Comparison) -> anyhow::Result<String> {
 fn curves(comparison: &Comparison, purpose: Purpose, title: &str) -> Option<Figure> {
     let relays = (0_u8..).zip(comparison.present().filter(|peer| !peer.subject.is_limit()));
     let line = |(number, peer): (u8, &Peer)| {
-        // Half of mio's own capacity is half of mio's capacity.
-        let own = if peer.subject == Subject::Mio { Purpose::Half } else { purpose };
+        // Half of epoll's own capacity is half of epoll's capacity.
+        let own = if peer.subject == Subject::Epoll { Purpose::Half } else { purpose };
         let is_own = |curve: &&Curve| (curve.subject, curve.purpose) == (peer.subject, own);
         Some(Series {
             name: peer.subject.name().to_owned(),

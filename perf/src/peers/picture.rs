@@ -135,7 +135,7 @@ fn footer(comparison: &Comparison) -> [String; 4] {
         format!(
             "coturn {} · reflector {} · {}",
             version(Subject::Coturn),
-            version(Subject::Mio),
+            version(Subject::Epoll),
             comparison.caveats.join(" · ")
         ),
         format!(
@@ -259,9 +259,9 @@ mod tests {
             let bar = bars.filter(|line| line.contains("x=\"200\"")).nth(place).unwrap();
             bar.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap()
         };
-        let (coturn, mio, swap) = (width("p-turn-a", 0), width("p-own-a", 0), width("p-limit-a", 1));
+        let (coturn, epoll, swap) = (width("p-turn-a", 0), width("p-own-a", 0), width("p-limit-a", 1));
         let rate = |subject| rate(&comparison, subject, Traffic::Singles).unwrap().0;
-        assert!((mio / coturn - rate(Subject::Mio) / rate(Subject::Coturn)).abs() < 0.02);
+        assert!((epoll / coturn - rate(Subject::Epoll) / rate(Subject::Coturn)).abs() < 0.02);
         assert_eq!(swap, f64::from(LONGEST));
     }
 }

@@ -129,7 +129,7 @@ mod tests {
             "Commands",
         ];
         assert!(parts.iter().all(|part| text.contains(&format!("\n## {part}\n"))), "{text}");
-        assert!(text.contains("* reflector, mio: received 10 = ") && text.contains("0: holds."), "{text}");
+        assert!(text.contains("* reflector, epoll: received 10 = ") && text.contains("0: holds."), "{text}");
         assert!(text.contains("| coturn | 4.6.1 |") && text.contains("Veth, not a NIC."));
     }
 }

@@ -1,7 +1,7 @@
 //! One round: whom to load with how much, in which order.
 //!
 //! * Pure: the same capacities give the same round, and every round is the same.
-//! * Each at half of its own capacity; then those that can stand it at half of mio's, since latencies compare at one
+//! * Each at half of its own capacity; then those that can stand it at half of epoll's, since latencies compare at one
 //!   rate only. coturn is asked for that in any case: what it loses there stands beside its latency.
 
 use crate::figures::float;
@@ -48,17 +48,19 @@ pub fn turns(
         turns.extend(own().filter_map(|(subject, _, ceiling)| {
             Some(turn(*subject, Purpose::Half, ceiling.half_per_s().or(otherwise_per_s)?))
         }));
-        let mio = own().find(|(subject, ..)| *subject == Subject::Mio);
-        let Some(of_mio) = mio.and_then(|(.., ceiling)| ceiling.half_per_s().or(otherwise_per_s)) else {
+        let epoll = own().find(|(subject, ..)| *subject == Subject::Epoll);
+        let Some(of_epoll) = epoll.and_then(|(.., ceiling)| ceiling.half_per_s().or(otherwise_per_s)) else {
             continue;
         };
         let can = |subject: Subject, ceiling: &Ceiling| match (subject, traffic) {
-            (Subject::Mio, _) => false,
+            (Subject::Epoll, _) => false,
             (Subject::Coturn, Traffic::Singles) => true,
-            _ => ceiling.capacity_per_s().is_some_and(|capacity| capacity * MOST_OF_CAPACITY > float(of_mio)),
+            _ => {
+                ceiling.capacity_per_s().is_some_and(|capacity| capacity * MOST_OF_CAPACITY > float(of_epoll))
+            }
         };
         let able = own().filter(|(subject, _, ceiling)| can(*subject, ceiling));
-        turns.extend(able.map(|(subject, ..)| turn(*subject, Purpose::HalfOfMio, of_mio)));
+        turns.extend(able.map(|(subject, ..)| turn(*subject, Purpose::HalfOfEpoll, of_epoll)));
     }
     turns
 }
@@ -80,11 +82,11 @@ mod tests {
     fn each_at_its_own_half_and_who_can_at_mios() {
         let found = [
             (Subject::Coturn, Traffic::Singles, ceiling(60_000)),
-            (Subject::Mio, Traffic::Singles, ceiling(160_000)),
+            (Subject::Epoll, Traffic::Singles, ceiling(160_000)),
             (Subject::Forwarder, Traffic::Singles, ceiling(80_000)),
             (Subject::Xdp, Traffic::Singles, ceiling(4_000_000)),
             (Subject::Coturn, Traffic::Trains, ceiling(100_000)),
-            (Subject::Mio, Traffic::Trains, ceiling(900_000)),
+            (Subject::Epoll, Traffic::Trains, ceiling(900_000)),
         ];
         let turns = turns(&found, LENGTHS, None);
         let shown: Vec<_> =
@@ -93,13 +95,13 @@ mod tests {
             shown,
             [
                 (Subject::Coturn, Purpose::Half, 30),
-                (Subject::Mio, Purpose::Half, 80),
+                (Subject::Epoll, Purpose::Half, 80),
                 (Subject::Forwarder, Purpose::Half, 40),
                 (Subject::Xdp, Purpose::Half, 2_000),
-                (Subject::Coturn, Purpose::HalfOfMio, 80),
-                (Subject::Xdp, Purpose::HalfOfMio, 80),
+                (Subject::Coturn, Purpose::HalfOfEpoll, 80),
+                (Subject::Xdp, Purpose::HalfOfEpoll, 80),
                 (Subject::Coturn, Purpose::Half, 50),
-                (Subject::Mio, Purpose::Half, 450),
+                (Subject::Epoll, Purpose::Half, 450),
             ]
         );
     }

@@ -22,8 +22,9 @@ pub struct Row {
     pub ceiling: Ceiling,
     /// At half of that.
     pub half: Option<Figures>,
-    /// At half of what the mio engine relays.
-    pub half_of_mio: Option<Figures>,
+    /// At half of what the epoll engine relays.
+    #[serde(alias = "half_of_mio")]
+    pub half_of_epoll: Option<Figures>,
 }
 
 /// What the rounds at one rate say.
@@ -65,11 +66,11 @@ impl Row {
         };
         let searched: Vec<Trial> = own(Purpose::Search).cloned().collect();
         let half = Figures::of(&counted(own(Purpose::Half)))?;
-        let half_of_mio = match subject {
-            Subject::Mio => half,
-            _ => Figures::of(&counted(own(Purpose::HalfOfMio)))?,
+        let half_of_epoll = match subject {
+            Subject::Epoll => half,
+            _ => Figures::of(&counted(own(Purpose::HalfOfEpoll)))?,
         };
-        Ok(Row { subject, traffic, ceiling: Ceiling::of(&searched), half, half_of_mio })
+        Ok(Row { subject, traffic, ceiling: Ceiling::of(&searched), half, half_of_epoll })
     }
 
     /// What one core relays at most, per second, and whether that is an estimate from core-time at half load.

@@ -27,7 +27,7 @@ pub fn subjects(comparison: &Comparison, traffic: Traffic) -> Table {
             latency(|half| half.p50_ns),
             latency(|half| half.p99_ns),
             latency(|half| half.p99_9_ns),
-            in_us(row.half_of_mio.map(|figures| figures.p99_ns)),
+            in_us(row.half_of_epoll.map(|figures| figures.p99_ns)),
         ]
     };
     let caption = match traffic {
@@ -45,7 +45,7 @@ pub fn subjects(comparison: &Comparison, traffic: Traffic) -> Table {
         Numbers("p50", "µs"),
         Numbers("p99", "µs"),
         Numbers("p99.9", "µs"),
-        Numbers("p99 at half of mio's", "µs"),
+        Numbers("p99 at half of epoll's", "µs"),
     ];
     let rows = comparison.rows.iter().filter(|row| row.traffic == traffic);
     Table { caption, head, rows: rows.map(row).collect() }

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn hosts_are_checked() {
         let survey = sample::survey();
-        assert_eq!(typed(&[]).hosts(&survey).unwrap().engine, Engine::Mio);
+        assert_eq!(typed(&[]).hosts(&survey).unwrap().engine, Engine::Epoll);
         assert_eq!(typed(&["--engine", "xdp", "--headroom", "30%"]).hosts(&survey).unwrap().headroom, 0.3);
         assert!(typed(&["--gbit", "0"]).hosts(&survey).is_err());
         assert!(typed(&["--headroom", "100%"]).hosts(&survey).is_err());

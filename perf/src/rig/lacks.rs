@@ -54,7 +54,7 @@ mod tests {
         let programs = Programs { reflector: nothing.clone(), loadgen: nothing, sources: None };
         assert!(absence(Subject::Uring, &programs).unwrap().contains("uring"));
         assert!(absence(Subject::Xdp, &programs).unwrap().contains("--xdp"));
-        assert_eq!(absence(Subject::Mio, &programs), None);
+        assert_eq!(absence(Subject::Epoll, &programs), None);
         assert!(generator(&programs).unwrap().contains("--flows"));
     }
 }

@@ -123,7 +123,7 @@ mod tests {
 
     fn matrix() -> Matrix {
         Matrix {
-            engines: vec![Engine::Mio, Engine::Uring],
+            engines: vec![Engine::Epoll, Engine::Uring],
             workers: vec![1],
             payloads_bytes: vec![168, 24, 1_200],
             endpoints: vec![1_000],
@@ -138,7 +138,7 @@ mod tests {
         let matrix = matrix();
         let cells = matrix.cells();
         assert_eq!(cells.len(), 2 * (1 + 2 + 1));
-        let base = matrix.base(Engine::Mio).unwrap();
+        let base = matrix.base(Engine::Epoll).unwrap();
         assert_eq!(cells[0], base);
         assert!(cells[1..4].iter().all(|cell| cell.differences(&base).len() == 1));
         let crossed = Matrix { is_crossed: true, ..matrix };
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn repeats_are_measured_once() {
-        let matrix = Matrix { payloads_bytes: vec![168, 168], engines: vec![Engine::Mio; 2], ..matrix() };
+        let matrix = Matrix { payloads_bytes: vec![168, 168], engines: vec![Engine::Epoll; 2], ..matrix() };
         assert_eq!(matrix.cells().len(), 2);
     }
 

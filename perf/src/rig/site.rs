@@ -165,7 +165,7 @@ impl Site {
         let engine = match (has_xdp, is_uring) {
             (true, _) => Engine::Xdp,
             (false, true) => Engine::Uring,
-            (false, false) => Engine::Mio,
+            (false, false) => Engine::Epoll,
         };
         let workers = metrics.values("reflector_worker_busy_seconds_total", "worker").len();
         let workers = u32::try_from(workers).ok().filter(|count| *count > 0).context("it has no workers")?;
@@ -371,7 +371,7 @@ fn counted(metrics: &Metrics) -> anyhow::Result<Counters> {
 
 /// The flags of every reflector that is started here.
 fn common(start: &mut Start, keys: &Path, engine: Engine, workers: u32, placement: &Placement) {
-    let sockets = if engine == Engine::Uring { "uring" } else { "mio" };
+    let sockets = if engine == Engine::Uring { "uring" } else { "epoll" };
     start.option("--keys", keys.display()).option("--engine", sockets).option("--workers", workers);
     start.option("--probe-budget", PROBE_BUDGET).option("--log-format", "json").on(&placement.reflector);
 }

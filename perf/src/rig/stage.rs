@@ -215,7 +215,7 @@ impl Stage {
             }
             Subject::Forwarder => flow::through_forwarder(&endpoints, self.listen),
             Subject::Swap => flow::returned(&endpoints, self.listen),
-            Subject::Mio | Subject::Uring | Subject::Xdp => return Ok(()),
+            Subject::Epoll | Subject::Uring | Subject::Xdp => return Ok(()),
         };
         let path = self.hosts.first.namespace().folder()?.join(FLOWS);
         fs::write(&path, flow::file_text(&flows)).with_context(|| format!("cannot write {}", path.display()))
@@ -267,9 +267,11 @@ impl Starting<'_> {
                 };
                 coturn.start(&self.hosts.second, &[self.cores.reflector])
             }
-            Subject::Mio => self.reflector(&["--engine", "mio"]),
+            Subject::Epoll => self.reflector(&["--engine", "epoll"]),
             Subject::Uring => self.reflector(&["--engine", "uring"]),
-            Subject::Xdp => self.reflector(&["--engine", "mio", "--xdp", INTERFACE, "--xdp-mode", "native"]),
+            Subject::Xdp => {
+                self.reflector(&["--engine", "epoll", "--xdp", INTERFACE, "--xdp-mode", "native"])
+            }
             Subject::Forwarder => self.limit("bare-forwarder", &self.listen),
             Subject::Swap => self.limit("bare-swap", &INTERFACE),
         }

@@ -13,7 +13,8 @@ pub enum Subject {
     /// coturn, which relays ChannelData (RFC 8656, section 12.4).
     Coturn,
     /// This reflector on epoll with recvmmsg and sendmmsg.
-    Mio,
+    #[serde(alias = "mio")]
+    Epoll,
     /// This reflector on io_uring.
     Uring,
     /// The bare socket forwarder: no check, the limit of a socket.
@@ -27,13 +28,13 @@ pub enum Subject {
 impl Subject {
     /// All of them.
     pub const ALL: [Subject; 6] =
-        [Subject::Coturn, Subject::Mio, Subject::Uring, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+        [Subject::Coturn, Subject::Epoll, Subject::Uring, Subject::Forwarder, Subject::Xdp, Subject::Swap];
 
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
             Subject::Coturn => "coturn",
-            Subject::Mio => "reflector, mio",
+            Subject::Epoll => "reflector, epoll",
             Subject::Uring => "reflector, uring",
             Subject::Forwarder => "bare socket forwarder",
             Subject::Xdp => "reflector, XDP",
@@ -43,7 +44,7 @@ impl Subject {
 
     /// Whether it is this project's reflector.
     pub fn is_reflector(self) -> bool {
-        matches!(self, Subject::Mio | Subject::Uring | Subject::Xdp)
+        matches!(self, Subject::Epoll | Subject::Uring | Subject::Xdp)
     }
 
     /// Whether it only shows a limit: it checks nothing, and nobody could run it.

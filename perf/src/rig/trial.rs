@@ -60,8 +60,9 @@ pub enum Purpose {
     Search,
     /// Half of the subject's own capacity.
     Half,
-    /// Half of the capacity of the mio engine.
-    HalfOfMio,
+    /// Half of the capacity of the epoll engine.
+    #[serde(alias = "half-of-mio")]
+    HalfOfEpoll,
 }
 
 impl Trial {
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn a_run_is_judged_by_loss_and_by_what_failed() {
         let verdict = |trial: &Trial, most_loss| trial.tried(most_loss).verdict;
-        let mut trial = sample::trial(Subject::Mio, 100_000, 0.004, 5_000.0);
+        let mut trial = sample::trial(Subject::Epoll, 100_000, 0.004, 5_000.0);
         assert_eq!((verdict(&trial, 0.005), verdict(&trial, 0.0)), (Verdict::Passed, Verdict::Lost));
         trial.failed = vec!["lag-p99".to_owned()];
         assert!(verdict(&trial, 0.005) == Verdict::Passed && !trial.is_believed());
@@ -173,8 +174,9 @@ mod tests {
             relay_taken: 0.5,
             generator_taken: 0.01,
         };
-        let trial =
-            |purpose| Trial::of((Subject::Mio, Traffic::Singles, purpose, 1), 10_000, &outcome, Some(&span));
+        let trial = |purpose| {
+            Trial::of((Subject::Epoll, Traffic::Singles, purpose, 1), 10_000, &outcome, Some(&span))
+        };
         assert_eq!(trial(Purpose::Half).failed, [DISTURBANCES[0]]);
         assert_eq!(trial(Purpose::Half).core_total_ns(), Some(6.0));
         assert!(trial(Purpose::Search).hdr_v2_base64.is_empty());

@@ -32,7 +32,7 @@ pub struct SweepArgs {
     /// folder, with --short perf/sweep-short].
     #[arg(long, value_name = "DIR", env = "REFLECTOR_PERF_OUT")]
     pub out: Option<PathBuf>,
-    /// Engines: mio, uring, xdp [default: those that run here].
+    /// Engines: epoll, uring, xdp [default: those that run here].
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "REFLECTOR_PERF_ENGINES")]
     pub engines: Vec<Engine>,
     /// Worker counts; the first makes the base [default: 1 and more, as far as there are processors].
@@ -321,7 +321,7 @@ fn lack((engine, workers): (Engine, u32), ground: GroundName, programs: &Program
         }
         Engine::Xdp => lacks::absence(Subject::Xdp, programs),
         Engine::Uring => lacks::absence(Subject::Uring, programs),
-        Engine::Mio => None,
+        Engine::Epoll => None,
     }
 }
 
@@ -384,8 +384,8 @@ mod tests {
             ["--reflector", "192.0.2.1:4000", "--admin", "http://192.0.2.1:9464/metrics", "--keys", "r"];
         let reached = typed(&all).unwrap().reached().unwrap();
         assert_eq!(reached.admin.port(), 9_464);
-        assert!(typed(&[&all[..], &["--engines", "mio"]].concat()).is_err());
+        assert!(typed(&[&all[..], &["--engines", "epoll"]].concat()).is_err());
         assert!(typed(&["--hostile", "20"]).is_err() && typed(&["--endpoints", "many"]).is_err());
-        assert!(typed(&["--engines", "epoll"]).is_err() && typed(&["--xdp", "eth0"]).is_err());
+        assert!(typed(&["--engines", "poll"]).is_err() && typed(&["--xdp", "eth0"]).is_err());
     }
 }

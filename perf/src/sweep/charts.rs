@@ -297,7 +297,7 @@ fn limit() -> Series {
 /// An engine's line, without points.
 fn line(engine: Engine) -> Series {
     let (number, mark) = match engine {
-        Engine::Mio => (0, Mark::Disc),
+        Engine::Epoll => (0, Mark::Disc),
         Engine::Uring => (1, Mark::Triangle),
         Engine::Xdp => (2, Mark::Square),
     };

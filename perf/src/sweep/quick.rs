@@ -42,7 +42,7 @@ impl QuickArgs {
         SweepArgs {
             short: self.short,
             out: self.out.clone(),
-            engines: vec![Engine::Mio],
+            engines: vec![Engine::Epoll],
             workers: vec![1],
             payloads: vec![self.payload],
             endpoints: vec![self.endpoints],
@@ -79,7 +79,7 @@ mod tests {
         let quick =
             QuickArgs { short: false, out: None, endpoints: 300, payload: 168, nat: nat::Mix::default() };
         let cells = quick.sweep().matrix().cells();
-        assert_eq!(cells.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mio-w1-p168-e300-t1-h0"]);
+        assert_eq!(cells.iter().map(ToString::to_string).collect::<Vec<_>>(), ["epoll-w1-p168-e300-t1-h0"]);
         assert_eq!([endpoints("2k"), endpoints("300")], [Ok(2_000), Ok(300)]);
         assert!(endpoints("1").is_err() && endpoints("many").is_err());
     }

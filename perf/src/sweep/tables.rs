@@ -227,7 +227,7 @@ mod tests {
         assert!(
             capacities(&survey)
                 .markdown()
-                .contains("| mio | 168 B, 1,000 endpoints | 196k | 196k | 196k | 5.00 |")
+                .contains("| epoll | 168 B, 1,000 endpoints | 196k | 196k | 196k | 5.00 |")
         );
     }
 }

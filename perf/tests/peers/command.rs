@@ -31,7 +31,7 @@ pub(crate) fn a_short_comparison_counts_everything() {
     assert_eq!((comparison.settings.endpoints, comparison.settings.moderation_us), (64, 50));
     assert!(comparison.cable.iter().any(|fact| fact.value == "50 µs"), "{:?}", comparison.cable);
     let present: Vec<Subject> = comparison.present().map(|peer| peer.subject).collect();
-    let wanted = [Subject::Coturn, Subject::Mio, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+    let wanted = [Subject::Coturn, Subject::Epoll, Subject::Forwarder, Subject::Xdp, Subject::Swap];
     assert!(wanted.iter().all(|subject| present.contains(subject)), "{present:?}\n{stderr}");
     for subject in present {
         for traffic in Traffic::ALL {

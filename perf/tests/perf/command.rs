@@ -32,7 +32,7 @@ fn quick_writes_its_report_and_ends_with_one_sentence() {
     let survey = report::read(&folder.join("report.json")).unwrap();
     assert_eq!((survey.schema, survey.headline.as_str()), (SCHEMA, sentence));
     let cells: Vec<String> = survey.header.cells.iter().map(ToString::to_string).collect();
-    assert_eq!(cells, ["mio-w1-p168-e300-t1-h0"]);
+    assert_eq!(cells, ["epoll-w1-p168-e300-t1-h0"]);
     let html = fs::read_to_string(folder.join("report.html")).unwrap();
     let made_again = page::render(&survey).unwrap();
     // Numbers read from JSON may differ in their last digit, and so may a coordinate.

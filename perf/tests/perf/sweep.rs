@@ -105,7 +105,7 @@ fn what_is_typed_wrong_is_told_in_one_line() {
     let wrong: [(&[&str], i32, &str); 9] = [
         (&["sweep", "--payloads", "3"], 1, "--payloads 3: 24 to 1440"),
         (&["sweep", "--hostile", "120%"], 2, "0% to 100%"),
-        (&["sweep", "--engines", "epoll"], 2, "mio, uring or xdp"),
+        (&["sweep", "--engines", "poll"], 2, "epoll, uring or xdp"),
         (&["sweep", "--reflector", "127.0.0.1:4000"], 2, "--admin"),
         (&["sweep", "--short", "--ground", "loopback", "--engines", "xdp"], 1, "XDP needs an interface"),
         (&["report", "/nonexistent"], 1, "reflector-perf sweep"),
@@ -126,7 +126,7 @@ fn what_is_typed_wrong_is_told_in_one_line() {
 /// The smallest sweep that has every kind of cell.
 fn sweep(folder: &Path) -> Command {
     let mut command = perf();
-    command.args(["sweep", "--short", "--engines", "mio", "--out"]).arg(folder);
+    command.args(["sweep", "--short", "--engines", "epoll", "--out"]).arg(folder);
     command
 }
 

@@ -173,7 +173,7 @@ mod tests {
         let granted = socket.granted();
         let views: Arc<[WorkerView]> = Arc::new([WorkerView::default()]);
         let (engine, stopper) =
-            Engine::open(Kind::Mio, vec![socket], engine_options(1_472, granted)).unwrap();
+            Engine::open(Kind::Epoll, vec![socket], engine_options(1_472, granted)).unwrap();
         let ring = KeyRing::new(&[(1, [1; 16])]).unwrap();
         let rules = Rules { ring, policy: Policy::default(), limits: Limits::new(1) };
         let shared = Arc::new(Shared::new(rules, 0));

@@ -121,8 +121,8 @@ fn speed(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
         }
     }
     if let Some(refusal) = facts.choice.refusal {
-        let text = format!("the engine is mio, as {refusal}; uring takes less time per datagram");
-        findings.push(Finding::new(text, format!("{}, or --engine mio", refusal.mend())));
+        let text = format!("the engine is epoll, as {refusal}; uring takes less time per datagram");
+        findings.push(Finding::new(text, format!("{}, or --engine epoll", refusal.mend())));
     }
     if !granted.gro || !granted.gso {
         let text = "this kernel cannot take or send trains of datagrams in one piece (UDP GRO and GSO)";

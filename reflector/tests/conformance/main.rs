@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn add_on_engines(suite: &mut Suite, name: &str, test: fn(Kind)) {
-    for kind in [Kind::Mio, Kind::Uring(Mode::Best)] {
+    for kind in [Kind::Epoll, Kind::Uring(Mode::Best)] {
         suite.add_if(format!("{name}_{}", kind.as_str()), move || missing(kind), move || test(kind));
     }
 }
@@ -66,7 +66,7 @@ fn add_on_engines(suite: &mut Suite, name: &str, test: fn(Kind)) {
 fn missing(kind: Kind) -> Option<Missing> {
     // The reflector of these tests listens on both families.
     Missing::ipv6().or_else(|| match kind {
-        Kind::Mio => None,
+        Kind::Epoll => None,
         Kind::Uring(mode) => refused(mode),
     })
 }

@@ -38,7 +38,7 @@ pub(crate) fn a_malformed_flag_is_named_with_what_would_be_right() {
         (&["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"], &["--listen", "at most one IPv4"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "0.0.0.0:1"], &["--advertise", "the world sends to"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "[2a00::1]:1"], &["--advertise", "same family"]),
-        (&["--listen", "127.0.0.1:0", "--engine", "epoll"], &["--engine epoll", "auto, mio or uring"]),
+        (&["--listen", "127.0.0.1:0", "--engine", "poll"], &["--engine poll", "auto, epoll or uring"]),
         (&["--listen", "127.0.0.1:0", "--uring-sqpoll", "yes"], &["--uring-sqpoll yes", "on or off"]),
         (&["--listen", "127.0.0.1:0", "--uring-sqpoll"], &["--uring-sqpoll on", "--engine uring beside it"]),
         (&["--listen", "127.0.0.1:0", "--workers", "0"], &["--workers 0", "1 to 256"]),

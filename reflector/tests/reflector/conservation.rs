@@ -102,7 +102,7 @@ pub(crate) fn received_is_relayed_observed_dropped_or_unsent(kind: Kind) {
     let six = Endpoint::new("[::1]:0", &reflector);
     // An address for each engine and each run of these tests, since the port is given.
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    let net = if kind == Kind::Mio { 91 } else { 92 };
+    let net = if kind == Kind::Epoll { 91 } else { 92 };
     let service = Endpoint::new(&format!("127.{net}.{high}.{low}:11211"), &reflector);
     let denied = Endpoint::new("127.66.0.1:0", &reflector);
     let mut tally = Tally::default();

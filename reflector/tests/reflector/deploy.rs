@@ -112,7 +112,7 @@ pub(crate) fn kernel_settings_are_those_that_check_names() {
     let config = Config::read(&Layers::new(&SETTINGS, file)).unwrap();
     let granted = Granted { receive_buffer: 0, send_buffer: 0, gro: true, gso: true, overflow_count: true };
     let facts = Facts {
-        choice: Choice { kind: Kind::Mio, refusal: None },
+        choice: Choice { kind: Kind::Epoll, refusal: None },
         granted,
         cpus: 1,
         workers: 1,

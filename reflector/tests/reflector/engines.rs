@@ -33,8 +33,8 @@ fn output(command: &str, arguments: &[&str]) -> Output {
 
 pub(crate) fn where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line() {
     let reflector = without_io_uring(|| Reflector::start(&[]));
-    assert_eq!(reflector.ready["engine"], "mio");
-    assert_eq!(reflector.metrics().labels("reflector_build_info")[0]["engine"], "mio");
+    assert_eq!(reflector.ready["engine"], "epoll");
+    assert_eq!(reflector.metrics().labels("reflector_build_info")[0]["engine"], "epoll");
     let log = reflector.log();
     let said: Vec<&str> = log.lines().filter(|line| line.contains("io_uring")).collect();
     assert_eq!(said.len(), 1, "{log}");
@@ -80,7 +80,7 @@ pub(crate) fn no_limit_of_locked_memory() -> Option<Missing> {
 pub(crate) fn where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails() {
     for locked_bytes in LOCKED_BYTES {
         let reflector = limited(locked_bytes);
-        assert_eq!(reflector.ready["engine"], "mio", "{locked_bytes}");
+        assert_eq!(reflector.ready["engine"], "epoll", "{locked_bytes}");
         assert!(reflector.log().contains("ulimit -l"), "{}", reflector.log());
         Endpoint::new("127.0.0.1:0", &reflector).fence();
     }
@@ -94,9 +94,11 @@ pub(crate) fn check_says_which_engine_would_run_and_why() {
         assert_eq!(output.status.code(), Some(0), "{text}");
         assert!(words.iter().all(|word| text.contains(word)), "{words:?} are not in:\n{text}");
     };
-    says(output("check", &["--engine", "mio"]), &["engine mio (as asked for)"]);
+    for name in ["epoll", "mio"] {
+        says(output("check", &["--engine", name]), &["engine epoll (as asked for)"]);
+    }
     let forbidden =
-        ["engine mio (io_uring is forbidden here", "to mend: the engine is mio", "or --engine mio"];
+        ["engine epoll (io_uring is forbidden here", "to mend: the engine is epoll", "or --engine epoll"];
     says(without_io_uring(|| output("check", &[])), &forbidden);
 }
 

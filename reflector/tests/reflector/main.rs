@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails,
     );
     for (name, test) in ON_ENGINES {
-        suite.add_if(format!("mio::{name}"), || missing_ipv6(name), || test(Kind::Mio));
+        suite.add_if(format!("epoll::{name}"), || missing_ipv6(name), || test(Kind::Epoll));
         let missing = || no_io_uring().or_else(|| missing_ipv6(name));
         suite.add_if(format!("uring::{name}"), missing, || test(Kind::Uring(Mode::Best)));
     }

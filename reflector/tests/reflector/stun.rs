@@ -68,7 +68,7 @@ impl Client {
 fn corners(kind: Kind, net: u8, flags: &[&str]) -> (Reflector, [SocketAddr; 4]) {
     let at = |host: u8, port: u16| SocketAddr::from(([127, 88, net, host], port));
     // The other engine, and other runs of these tests on the same machine, have other ports.
-    let first = if kind == Kind::Mio { 20_000 } else { 25_000 };
+    let first = if kind == Kind::Epoll { 20_000 } else { 25_000 };
     let port = first + 2 * u16::try_from(std::process::id() % 2_500).unwrap();
     let corners = [at(1, port), at(1, port + 1), at(2, port), at(2, port + 1)];
     let (listen, alternate) = (corners[0].to_string(), corners[3].to_string());
@@ -188,7 +188,7 @@ pub(crate) fn nothing_but_requests_is_answered(kind: Kind) {
     ];
     let client = Client::new("127.88.3.9:0");
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    let net = if kind == Kind::Mio { 89 } else { 90 };
+    let net = if kind == Kind::Epoll { 89 } else { 90 };
     let others = [Client::new(&format!("127.{net}.{high}.{low}:11211")), Client::new("127.88.66.1:0")];
     for to in corners {
         cases.iter().for_each(|(_, datagram)| client.send(datagram, to));

@@ -88,7 +88,7 @@ impl Drop for Over<'_> {
 /// kernel hands out, and below 127.`net` an IP address of this process alone.
 pub(crate) fn own_address(kind: Kind, net: u8) -> SocketAddr {
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    let port = if kind == Kind::Mio { 20_000 } else { 25_000 };
+    let port = if kind == Kind::Epoll { 20_000 } else { 25_000 };
     SocketAddr::from(([127, net, high, low], port))
 }
 

@@ -28,7 +28,7 @@ impl Site {
         let reflector = Daemon::start(
             &folder,
             Sibling::Reflector,
-            &["--keys", "ring.toml", "--workers", "1", "--stun", "binding", "--engine", "mio"],
+            &["--keys", "ring.toml", "--workers", "1", "--stun", "binding", "--engine", "epoll"],
         );
         let lo1 = format!("lo1={}", reflector.listen);
         let access = Daemon::start(
