@@ -153,7 +153,7 @@ struct Device {
 
 impl Device {
     fn enrol(server: &Server, number: u16) -> Result<Device> {
-        let key = SigningKey::from_bytes(&access::random::bytes().map_err(|failure| failure.to_string())?);
+        let key = SigningKey::from_bytes(&program::random::bytes().map_err(|failure| failure.to_string())?);
         let mut connection = Connection::open(server.address)?;
         let body = json!({
             "account": account(number), "password": "correct horse", "name": "bench",
