@@ -9,11 +9,11 @@ use crate::error::{Error, refuse};
 use crate::fault::{Fault, FaultMix, STEADY_NS};
 use crate::plan::Pattern;
 use crate::renewal;
-use crate::report::Settings;
 use crate::traffic::Traffic;
 use clap::ValueEnum;
 use engine::load::MAX_FLOWS;
 use nat::Mix;
+use results::run::Settings;
 use std::net::UdpSocket;
 use wire::{Block, HEADER_LEN, KeyRing};
 

@@ -31,6 +31,12 @@ impl Error {
     }
 }
 
+impl From<results::error::Error> for Error {
+    fn from(error: results::error::Error) -> Error {
+        Error::Runtime(error.to_string())
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -5,8 +5,8 @@
 //! * A run of which no SEND ever came back is over: it measures a wrong ring or nobody.
 //! * A run at whose end nothing came back any more has failed, whatever its figures are.
 
-use crate::report::Event;
 use crate::units::{show_count, show_ns};
+use results::run::Event;
 
 /// Who looks on.
 #[derive(Debug)]

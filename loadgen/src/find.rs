@@ -7,10 +7,10 @@
 use crate::error::Error;
 use crate::profile::Profile;
 use crate::progress::{State, Surroundings};
-use crate::report::{Found, Report, Tried};
 use crate::run::{Job, run};
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
+use results::run::{Found, Report, Tried};
 use search::{Search, Verdict, bracket};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -169,7 +169,8 @@ const SEARCH: Search =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Data, Validity, Verdict as Check};
+    use results::run::Data;
+    use results::verdict::{Validity, Verdict as Check};
 
     #[test]
     fn goals_differ_in_the_loss_allowed() {

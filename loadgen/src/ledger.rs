@@ -7,7 +7,7 @@
 
 use crate::error::Error;
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
+use results::presence::NoticeCounts;
 use std::collections::BTreeMap;
 
 /// All notices of a run.
@@ -44,32 +44,6 @@ pub struct Notices {
     pub counts: NoticeCounts,
     /// From due to heard, ns; those that were heard.
     pub latency_ns: Histogram<u64>,
-}
-
-/// Numbers of notices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoticeCounts {
-    /// Due.
-    pub due: u64,
-    /// Heard from host to host.
-    pub direct: u64,
-    /// Heard through a reflector.
-    pub reflected: u64,
-    /// Not heard, and mended by what the access server said or by silence.
-    pub by_server: u64,
-    /// Of those heard or mended: later than is right.
-    pub late: u64,
-    /// One of the two left before.
-    pub void: u64,
-    /// Never learned.
-    pub lost: u64,
-}
-
-impl NoticeCounts {
-    /// Whether each is accounted for, once nothing is open.
-    pub fn is_conserved(&self) -> bool {
-        self.due == self.direct + self.reflected + self.by_server + self.void + self.lost
-    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -105,7 +105,7 @@ fn attend(args: &PresenceArgs) -> Result<u8, Error> {
     if !report.failed.is_empty() {
         tracing::error!("{}", report.failed);
     }
-    Ok(report.exit_code())
+    Ok(summary::ending_of_presence(&report).exit_code())
 }
 
 /// What runs, in a line.

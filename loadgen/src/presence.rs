@@ -13,22 +13,24 @@ use crate::calls::Calls;
 use crate::churn::Draws;
 use crate::error::Error;
 use crate::events::{Expected, Pulse, Watchman};
+use crate::ledger::Notices;
 use crate::link;
 use crate::presence_args::PresencePlan;
-use crate::presence_report::{
-    ChurnReport, NoticeReport, PresenceGenerator, PresenceReport, PresenceSettings, Setup, Storm,
-};
 use crate::random::Random;
-use crate::report::{Data, Planning, SCHEMA};
 use crate::scrape::scrape;
 use crate::settlement::settle;
-use crate::share::{Share, ShareCount};
+use crate::share::ShareCount;
 use crate::society::{LONGEST_DATAGRAM, Society};
 use crate::station::{Sockets, Station, now_ns};
-use crate::summary::latency;
 use crate::usage::{CpuTime, rss_bytes};
 use engine::host::clock;
 use nat::{Route, after_punch, reflected_share};
+use results::latency::Latency;
+use results::presence::Share;
+use results::presence::{
+    ChurnReport, NoticeReport, PresenceGenerator, PresenceReport, PresenceSettings, Setup, Storm,
+};
+use results::run::{Data, Planning, SCHEMA};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -66,10 +68,15 @@ pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> R
     }
     let times = society.calls.finish()?;
     for (path, histogram) in &times.by_path {
-        report.calls.insert((*path).to_owned(), latency(histogram)?);
+        report.calls.insert((*path).to_owned(), Latency::of(histogram)?);
     }
     report.call_failures = times.failures;
     Ok(report)
+}
+
+/// Notices as the report has them.
+fn noticed(notices: &Notices) -> Result<NoticeReport, Error> {
+    Ok(NoticeReport { counts: notices.counts, latency: Latency::of(&notices.latency_ns)? })
 }
 
 /// Whether anybody listens where the access server shall be, before its store gets accounts.
@@ -136,8 +143,7 @@ impl<'a> Stage<'a> {
             self.leave_together()?;
         }
         self.society.ledger.give_up(self.is_over());
-        let (came, went) =
-            (NoticeReport::of(&self.society.ledger.came)?, NoticeReport::of(&self.society.ledger.went)?);
+        let (came, went) = (noticed(&self.society.ledger.came)?, noticed(&self.society.ledger.went)?);
         self.all_leave()?;
         let society = &self.society;
         let step_ns = (clock::realtime_ns() - clock::boot_ns()).abs_diff(offset_ns);
@@ -167,8 +173,8 @@ impl<'a> Stage<'a> {
                 started,
                 logged_in,
                 elapsed_ns: storm_us * 1_000,
-                login: latency(&society.login_ns)?,
-                to_all: latency(&society.ledger.to_all_ns)?,
+                login: Latency::of(&society.login_ns)?,
+                to_all: Latency::of(&society.ledger.to_all_ns)?,
             },
             thresholds: thresholds.iter().map(|it| it.judge(&came.latency, &data)).collect(),
             came,

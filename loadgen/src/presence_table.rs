@@ -2,11 +2,11 @@
 //!
 //! * Says what went wrong before anybody believes a number.
 
-use crate::presence_report::{NoticeReport, PresenceReport};
-use crate::report::Latency;
-use crate::share::Share;
 use crate::table::happened;
 use crate::units::{show_count, show_fraction, show_ns};
+use results::latency::Latency;
+use results::presence::Share;
+use results::presence::{NoticeReport, PresenceReport};
 use std::fmt::Write;
 
 /// The table, with a line break at its end.
@@ -115,7 +115,7 @@ fn datagrams(report: &PresenceReport) -> Vec<(&'static str, String)> {
 }
 
 fn loads(report: &PresenceReport) -> Vec<(&'static str, String)> {
-    let load = |load: &crate::scrape::ReflectorLoad| {
+    let load = |load: &results::presence::ReflectorLoad| {
         let dropped: u64 = load.dropped.values().sum();
         let reasons: Vec<String> =
             load.dropped.iter().map(|(reason, number)| format!("{reason} {}", show_count(*number))).collect();

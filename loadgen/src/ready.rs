@@ -11,10 +11,10 @@
 //! * Who told the relay of the flows is no matter here.
 
 use crate::error::{Error, refuse};
-use crate::report::Settings;
 use crate::traffic::Traffic;
 use crate::units;
 use engine::load::{Arriving, MAX_FLOWS, MAX_HEAD_LEN};
+use results::run::Settings;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 

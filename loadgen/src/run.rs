@@ -20,7 +20,6 @@ use crate::plan::Plan;
 use crate::progress::Surroundings;
 use crate::random::Random;
 use crate::ready::Ready;
-use crate::report::{Contacts, Report};
 use crate::stamp::RunId;
 use crate::station::SOCKETS;
 use crate::summary::{self, Findings, Measured};
@@ -30,6 +29,7 @@ use crate::{socket_run, usage, xdp_run};
 use engine::host::clock;
 use engine::load::Arriving;
 use hdrhistogram::Histogram;
+use results::run::{Contacts, Report};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::HEADER_LEN;
 

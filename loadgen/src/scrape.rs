@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::link::{self, Asked, Link, Target};
-use serde::{Deserialize, Serialize};
+use results::presence::ReflectorLoad;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -17,21 +17,6 @@ pub struct Counters {
     relayed: f64,
     dropped: BTreeMap<String, f64>,
     busy_s: f64,
-}
-
-/// What one reflector did during a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ReflectorLoad {
-    /// Where its metrics are.
-    pub metrics: String,
-    /// PROBEs answered.
-    pub observed: u64,
-    /// Datagrams relayed.
-    pub relayed: u64,
-    /// Datagrams dropped, by reason.
-    pub dropped: BTreeMap<String, u64>,
-    /// Time that its workers were busy, seconds.
-    pub busy_s: f64,
 }
 
 /// The counters at each of these targets now; after a signal, what comes within `grace`.

@@ -5,7 +5,7 @@
 //!   falls outside.
 //! * Pure.
 
-use serde::{Deserialize, Serialize};
+use results::presence::Share;
 use std::collections::BTreeMap;
 
 /// Counts by cluster.
@@ -14,25 +14,6 @@ pub struct ShareCount {
     /// All, and those that were reflected.
     clusters: BTreeMap<u32, (u32, u32)>,
     against_grid: u64,
-}
-
-/// A part measured, and the part predicted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// How many were counted.
-    pub count: u64,
-    /// Those of them that were reflected.
-    pub reflected: u64,
-    /// `reflected / count`.
-    pub measured: f64,
-    /// What the grid predicts for the mix.
-    pub predicted: f64,
-    /// How far a sample of this size lies from the prediction, 99.9 % of all times.
-    pub sampling_error: f64,
-    /// Whether it lies nearer than that.
-    pub agrees: bool,
-    /// Those that did not take the way that the grid has for their very pair.
-    pub against_grid: u64,
 }
 
 impl ShareCount {

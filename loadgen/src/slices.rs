@@ -8,7 +8,7 @@
 //! * All memory at the start. A slice is chosen by the intended send time, so a stall shows where it began.
 //! * Slices of several workers are added, never averaged.
 
-use crate::report::{Point, Series};
+use results::run::{Point, Series};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// All slices of one worker.

@@ -6,19 +6,19 @@ use crate::error::{Ending, Error};
 use crate::events::Watched;
 use crate::fault::Fault;
 use crate::phase::Phase;
-use crate::report::{
-    Contacts, Data, Generator, Invalid, Keepalive, Latency, NatPair, Planning, Population, Rate, Report,
-    SCHEMA, Series, Settings, Verdict,
-};
 use crate::tally::{self, Tally};
-use crate::threshold::Relation;
 use crate::traffic::Traffic;
 use crate::validity;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use engine::SendError;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use results::latency::Latency;
+use results::presence::PresenceReport;
+use results::run::{
+    Contacts, Data, Generator, Invalid, Keepalive, NatPair, Planning, Population, Rate, Report, SCHEMA,
+    Series, Settings,
+};
+use results::verdict::Relation;
+use results::verdict::Verdict;
 
 /// Everything a report is made of.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub fn report(findings: &Findings<'_>) -> Result<Report, Error> {
     let Findings { traffic, measured, .. } = findings;
     let tally = &measured.tally;
     let (data, rate) = (data(tally), rate(measured));
-    let latency = latency(&tally.latency)?;
+    let latency = Latency::of(&tally.latency)?;
     let generator = generator(findings);
     // A clock that jumped there and back was no steady one either.
     let clock_step_ns = findings.clock_step_ns.max(measured.watched.most_jump_ns);
@@ -146,6 +146,18 @@ pub fn ending(report: &Report) -> Ending {
         Ending::ThresholdFailed
     } else {
         Ending::Fine
+    }
+}
+
+/// How the program ends after `presence`, in the same order; an agreement with the grid that fails is a threshold that fails.
+pub fn ending_of_presence(report: &PresenceReport) -> Ending {
+    let holds = report.thresholds.iter().chain(&report.agreement).all(|verdict| verdict.holds);
+    match (report.interrupted, report.failed.is_empty(), report.validity.valid, holds) {
+        (true, ..) => Ending::Interrupted,
+        (_, false, ..) => Ending::Failed,
+        (_, _, false, _) => Ending::Invalid,
+        (.., false) => Ending::ThresholdFailed,
+        _ => Ending::Fine,
     }
 }
 
@@ -209,30 +221,6 @@ fn nat_pairs(tally: &Tally) -> Vec<NatPair> {
         .collect()
 }
 
-/// Percentiles and the whole histogram.
-///
-/// # Errors
-/// The histogram does not serialise.
-pub fn latency(histogram: &Histogram<u64>) -> Result<Latency, Error> {
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new()
-        .serialize(histogram, &mut bytes)
-        .map_err(|error| Error::Runtime(format!("the latency histogram cannot be written: {error:?}")))?;
-    let percentile = |percent| if histogram.is_empty() { 0 } else { histogram.value_at_percentile(percent) };
-    Ok(Latency {
-        count: histogram.len(),
-        min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
-        mean_ns: histogram.mean(),
-        p50_ns: percentile(50.0),
-        p90_ns: percentile(90.0),
-        p99_ns: percentile(99.0),
-        p99_9_ns: percentile(99.9),
-        p99_99_ns: percentile(99.99),
-        max_ns: histogram.max(),
-        hdr_v2_base64: STANDARD.encode(bytes),
-    })
-}
-
 fn generator(findings: &Findings<'_>) -> Generator {
     let tally = &findings.measured.tally;
     let [first, .., last] = &tally.lag;
@@ -280,7 +268,6 @@ fn as_f64(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdrhistogram::serialization::Deserializer;
 
     #[test]
     fn the_histogram_survives_the_report() {
@@ -288,10 +275,8 @@ mod tests {
         for value in [1, 1_000, 250_000, 59_000_000_000] {
             histogram.record_n(value, value % 7 + 1).unwrap();
         }
-        let latency = latency(&histogram).unwrap();
-        let bytes = STANDARD.decode(latency.hdr_v2_base64).unwrap();
-        let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
-        assert_eq!(read, histogram);
+        let latency = Latency::of(&histogram).unwrap();
+        assert_eq!(latency.histogram().unwrap(), histogram);
         assert_eq!((latency.count, latency.min_ns), (histogram.len(), 1));
     }
 

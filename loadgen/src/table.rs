@@ -3,9 +3,10 @@
 //! * Says what went wrong before anybody believes a number.
 
 use crate::ready;
-use crate::report::{Data, Event, Found, Population, Report, Verdict};
 use crate::units::{show_count, show_fraction, show_ns};
 use hdrhistogram::Histogram;
+use results::run::{Data, Event, Found, Population, Report};
+use results::verdict::Verdict;
 use std::fmt::Write;
 
 /// The final table, with a line break at its end.

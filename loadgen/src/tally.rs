@@ -7,10 +7,10 @@
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::report::Refused;
 use engine::SendError;
 use hdrhistogram::Histogram;
 use nat::{Behaviour, InboundRefusal};
+use results::run::Refused;
 
 /// The counts and distributions of one worker, or of several together.
 #[derive(Clone, Debug)]

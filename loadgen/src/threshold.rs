@@ -4,8 +4,10 @@
 //! * Pure: text in, verdicts out.
 
 use crate::error::Error;
-use crate::report::{Data, Latency, Verdict};
 use crate::units;
+use results::latency::Latency;
+use results::run::Data;
+use results::verdict::{Relation, Verdict};
 use std::str::FromStr;
 
 /// One threshold.
@@ -104,58 +106,6 @@ impl Metric {
             Metric::Max => latency.max_ns,
         };
         (latency.count > 0).then_some(ns as f64)
-    }
-}
-
-/// How a value stands to its bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relation {
-    /// At most.
-    AtMost,
-    /// At least.
-    AtLeast,
-    /// Below.
-    Below,
-    /// Above.
-    Above,
-}
-
-impl Relation {
-    /// All, the longer signs first, since `<` begins `<=`.
-    const ALL: [Relation; 4] = [Relation::AtMost, Relation::AtLeast, Relation::Below, Relation::Above];
-
-    /// Its sign.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Relation::AtMost => "<=",
-            Relation::AtLeast => ">=",
-            Relation::Below => "<",
-            Relation::Above => ">",
-        }
-    }
-
-    /// Whether it holds.
-    pub fn holds(self, value: f64, bound: f64) -> bool {
-        match self {
-            Relation::AtMost => value <= bound,
-            Relation::AtLeast => value >= bound,
-            Relation::Below => value < bound,
-            Relation::Above => value > bound,
-        }
-    }
-}
-
-impl Verdict {
-    /// Compares; a value that is missing fails.
-    pub fn new(name: String, value: Option<f64>, relation: Relation, bound: f64, unit: &str) -> Verdict {
-        Verdict {
-            name,
-            value,
-            relation: relation.as_str().to_owned(),
-            bound,
-            unit: unit.to_owned(),
-            holds: value.is_some_and(|value| relation.holds(value, bound)),
-        }
     }
 }
 

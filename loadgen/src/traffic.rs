@@ -6,10 +6,10 @@
 use crate::error::{Error, refuse};
 use crate::payload::{Kind, Payload};
 use crate::profile::Profile;
-use crate::report::Settings;
 use crate::schedule::{Arrivals, Pace};
 use crate::stamp::STAMP_LEN;
 use crate::threshold::Threshold;
+use results::run::Settings;
 use std::net::SocketAddr;
 
 /// The load of a run.

@@ -3,8 +3,9 @@
 //! * Every check stands in the report with value and bound, whether it holds or not.
 //! * Only the generator's own faults count here; what the reflector loses or delays is a result.
 
-use crate::report::{Generator, Rate, Validity, Verdict};
-use crate::threshold::Relation;
+use results::run::{Generator, Rate};
+use results::verdict::Relation;
+use results::verdict::{Validity, Verdict};
 
 /// Judges a run; `clock_step_ns` is how far the system clock moved against boot time during it.
 #[allow(clippy::cast_precision_loss)] // Judged to 53 bits.

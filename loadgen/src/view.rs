@@ -9,7 +9,6 @@
 
 use crate::events::Pulse;
 use crate::progress::{Load, Seen, State, settled};
-use crate::report::Point;
 use crate::slices;
 use crate::units::{show_count, show_fraction, show_ns};
 use ratatui::Frame;
@@ -18,6 +17,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph};
+use results::run::Point;
 
 /// What is shown.
 #[derive(Debug, Default)]
@@ -308,10 +308,10 @@ mod tests {
     use crate::find::Goal;
     use crate::phase::Phase;
     use crate::profile::{Form, Profile};
-    use crate::report::Event;
     use crate::slices::Slices;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use results::run::Event;
 
     const S: u64 = 1_000_000_000;
 

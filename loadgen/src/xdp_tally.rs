@@ -5,11 +5,11 @@
 
 use crate::error::Error;
 use crate::fault::{Fault, FaultMix};
-use crate::report::{Point, Series};
 use crate::tally::{CELLS, Tally};
 use engine::load;
 use engine::load::{Counts, Slice};
 use hdrhistogram::Histogram;
+use results::run::{Point, Series};
 
 /// The counts of both programs, and the CPU time of the workers, as one tally.
 ///

@@ -19,15 +19,12 @@ use crate::rig::reading;
 use crate::rig::reading::{Percentiles, Reading};
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD as STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-use lab::programs::generator::{
-    Check, Contacts, Cost, Data, Keepalive, Latency, NatPair, Outcome, Rate, SCHEMA, Validity,
-};
 use lab::programs::relay::Counters;
-use std::collections::BTreeMap;
+use results::latency::Latency;
+use results::outcome::Outcome;
+use results::run::{Contacts, Data, Generator as Cost, Keepalive, NatPair, Rate, SCHEMA};
+use results::verdict::{Validity, Verdict as Check};
 
 /// A valid result of the generator at a rate, with a part of the datagrams lost.
 pub(crate) fn outcome(offered_per_s: u64, loss: f64) -> Outcome {
@@ -42,23 +39,16 @@ pub(crate) fn outcome(offered_per_s: u64, loss: f64) -> Outcome {
         schema: SCHEMA,
         version: "0.1.0".to_owned(),
         interrupted: false,
-        contacts: Contacts { obtained: 2_000, missing: 0, probes: 2_000 },
+        contacts: Contacts { obtained: 2_000, missing: 0, probes: 2_000, elapsed_ns: 0 },
         rate: Rate {
             elapsed_ns: 2_000_000_000,
             sent_per_s: float(offered_per_s),
             arrived_per_s: float(delivered) / 2.0,
             delivered_per_s: float(delivered) / 2.0,
+            ..Rate::default()
         },
-        data: Data {
-            sent,
-            delivered,
-            refused_by_nat: BTreeMap::from([("filtered".to_owned(), 0)]),
-            lost,
-            loss,
-            duplicates: 0,
-            reordered: 0,
-        },
-        keepalive: Keepalive { sent: 0, answered: 0 },
+        data: Data { sent, delivered, lost, loss, ..Data::default() },
+        keepalive: Keepalive::default(),
         latency: Latency {
             count: delivered,
             min_ns: 12_000,
@@ -196,9 +186,7 @@ fn histogram([p50, p99, p99_9]: [u64; 3]) -> String {
     for (value, times) in [(p50, 9_800), (p99, 150), (p99_9, 50)] {
         histogram.record_n(value, times).unwrap();
     }
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
-    STANDARD.encode(bytes)
+    Latency::of(&histogram).unwrap().hdr_v2_base64
 }
 
 /// A whole comparison.
@@ -394,9 +382,7 @@ fn counted_histogram([p50, p99, p99_9]: [u64; 3], count: u64) -> String {
     for (value, times) in [(p50, count - rare - rarest), (p99, rare), (p99_9, rarest)] {
         histogram.record_n(value, times).unwrap();
     }
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
-    STANDARD.encode(bytes)
+    Latency::of(&histogram).unwrap().hdr_v2_base64
 }
 
 /// A survey of one cell, as a quick run makes it.

@@ -133,11 +133,12 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 19] = [
+const FLOORS: [(&str, u8, &[&str]); 20] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
     ("stun", 0, &[]),
+    ("results", 0, &[]),
     ("peer", 0, &["wire", "nat", "stun"]),
     ("fuzz", 0, &["wire", "stun"]),
     ("tidy", 0, &[]),
@@ -147,14 +148,14 @@ const FLOORS: [(&str, u8, &[&str]); 19] = [
     ("engine", 1, &[]),
     // What every daemon is made of; endpoints and tools have no use for it.
     ("program", 1, &[]),
-    ("lab", 2, &["wire", "nat", "engine"]),
+    ("lab", 2, &["wire", "nat", "results", "engine"]),
     ("reflector", 2, &["wire", "stun", "engine", "program"]),
     ("access", 2, &["wire", "nat", "stun", "engine", "program"]),
     ("endpoint", 2, &["wire", "nat", "peer"]),
     ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
-    ("loadgen", 3, &["wire", "nat", "search", "engine", "peer"]),
-    ("perf", 3, &["features", "wire", "nat", "search", "engine", "lab"]),
+    ("loadgen", 3, &["wire", "nat", "search", "results", "engine", "peer"]),
+    ("perf", 3, &["features", "wire", "nat", "search", "results", "engine", "lab"]),
     ("benches", 3, &["features", "wire", "nat", "engine", "reflector", "access", "peer"]),
 ];
 

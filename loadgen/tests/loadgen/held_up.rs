@@ -5,7 +5,7 @@
 //! * Counts are exact and times are right as long as that is next to nothing. So a test that fails although nobody was
 //!   held up has failed; one of which somebody was held up shows nothing and is repeated.
 
-use loadgen::report::Report;
+use results::run::Report;
 use search::Verdict;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};

@@ -8,7 +8,7 @@ use crate::held_up::unless_held_up;
 use crate::runs::{Ended, Run, echo, is_consistent};
 use crate::set_clock::{HOUR_NS, SetClock};
 use harness::Signal;
-use loadgen::report::Report;
+use results::run::Report;
 
 fn told(report: &Report) -> Vec<&str> {
     report.events.iter().map(|event| event.what.as_str()).collect()

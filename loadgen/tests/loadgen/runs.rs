@@ -6,8 +6,7 @@ use crate::echo::{Echo, Mischief};
 use crate::held_up::{note_generator, unless_held_up};
 use crate::set_clock::SetClock;
 use harness::{Folder, Running, Signal, wait_until_or};
-use hdrhistogram::Histogram;
-use loadgen::report::{Report, SCHEMA};
+use results::run::{Report, SCHEMA};
 use std::net::UdpSocket;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -184,14 +183,11 @@ fn a_faithful_reflector_loses_nothing() {
 #[test]
 fn the_histogram_reads_back_with_the_percentiles_reported() {
     unless_held_up(|| {
-        use base64::Engine;
         let echo = echo(Mischief::None);
         let (_, report) =
             run(&echo, "--endpoints 20 --rate 1k --duration 500ms --arrivals poisson --pairs star");
         is_consistent(&report, &echo);
-        let bytes = base64::engine::general_purpose::STANDARD.decode(&report.latency.hdr_v2_base64).unwrap();
-        let histogram: Histogram<u64> =
-            hdrhistogram::serialization::Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        let histogram = report.latency.histogram().unwrap();
         assert_eq!(histogram.len(), report.latency.count);
         assert_eq!(histogram.value_at_percentile(99.0), report.latency.p99_ns);
         assert!(

@@ -3,7 +3,7 @@
 use crate::echo::Mischief;
 use crate::held_up::unless_held_up;
 use crate::runs::{echo, is_consistent, run};
-use loadgen::report::Event;
+use results::run::Event;
 
 #[test]
 fn as_many_leave_as_lie_under_the_profile() {

@@ -16,7 +16,7 @@ mod site;
 
 use harness::{Need, Signal, Suite};
 use held_up::again_if_held_up;
-use loadgen::presence_report::{NoticeReport, PresenceReport};
+use results::presence::{NoticeReport, PresenceReport};
 use site::Site;
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@
 
 use crate::held_up::note;
 use harness::{Folder, Running, Sibling, sibling, wait_until};
-use loadgen::presence_report::PresenceReport;
+use results::presence::PresenceReport;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::echo::{Echo, Mischief};
 use crate::rig::Rig;
-use loadgen::report::Report;
+use results::run::Report;
 
 pub(crate) const TESTS: [Test; 11] = [
     ("endpoints::a_faithful_reflector_loses_nothing", faithful),

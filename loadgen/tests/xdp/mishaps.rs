@@ -7,7 +7,7 @@ use crate::forwarder::{Forwarder, Way};
 use crate::rig::{Rig, wait};
 use crate::set_clock::{HOUR_NS, SetClock};
 use harness::Signal;
-use loadgen::report::Report;
+use results::run::Report;
 
 pub(crate) const TESTS: [Test; 5] = [
     ("mishaps::a_reflector_that_goes_away_fails_the_run_which_keeps_what_it_has", reflector_away),

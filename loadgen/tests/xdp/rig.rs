@@ -7,7 +7,7 @@
 use crate::held_up::note_generator;
 use harness::{Missing, Running, wait_until_or};
 use lab::{Host, Lab};
-use loadgen::report::Report;
+use results::run::Report;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
@@ -118,9 +118,9 @@ fn is_consistent(report: &Report) {
     assert_eq!(data.sent, data.delivered + data.lost, "{data:?}");
     assert_eq!(data.refused_by_nat.total(), 0);
     assert_eq!(report.latency.count, data.delivered);
-    let sum = |count: fn(&loadgen::report::Point) -> u64| report.series.points.iter().map(count).sum::<u64>();
+    let sum = |count: fn(&results::run::Point) -> u64| report.series.points.iter().map(count).sum::<u64>();
     assert_eq!((sum(|it| it.sent), sum(|it| it.delivered)), (data.sent, data.delivered));
-    let pairs = |count: fn(&loadgen::report::NatPair) -> u64| report.nat_pairs.iter().map(count).sum::<u64>();
+    let pairs = |count: fn(&results::run::NatPair) -> u64| report.nat_pairs.iter().map(count).sum::<u64>();
     assert_eq!((pairs(|it| it.sent), pairs(|it| it.delivered)), (data.sent, data.delivered));
     assert!(report.rate.sent <= report.rate.due);
     assert!(report.generator.cpu_ns > 0 && report.generator.spin_ns > 0, "{:?}", report.generator);

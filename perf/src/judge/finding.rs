@@ -6,12 +6,13 @@
 
 use crate::figures::{float, floored};
 use crate::judge::ceiling::Ceiling;
-use crate::judge::histogram::{CurvePoint, curve, merged};
+use crate::judge::histogram::{CurvePoint, curve};
 use crate::judge::spread::Spread;
 use crate::rig::attempt::MOST_LOSS;
 use crate::rig::cell::Cell;
 use crate::rig::reading::{Percentiles, Purpose, Reading};
-use lab::programs::generator::NatPair;
+use results::latency::merged;
+use results::run::NatPair;
 use search::{Tried, Verdict};
 use serde::{Deserialize, Serialize};
 

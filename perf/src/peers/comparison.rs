@@ -5,7 +5,7 @@
 //! * Tables, pages and pictures are drawn from this and nothing else.
 
 use crate::figures::time;
-use crate::judge::histogram::{CurvePoint, curve, merged};
+use crate::judge::histogram::{CurvePoint, curve};
 use crate::judge::spread::Spread;
 use crate::peers::goal::Goal;
 use crate::peers::row::{Row, counted};
@@ -15,6 +15,7 @@ use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
 use anyhow::{Context, bail};
 use lab::programs::relay::Counters;
+use results::latency::merged;
 use serde::{Deserialize, Serialize};
 
 /// A whole comparison.

@@ -5,10 +5,10 @@
 
 use crate::figures::float;
 use crate::judge::ceiling::Ceiling;
-use crate::judge::histogram::merged;
 use crate::judge::spread::Spread;
 use crate::rig::subject::{Subject, Traffic};
 use crate::rig::trial::{Purpose, Trial};
+use results::latency::merged;
 use serde::{Deserialize, Serialize};
 
 /// One line of the comparison.

@@ -7,8 +7,9 @@
 use crate::figures::float;
 use crate::rig::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::rig::cell::Cell;
-use lab::programs::generator::{NatPair, Outcome};
 use lab::programs::relay::Counters;
+use results::outcome::Outcome;
+use results::run::NatPair;
 use search::Tried;
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@
 use crate::rig::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::rig::span::Span;
 use crate::rig::subject::{Subject, Traffic};
-use lab::programs::generator::Outcome;
+use results::outcome::Outcome;
 use search::Tried;
 use serde::{Deserialize, Serialize};
 

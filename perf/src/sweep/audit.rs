@@ -5,10 +5,10 @@
 //! * No time and no rate is judged: a busy machine makes runs invalid, never inconsistent.
 
 use crate::judge::finding::counted;
-use crate::judge::histogram::{decode, merged};
 use crate::judge::survey::Survey;
 use crate::rig::header::Header;
 use crate::rig::reading::{Purpose, Reading};
+use results::latency::{decode, merged};
 
 /// What does not agree, in words; nothing if everything does.
 ///

@@ -9,7 +9,7 @@ use crate::judge::finding::{Finding, LoadFigures, Offered, summed};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
 use crate::rig::reading::{Percentiles, Purpose};
-use lab::programs::generator::NatPair;
+use results::run::NatPair;
 
 /// Every run on the base of each engine, in the order in which they ran.
 pub fn runs(survey: &Survey) -> Table {

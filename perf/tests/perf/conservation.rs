@@ -3,10 +3,11 @@
 //! * Without warm-up the generator's result holds everything that it sent, so both books must agree to the datagram.
 
 use crate::{Stage, load};
-use lab::programs::generator::{Generator, Outcome};
+use lab::programs::generator::Generator;
 use lab::programs::reflector::Reflector;
 use lab::programs::relay::Counters;
 use perf::judge::histogram;
+use results::outcome::Outcome;
 
 #[test]
 fn both_books_agree_to_the_datagram() {
@@ -23,13 +24,13 @@ fn both_books_agree_to_the_datagram() {
     }
     for (outcome, relay) in &runs {
         books_agree(outcome, relay);
-        let latencies = histogram::decode(&outcome.latency.hdr_v2_base64).unwrap();
+        let latencies = results::latency::decode(&outcome.latency.hdr_v2_base64).unwrap();
         assert_eq!(latencies.len(), outcome.data.delivered);
         let curve = histogram::curve(&latencies);
         assert!(curve.windows(2).all(|pair| pair[0].latency_ns <= pair[1].latency_ns) && !curve.is_empty());
     }
     let texts = runs.iter().map(|(outcome, _)| outcome.latency.hdr_v2_base64.as_str());
-    let merged = histogram::merged(texts).unwrap();
+    let merged = results::latency::merged(texts).unwrap();
     let delivered: u64 = runs.iter().map(|(outcome, _)| outcome.data.delivered).sum();
     assert_eq!(merged.len(), delivered);
     let largest = runs.iter().map(|(outcome, _)| outcome.latency.max_ns).max().unwrap();

@@ -4,10 +4,11 @@
 //! * What a datagram of 200 bytes takes of that buffer depends on the kernel; bounds on both sides are used.
 
 use crate::{Stage, load, wait_for_relaying};
-use lab::programs::generator::{Generator, Outcome};
+use lab::programs::generator::Generator;
 use lab::programs::program::Signal;
 use lab::programs::reflector::Reflector;
 use lab::programs::relay::Counters;
+use results::outcome::Outcome;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

@@ -5,20 +5,16 @@
 //!   `reflected = returned + lost`, and `returned + observed = delivered + refused_by_nat + away`.
 //! * Units stand in the names; fractions are 0.0 to 1.0.
 
-use crate::error::Error;
-use crate::ledger::{NoticeCounts, Notices};
-use crate::report::{Event, Latency, Planning, Validity, Verdict};
-use crate::scrape::ReflectorLoad;
-use crate::share::Share;
-use crate::summary::latency;
-use crate::threshold::Relation;
+use crate::latency::Latency;
+use crate::run::{Event, Planning};
+use crate::verdict::{Relation, Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PresenceReport {
-    /// [`crate::report::SCHEMA`].
+    /// [`crate::run::SCHEMA`].
     pub schema: u32,
     /// `presence`.
     pub kind: String,
@@ -212,14 +208,64 @@ pub struct PresenceGenerator {
     pub socket_overflows: u64,
 }
 
-impl NoticeReport {
-    /// As the ledger has them.
-    ///
-    /// # Errors
-    /// The histogram does not serialise.
-    pub fn of(notices: &Notices) -> Result<NoticeReport, Error> {
-        Ok(NoticeReport { counts: notices.counts, latency: latency(&notices.latency_ns)? })
+/// Numbers of notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeCounts {
+    /// Due.
+    pub due: u64,
+    /// Heard from host to host.
+    pub direct: u64,
+    /// Heard through a reflector.
+    pub reflected: u64,
+    /// Not heard, and mended by what the access server said or by silence.
+    pub by_server: u64,
+    /// Of those heard or mended: later than is right.
+    pub late: u64,
+    /// One of the two left before.
+    pub void: u64,
+    /// Never learned.
+    pub lost: u64,
+}
+
+impl NoticeCounts {
+    /// Whether each is accounted for, once nothing is open.
+    pub fn is_conserved(&self) -> bool {
+        self.due == self.direct + self.reflected + self.by_server + self.void + self.lost
     }
+}
+
+/// What one reflector did during a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReflectorLoad {
+    /// Where its metrics are.
+    pub metrics: String,
+    /// PROBEs answered.
+    pub observed: u64,
+    /// Datagrams relayed.
+    pub relayed: u64,
+    /// Datagrams dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Time that its workers were busy, seconds.
+    pub busy_s: f64,
+}
+
+/// A part measured, and the part predicted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// How many were counted.
+    pub count: u64,
+    /// Those of them that were reflected.
+    pub reflected: u64,
+    /// `reflected / count`.
+    pub measured: f64,
+    /// What the grid predicts for the mix.
+    pub predicted: f64,
+    /// How far a sample of this size lies from the prediction, 99.9 % of all times.
+    pub sampling_error: f64,
+    /// Whether it lies nearer than that.
+    pub agrees: bool,
+    /// Those that did not take the way that the grid has for their very pair.
+    pub against_grid: u64,
 }
 
 impl PresenceReport {
@@ -250,20 +296,6 @@ impl PresenceReport {
             Some(at_most(&name, away, share.sampling_error + 1e-9, "fraction"))
         };
         self.agreement = shares.into_iter().filter_map(verdict).collect();
-    }
-
-    /// The exit code: 130 interrupted, 1 failed before the end, 98 invalid, 99 a threshold or the agreement failed, 0 fine.
-    pub fn exit_code(&self) -> u8 {
-        use crate::error::Ending;
-        let holds = self.thresholds.iter().chain(&self.agreement).all(|verdict| verdict.holds);
-        let ending = match (self.interrupted, self.validity.valid, holds) {
-            (true, ..) => Ending::Interrupted,
-            _ if !self.failed.is_empty() => Ending::Failed,
-            (_, false, _) => Ending::Invalid,
-            (_, _, false) => Ending::ThresholdFailed,
-            _ => Ending::Fine,
-        };
-        ending.exit_code()
     }
 }
 

@@ -5,6 +5,8 @@
 //! * Units stand in the names; fractions are 0.0 to 1.0; times within a run count from the start of its measured phase.
 
 use crate::error::Error;
+use crate::latency::Latency;
+use crate::verdict::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -68,20 +70,8 @@ impl Report {
     /// # Errors
     /// Text that is no report, and a report of another version.
     pub fn from_json(text: &[u8]) -> Result<Report, Error> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema: u32,
-        }
-        let malformed = |error: serde_json::Error| {
-            Error::Configuration(format!("not a report of `reflector-loadgen run --json`: {error}"))
-        };
-        let Version { schema } = serde_json::from_slice(text).map_err(malformed)?;
-        if schema != SCHEMA {
-            return Err(Error::Configuration(format!(
-                "a report of version {schema}, and this program reads version {SCHEMA}: run both of one release"
-            )));
-        }
-        serde_json::from_slice(text).map_err(malformed)
+        check_version(text)?;
+        Ok(serde_json::from_slice(text)?)
     }
 }
 
@@ -146,6 +136,7 @@ pub struct Settings {
 
 /// The contacts phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Contacts {
     /// Endpoints that obtained a contact.
     pub obtained: u32,
@@ -159,6 +150,7 @@ pub struct Contacts {
 
 /// Rates of the measured phase, datagrams per second, valid and invalid ones together unless said otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rate {
     /// Real length of the measured phase, ns; shorter than asked for when interrupted.
     pub elapsed_ns: u64,
@@ -180,6 +172,7 @@ pub struct Rate {
 
 /// What became of the valid datagrams of the measured phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Data {
     /// Taken by the kernel.
     pub sent: u64,
@@ -199,6 +192,13 @@ pub struct Data {
     pub stale: u64,
     /// Of those delivered: after the end of the measured phase.
     pub late: u64,
+}
+
+impl Data {
+    /// Refused by the receiver's NAT for any reason.
+    pub fn refused(&self) -> u64 {
+        self.refused_by_nat.total()
+    }
 }
 
 /// Datagrams refused by the receiver's NAT, by reason.
@@ -235,6 +235,7 @@ pub struct Invalid {
 
 /// Keepalive PROBEs and what else arrived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Keepalive {
     /// PROBEs sent.
     pub sent: u64,
@@ -300,31 +301,6 @@ pub struct Tried {
     pub p99_ns: u64,
 }
 
-/// A latency distribution.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// Values recorded.
-    pub count: u64,
-    /// Smallest, ns.
-    pub min_ns: u64,
-    /// Mean, ns.
-    pub mean_ns: f64,
-    /// Median, ns.
-    pub p50_ns: u64,
-    /// 90th percentile, ns.
-    pub p90_ns: u64,
-    /// 99th percentile, ns.
-    pub p99_ns: u64,
-    /// 99.9th percentile, ns.
-    pub p99_9_ns: u64,
-    /// 99.99th percentile, ns.
-    pub p99_99_ns: u64,
-    /// Largest, ns.
-    pub max_ns: u64,
-    /// The whole histogram (1 ns to 60 s, 3 significant digits): HdrHistogram V2, deflated, in base64.
-    pub hdr_v2_base64: String,
-}
-
 /// The measured phase in slices of one length; the last one may be shorter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
@@ -368,6 +344,7 @@ pub struct NatPair {
 
 /// What the run cost the generator itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Generator {
     /// Pacing lag (actual less intended send time), median, ns.
     pub lag_p50_ns: u64,
@@ -405,32 +382,6 @@ pub struct Generator {
     pub sockets: u32,
 }
 
-/// Whether the numbers may be believed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Validity {
-    /// Whether every check holds.
-    pub valid: bool,
-    /// The checks.
-    pub checks: Vec<Verdict>,
-}
-
-/// One comparison and its outcome.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// What is compared: `lag-p99`, or a threshold such as `p99<2ms`.
-    pub name: String,
-    /// The value found; `None` where there was nothing to measure, which fails.
-    pub value: Option<f64>,
-    /// `<`, `<=`, `>` or `>=`.
-    pub relation: String,
-    /// What it is compared with.
-    pub bound: f64,
-    /// `ns`, `fraction` or `count`.
-    pub unit: String,
-    /// Whether it holds.
-    pub holds: bool,
-}
-
 /// Whether the rig is one to plan capacity by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planning {
@@ -438,6 +389,19 @@ pub struct Planning {
     pub fit: bool,
     /// Why not, e.g. `loopback, not a NIC`.
     pub reasons: Vec<String>,
+}
+
+/// Checks that a text is a report of this version.
+///
+/// # Errors
+/// Text that is no report, and a report of another version.
+pub(crate) fn check_version(text: &[u8]) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema: u32,
+    }
+    let Version { schema } = serde_json::from_slice(text)?;
+    if schema == SCHEMA { Ok(()) } else { Err(Error::OtherVersion { found: schema, read: SCHEMA }) }
 }
 
 /// The engine of reports from before there was another.
