@@ -21,11 +21,3 @@ pub mod xdp;
 pub use socket::handler::{
     Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, SendError, Sent, SocketId,
 };
-
-// Paths of before the rooms, for tests that are being changed elsewhere at this moment.
-#[doc(hidden)]
-pub use host::affinity;
-#[doc(hidden)]
-pub use socket::uring::probe as uring_probe;
-#[doc(hidden)]
-pub use socket::{kind, uring};
