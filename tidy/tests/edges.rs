@@ -133,12 +133,14 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 20] = [
+const FLOORS: [(&str, u8, &[&str]); 21] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
     ("stun", 0, &[]),
     ("results", 0, &[]),
+    // Apart from `wire`: what is budgeted need not be a datagram.
+    ("budget", 0, &[]),
     ("peer", 0, &["wire", "nat", "stun"]),
     ("fuzz", 0, &["wire", "stun"]),
     ("tidy", 0, &[]),
@@ -149,8 +151,8 @@ const FLOORS: [(&str, u8, &[&str]); 20] = [
     // What every daemon is made of; endpoints and tools have no use for it.
     ("program", 1, &[]),
     ("lab", 2, &["wire", "nat", "results", "engine"]),
-    ("reflector", 2, &["wire", "stun", "engine", "program"]),
-    ("access", 2, &["wire", "nat", "stun", "engine", "program"]),
+    ("reflector", 2, &["wire", "stun", "budget", "engine", "program"]),
+    ("access", 2, &["wire", "nat", "stun", "budget", "engine", "program"]),
     ("endpoint", 2, &["wire", "nat", "peer"]),
     ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.

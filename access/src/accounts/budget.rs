@@ -1,112 +1,67 @@
-//! Budgets for password tries: token buckets in fixed memory, found by a keyed hash.
+//! Budgets for password tries, of an account and of the network that a try comes from.
 //!
 //! * Two keys that fall into one bucket share it: a collision only ever refuses more.
-//! * A try is taken before the password is looked at, and given back when it was right.
+//! * A try is taken before the password is looked at, and given back if it was right.
 //! * Pure: time is an argument.
 
+use budget::{Budget, prefix};
 use std::net::IpAddr;
 use wire::json::name::AccountName;
 use wire::siphash::SipKey;
 
-/// Buckets for accounts and for prefixes.
+/// The budgets of all accounts and networks.
 #[derive(Debug)]
 pub struct Budgets {
     key: SipKey,
-    accounts: Vec<Bucket>,
-    prefixes: Vec<Bucket>,
+    accounts: Budget<{ ACCOUNT_TRIES * ACCOUNT_NS }>,
+    prefixes: Budget<{ PREFIX_TRIES * PREFIX_NS }>,
 }
 
-/// Whose try it is, as buckets.
+/// Whose try it is, as hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Try {
-    account: usize,
-    prefix: usize,
+    account: u64,
+    prefix: u64,
 }
 
 impl Budgets {
-    /// Full buckets, found by this key.
+    /// Full budgets, hashed under this key.
     pub fn new(key: SipKey) -> Budgets {
-        let full = |limit: Limit| vec![Bucket { millitries: limit.burst * 1_000, at_ms: 0 }; BUCKETS];
-        Budgets { key, accounts: full(ACCOUNT), prefixes: full(PREFIX) }
+        Budgets { key, accounts: Budget::new(BUCKETS), prefixes: Budget::new(BUCKETS) }
     }
 
     /// Takes one try of an account from an address.
     ///
     /// # Errors
-    /// Seconds to wait, when the account's or the prefix's budget is spent; nothing is taken then.
+    /// Seconds to wait, if the account's or the network's budget is spent; nothing is taken then.
     pub fn take(&mut self, account: &AccountName, from: IpAddr, now_ms: u64) -> Result<Try, u64> {
+        let now_ns = now_ms.saturating_mul(NS_PER_MS);
+        let [a, b, c, d, e, f, g, h] = words(account);
         let its = Try {
-            account: self.slot(PURPOSE_ACCOUNT, &text_words(account)),
-            prefix: self.slot(PURPOSE_PREFIX, &prefix_words(from)),
+            account: self.key.hash(&[PURPOSE_ACCOUNT, a, b, c, d, e, f, g, h]),
+            prefix: self.key.hash(&[PURPOSE_PREFIX, prefix(from.to_canonical())]),
         };
-        let waits = [
-            wait_s(self.accounts.get_mut(its.account), ACCOUNT, now_ms),
-            wait_s(self.prefixes.get_mut(its.prefix), PREFIX, now_ms),
-        ];
-        match waits.into_iter().max() {
-            Some(wait_s) if wait_s > 0 => return Err(wait_s),
-            _ => {}
+        let wait_ns = self
+            .accounts
+            .wait_ns(its.account, ACCOUNT_NS, now_ns)
+            .max(self.prefixes.wait_ns(its.prefix, PREFIX_NS, now_ns));
+        if wait_ns > 0 {
+            return Err(wait_ns.div_ceil(NS_PER_S));
         }
-        for bucket in
-            [self.accounts.get_mut(its.account), self.prefixes.get_mut(its.prefix)].into_iter().flatten()
-        {
-            bucket.millitries = bucket.millitries.saturating_sub(1_000);
-        }
+        self.accounts.spend(its.account, ACCOUNT_NS, now_ns);
+        self.prefixes.spend(its.prefix, PREFIX_NS, now_ns);
         Ok(its)
     }
 
     /// Gives a try back.
     pub fn give_back(&mut self, its: Try) {
-        for (bucket, limit) in
-            [(self.accounts.get_mut(its.account), ACCOUNT), (self.prefixes.get_mut(its.prefix), PREFIX)]
-        {
-            if let Some(bucket) = bucket {
-                bucket.millitries = (bucket.millitries + 1_000).min(limit.burst * 1_000);
-            }
-        }
+        self.accounts.give_back(its.account, ACCOUNT_NS);
+        self.prefixes.give_back(its.prefix, PREFIX_NS);
     }
-
-    fn slot(&self, purpose: u64, words: &[u64; 8]) -> usize {
-        let [a, b, c, d, e, f, g, h] = *words;
-        let hash = self.key.hash(&[purpose, a, b, c, d, e, f, g, h]);
-        usize::try_from(hash % BUCKETS as u64).unwrap_or(0)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    /// Tries left, in thousandths.
-    millitries: u64,
-    /// When that was so, ms.
-    at_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    /// Tries at once.
-    burst: u64,
-    /// Milliseconds until there is one more.
-    refill_ms: u64,
-}
-
-/// Fills a bucket up to now; seconds until it holds a try.
-fn wait_s(bucket: Option<&mut Bucket>, limit: Limit, now_ms: u64) -> u64 {
-    let Some(bucket) = bucket else { return 0 };
-    let full = limit.burst * 1_000;
-    let gained = now_ms.saturating_sub(bucket.at_ms).saturating_mul(1_000) / limit.refill_ms;
-    if bucket.millitries.saturating_add(gained) >= full {
-        *bucket = Bucket { millitries: full, at_ms: now_ms };
-    } else {
-        // Only the time that made whole thousandths is used up.
-        bucket.millitries += gained;
-        bucket.at_ms += gained * limit.refill_ms / 1_000;
-    }
-    let missing = 1_000_u64.saturating_sub(bucket.millitries);
-    (missing * limit.refill_ms).div_ceil(1_000_000)
 }
 
 /// A name of at most 64 bytes as words.
-fn text_words(name: &AccountName) -> [u64; 8] {
+fn words(name: &AccountName) -> [u64; 8] {
     let mut words = [0; 8];
     for (word, bytes) in words.iter_mut().zip(name.as_str().as_bytes().chunks(8)) {
         *word = bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
@@ -114,23 +69,18 @@ fn text_words(name: &AccountName) -> [u64; 8] {
     words
 }
 
-/// The /24 or /48 of an address as words.
-fn prefix_words(from: IpAddr) -> [u64; 8] {
-    let prefix = match from.to_canonical() {
-        IpAddr::V4(ip) => u64::from(ip.to_bits() >> 8) | 4 << 56,
-        IpAddr::V6(ip) => u64::try_from(ip.to_bits() >> 80).unwrap_or(0) | 6 << 56,
-    };
-    [prefix, 0, 0, 0, 0, 0, 0, 0]
-}
-
-/// Tries of one account: 10 at once, then one a minute.
-const ACCOUNT: Limit = Limit { burst: 10, refill_ms: 60_000 };
-/// Tries from one /24 or /48: 100 at once, then one a second.
-const PREFIX: Limit = Limit { burst: 100, refill_ms: 1_000 };
-/// Of each kind; both together are 512 KiB.
+/// Tries of one account at once, and the time until there is one more.
+const ACCOUNT_TRIES: u64 = 10;
+const ACCOUNT_NS: u64 = 60 * NS_PER_S;
+/// Tries from one /24 or /48 at once, and the time until there is one more.
+const PREFIX_TRIES: u64 = 100;
+const PREFIX_NS: u64 = NS_PER_S;
+/// Buckets of each kind; both together are 256 KiB.
 const BUCKETS: usize = 1 << 14;
 const PURPOSE_ACCOUNT: u64 = 1;
 const PURPOSE_PREFIX: u64 = 2;
+const NS_PER_S: u64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -176,7 +126,7 @@ mod tests {
             budgets.take(&name(1), from, 5).unwrap();
         }
         assert_eq!(budgets.take(&name(1), from, 5), Err(60));
-        assert_eq!(budgets.take(&name(1), from, 59_005), Err(2), "rounded up");
+        assert_eq!(budgets.take(&name(1), from, 58_905), Err(2), "rounded up");
         assert!(budgets.take(&name(1), from, 60_005).is_ok());
         assert!(budgets.take(&name(2), from, 5).is_ok(), "another account has its own");
     }

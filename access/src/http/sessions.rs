@@ -16,6 +16,7 @@ use crate::mint::sight::{Minted, Sight};
 use crate::now::Now;
 use crate::presence::contact::prove_all;
 use crate::presence::lease::SessionHash;
+use crate::presence::sessions::{Renewed, Shown};
 use crate::rules::Rules;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -48,10 +49,11 @@ pub(crate) async fn login(app: &App, request: Request<Body>) -> Result<Response<
     let nonce = nonce.ok_or_else(|| proves_nothing(&rules))?;
     let contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
     let session = Session(Bytes(random::bytes().map_err(|error| answer::failed(&error))?));
-    let shown = (hash(&session), request.nat.0, contacts);
+    let shown = Shown { session: hash(&session), nat: request.nat.0, contacts };
     let let_in = app.registry.presence().login(request.device, nonce, shown, leases(&rules), now);
-    let_in.map_err(|_| proves_nothing(&rules))?;
-    everything(app, &rules, Call::Login, request.device, session, now).await
+    let incarnation = let_in.map_err(|_| proves_nothing(&rules))?;
+    let renewed = Renewed { device: request.device, incarnation };
+    everything(app, &rules, Call::Login, renewed, session, now).await
 }
 
 /// `POST /v1/refresh`.
@@ -63,8 +65,7 @@ pub(crate) async fn refresh(app: &App, request: Request<Body>) -> Result<Respons
     let contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
     let nat = request.nat.map(|nat| nat.0);
     let renewed = app.registry.presence().refresh(&hash(&session), nat, contacts, leases(&rules), now);
-    let device = renewed.ok_or_else(no_session)?;
-    everything(app, &rules, Call::Refresh, device, session, now).await
+    everything(app, &rules, Call::Refresh, renewed.ok_or_else(no_session)?, session, now).await
 }
 
 /// `GET /v1/profile`, or 304 when the reader has this version.
@@ -114,25 +115,24 @@ pub(crate) async fn note(
     Ok(())
 }
 
+/// The answer to a login or a refresh. Which login it answers was said when the session was changed: by now another may
+/// have come.
 async fn everything(
     app: &App,
     rules: &Rules,
     call: Call,
-    device: DeviceId,
+    Renewed { device, incarnation }: Renewed,
     session: Session,
     now: Now,
 ) -> Result<Response<Body>, Refusal> {
     let offered = app.offered(rules);
-    let (seen, incarnation) = {
-        let directory = &app.registry.directory();
-        let seen = Sight { directory, rules, offered: &offered, device, now }.profile();
-        (seen, directory.device(&device).and_then(|it| it.incarnation))
-    };
+    let sight = |directory| Sight { directory, rules, offered: &offered, device, now };
+    let seen = sight(&app.registry.directory()).profile();
     let (profile, minted) = seen.ok_or_else(no_session)?;
     note(app, call, (&profile, device), rules, &minted, now).await?;
     answer::json(&LoginAnswer {
         session,
-        incarnation: incarnation.unwrap_or_default(),
+        incarnation,
         lease_s: rules.terms.lease_s,
         keepalive_s: rules.terms.keepalive_s,
         profile,

@@ -11,6 +11,8 @@ use nat::Behaviour;
 pub struct Presence {
     /// Hash of its session's bearer.
     pub session: SessionHash,
+    /// The number of the login that the session began with.
+    pub incarnation: u64,
     /// How its NAT behaves.
     pub nat: Behaviour,
     /// Where it is reached.

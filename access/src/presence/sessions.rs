@@ -21,8 +21,29 @@ pub enum NotIn {
     Used,
 }
 
+/// What a device shows at its login, once that is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Hash of the bearer that the session will have.
+    pub session: SessionHash,
+    /// How its NAT behaves.
+    pub nat: Behaviour,
+    /// Where it is reached.
+    pub contacts: Vec<Contact>,
+}
+
+/// A session that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// Whose session it is.
+    pub device: DeviceId,
+    /// The number of the login that it began with.
+    pub incarnation: u64,
+}
+
 impl Directory {
-    /// Lets a device in; the nonce's time is used up. Returns the number of the login.
+    /// Lets a device in; the nonce's time is used up. Returns the number of this login, which no other login of the device
+    /// ever has.
     ///
     /// # Errors
     /// No such device, a disabled account, a nonce that is not newer than the last.
@@ -30,7 +51,7 @@ impl Directory {
         &mut self,
         id: DeviceId,
         nonce: u64,
-        (session, nat, contacts): (SessionHash, Behaviour, Vec<Contact>),
+        shown: Shown,
         leases: Leases,
         now: Now,
     ) -> Result<u64, NotIn> {
@@ -48,8 +69,10 @@ impl Directory {
         if let Some(old) = device.presence.take() {
             self.sessions.remove(&old.session);
         }
+        let Shown { session, nat, contacts } = shown;
         self.sessions.insert(session, id);
-        self.put_presence(id, Presence { session, nat, contacts, lease_end_ms: 0 }, leases, now);
+        let presence = Presence { session, incarnation, nat, contacts, lease_end_ms: 0 };
+        self.put_presence(id, presence, leases, now);
         self.touch(&account);
         self.touch_buddies(&account);
         Ok(incarnation)
@@ -63,18 +86,19 @@ impl Directory {
         contacts: Vec<Contact>,
         leases: Leases,
         now: Now,
-    ) -> Option<DeviceId> {
+    ) -> Option<Renewed> {
         let id = self.session(session, now)?;
         let device = self.devices.get_mut(&id)?;
         let (account, old) = (device.account.clone(), device.presence.take()?);
-        let fresh = Presence { session: *session, nat: nat.unwrap_or(old.nat), contacts, lease_end_ms: 0 };
+        let (incarnation, nat) = (old.incarnation, nat.unwrap_or(old.nat));
+        let fresh = Presence { session: *session, incarnation, nat, contacts, lease_end_ms: 0 };
         let same = fresh.shows_as(&old);
         self.put_presence(id, fresh, leases, now);
         if !same {
             self.touch(&account);
             self.touch_buddies(&account);
         }
-        Some(id)
+        Some(Renewed { device: id, incarnation })
     }
 
     /// The device of a session whose lease runs.
@@ -186,17 +210,18 @@ mod tests {
         DeviceId(Bytes([number; 16]))
     }
 
-    fn shown(number: u8) -> (SessionHash, Behaviour, Vec<Contact>) {
-        ([number; 32], Behaviour::Open, Vec::new())
+    fn shown(number: u8) -> Shown {
+        Shown { session: [number; 32], nat: Behaviour::Open, contacts: Vec::new() }
     }
 
     #[test]
     fn a_lease_ends_at_its_second_and_a_refresh_renews_it() {
         let mut directory = with_devices(&["a"]);
-        directory.login(id(0), 1, shown(1), LEASES, at(10)).unwrap();
+        let incarnation = directory.login(id(0), 1, shown(1), LEASES, at(10)).unwrap();
+        let renewed = Some(Renewed { device: id(0), incarnation });
         assert_eq!(directory.session(&[1; 32], at(109)), Some(id(0)));
         assert_eq!(directory.session(&[1; 32], at(110)), None, "before any sweep");
-        assert_eq!(directory.refresh(&[1; 32], None, Vec::new(), LEASES, at(60)), Some(id(0)));
+        assert_eq!(directory.refresh(&[1; 32], None, Vec::new(), LEASES, at(60)), renewed);
         assert_eq!(directory.sweep(at(110), 50), 0);
         assert_eq!((directory.counts().2, directory.due.len()), (1, 1), "one row a device");
         assert_eq!(directory.sweep(at(160), 50), 1);

@@ -191,3 +191,50 @@ fn friendship_needs_both_and_one_ends_it() {
         assert_eq!(alice.call("PUT", path).problem(), problem);
     }
 }
+
+#[test]
+fn of_many_logins_at_once_each_has_a_number_of_its_own_and_one_session_stays() {
+    let server = Server::start(&[]);
+    server.add_accounts(&["alice", "bob"]);
+    let bob = Person::login_at(&server, "bob", &[]);
+    let alice = Person::enrol(&server, "alice");
+    let log_in = || {
+        let (client, contacts) = (server.client(), proofs(&server, &[("fra1", "127.1.0.1:4001", 1)]));
+        let person = Person {
+            client,
+            key: alice.key.clone(),
+            device: alice.device,
+            session: String::new(),
+            nat: alice.nat.clone(),
+        };
+        let mut let_in: Vec<(u64, String)> = Vec::new();
+        for _ in 0..20 {
+            let request = serde_json::to_value(person.login_request(&contacts)).unwrap();
+            let answer = person.client.post("/v1/login", &request);
+            if answer.status != 200 {
+                // Another's nonce was newer.
+                assert_eq!(answer.problem(), "login");
+                continue;
+            }
+            let text = |name: &str| answer.body[name].as_str().unwrap().to_owned();
+            let number = answer.body["incarnation"].as_u64().unwrap();
+            let_in.push((number, text("session")));
+            // A refresh says the number of its own login, or that the session has ended.
+            let refreshed =
+                person.client.post_as("/v1/refresh", &text("session"), &serde_json::json!({"contacts": []}));
+            assert!(refreshed.status == 401 || refreshed.body["incarnation"] == number, "{refreshed:?}");
+        }
+        assert!(let_in.is_sorted(), "a later login has a greater number");
+        let_in
+    };
+    let mut all: Vec<(u64, String)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(log_in)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    all.sort();
+    assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "two logins have one number");
+    let runs = |session: &str| alice.client.call("GET", "/v1/profile", Some(session), None).status == 200;
+    let running: Vec<_> = all.iter().filter(|(_, session)| runs(session)).collect();
+    assert_eq!(running, [all.last().unwrap()], "the last login's session, and no other");
+    assert_eq!(bob.sees("alice").incarnation, Some(running[0].0));
+}

@@ -1,6 +1,5 @@
 //! Rate limits: token buckets in fixed memory, one set per worker.
 //!
-//! * A bucket is the time at which it will be full again; what is spent moves that time on. Nothing is refilled.
 //! * A bucket holds one second's worth, but a full one always lets one datagram pass, however slow its rate.
 //!   So within any T seconds at most T + 1 seconds' worth leaves, and one datagram.
 //! * Keys are hashed to buckets under a key drawn at start; colliding keys share, so a collision never raises output.
@@ -8,6 +7,7 @@
 
 #![deny(clippy::disallowed_types)]
 
+use budget::{Budget, prefix};
 use std::net::IpAddr;
 use wire::siphash::SipKey;
 
@@ -47,15 +47,14 @@ impl Limits {
 #[derive(Debug)]
 pub struct Buckets {
     key: SipKey,
-    classes: Box<[u64]>,
-    prefixes: Box<[u64]>,
+    classes: Budget<NS_PER_S>,
+    prefixes: Budget<NS_PER_S>,
 }
 
 impl Buckets {
     /// Full buckets, hashed under `key`; their memory is touched here, so that none is mapped later.
     pub fn new(key: SipKey) -> Buckets {
-        let full = |number: usize| vec![FULL; number].into_boxed_slice();
-        Buckets { key, classes: full(CLASS_BUCKETS), prefixes: full(PREFIX_BUCKETS) }
+        Buckets { key, classes: Budget::new(CLASS_BUCKETS), prefixes: Budget::new(PREFIX_BUCKETS) }
     }
 
     /// Whether a datagram of `bytes` in this class may leave at `now_ns`; if so, it is spent.
@@ -72,14 +71,14 @@ impl Buckets {
         let (high, low) = halves(source);
         let hash = self.key.hash(&[CLASS_DOMAIN | u64::from(class), high, low]);
         let cost_ns = (bytes as u64).saturating_mul(NS_PER_S) / rate;
-        spend(&mut self.classes, hash, cost_ns, now_ns)
+        self.classes.spend(hash, cost_ns, now_ns)
     }
 
     /// Whether a PROBE from this source may be answered at `now_ns`; if so, it is spent.
     #[inline]
     pub fn spend_probe(&mut self, limits: &Limits, source: IpAddr, now_ns: u64) -> bool {
         let hash = self.key.hash(&[prefix(source)]);
-        spend(&mut self.prefixes, hash, NS_PER_S / limits.probe_budget_s, now_ns)
+        self.prefixes.spend(hash, NS_PER_S / limits.probe_budget_s, now_ns)
     }
 
     /// Whether a STUN request from this source may be answered at `now_ns`; if so, it is spent. As many as PROBEs, counted
@@ -87,21 +86,8 @@ impl Buckets {
     #[inline]
     pub fn spend_stun(&mut self, limits: &Limits, source: IpAddr, now_ns: u64) -> bool {
         let hash = self.key.hash(&[STUN_DOMAIN | prefix(source)]);
-        spend(&mut self.prefixes, hash, NS_PER_S / limits.probe_budget_s, now_ns)
+        self.prefixes.spend(hash, NS_PER_S / limits.probe_budget_s, now_ns)
     }
-}
-
-#[inline]
-fn spend(buckets: &mut [u64], hash: u64, cost_ns: u64, now_ns: u64) -> bool {
-    let place = usize::try_from(hash).unwrap_or_default() & (buckets.len() - 1);
-    let Some(full_at_ns) = buckets.get_mut(place) else { return false };
-    let spent_ns = full_at_ns.saturating_sub(now_ns);
-    let wanted_ns = spent_ns.saturating_add(cost_ns);
-    if spent_ns > 0 && wanted_ns > NS_PER_S {
-        return false;
-    }
-    *full_at_ns = now_ns.saturating_add(wanted_ns);
-    true
 }
 
 #[inline]
@@ -113,19 +99,7 @@ fn halves(address: IpAddr) -> (u64, u64) {
     }
 }
 
-/// The /24 or /48 of an address; no two prefixes have the same number, also across families.
-#[inline]
-fn prefix(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(ip) => 1 << 48 | u64::from(ip.to_bits() >> 8),
-        #[allow(clippy::cast_possible_truncation)] // 48 bits remain.
-        IpAddr::V6(ip) => (ip.to_bits() >> 80) as u64,
-    }
-}
-
 const NS_PER_S: u64 = 1_000_000_000;
-/// Full since boot; not zero, so that the pages are written.
-const FULL: u64 = 1;
 /// 512 KiB per worker; a power of two.
 const CLASS_BUCKETS: usize = 1 << 16;
 /// 128 KiB per worker; a power of two.
