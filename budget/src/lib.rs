@@ -72,7 +72,6 @@ impl<const CAPACITY_NS: u64> Budget<CAPACITY_NS> {
 pub fn prefix(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(ip) => 1 << 48 | u64::from(ip.to_bits() >> 8),
-        #[expect(clippy::cast_possible_truncation, reason = "48 bits remain")]
         IpAddr::V6(ip) => (ip.to_bits() >> 80) as u64,
     }
 }

@@ -8,6 +8,7 @@ use access::now::Now;
 use access::presence::contact::{Contact, prove};
 use access::presence::directory::{Device, Directory};
 use access::presence::lease::Leases;
+use access::presence::sessions::Shown;
 use access::rules::Rules;
 use nat::Behaviour;
 use std::collections::BTreeSet;
@@ -114,7 +115,13 @@ impl World {
                 let leases = Leases { lease_s: 120, grace_s: 60 };
                 let session = [u8::try_from(person).unwrap(); 32];
                 directory
-                    .login(device(person), 1, (session, Behaviour::Open, shown.clone()), leases, now)
+                    .login(
+                        device(person),
+                        1,
+                        Shown { session, nat: Behaviour::Open, contacts: shown.clone() },
+                        leases,
+                        now,
+                    )
                     .unwrap();
             } else {
                 shown.clear();
