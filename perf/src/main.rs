@@ -179,19 +179,19 @@ fn measure(
     let mut progress = |line: &str| tell(line);
     let (header, sites) = args.open(&typed(), &programs, &interrupt, &mut progress)?;
     let ledger = open(&folder, &header)?;
-    let known = ledger.readings().len();
+    let known = ledger.runs().len();
     let ended = Sweep::new(&header, args.effort(), sites, ledger, &interrupt, &mut progress).run();
-    let readings = match args.reach {
+    let runs = match args.reach {
         Reach::Quick => ended?,
         Reach::Sweep => ended.with_context(|| {
             format!("what was measured is kept in {}; the same command goes on with it", folder.display())
         })?,
     };
-    let faults = audit::faults(&header, &readings)?;
+    let faults = audit::faults(&header, &runs)?;
     if !faults.is_empty() {
         anyhow::bail!("the figures contradict each other: {}", faults.join("; "));
     }
-    Ok(Measured { survey: sweep::report::read(&folder)?, folder, is_new: readings.len() > known })
+    Ok(Measured { survey: sweep::report::read(&folder)?, folder, is_new: runs.len() > known })
 }
 
 /// The exit code that follows, with what to do if no run may be believed.

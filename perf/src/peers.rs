@@ -68,13 +68,13 @@ impl Peers {
             moderation_us: self.moderation_us,
         };
         let mut contest = Contest::open(self.effort(), settings, cores, programs, interrupt, progress)?;
-        let mut trials = contest.run()?;
+        let mut runs = contest.run()?;
         let lines = contest.subjects().flat_map(|subject| Traffic::ALL.map(|traffic| (subject, traffic)));
         let rows: anyhow::Result<Vec<Row>> =
-            lines.map(|(subject, traffic)| Row::of(subject, traffic, &trials)).collect();
-        let (goals, curves) = (Goal::all(&trials), Curve::all(&trials)?);
+            lines.map(|(subject, traffic)| Row::of(subject, traffic, &runs)).collect();
+        let (goals, curves) = (Goal::all(&runs), Curve::all(&runs)?);
         // Their sum is in rows and curves; of each run they would fill a megabyte.
-        trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
+        runs.iter_mut().for_each(|run| run.hdr_v2_base64.clear());
         Ok(Comparison {
             schema: SCHEMA,
             started_unix_s,
@@ -90,7 +90,7 @@ impl Peers {
             counted: contest.counted()?,
             commands: contest.commands(),
             curves,
-            trials,
+            runs,
         })
     }
 

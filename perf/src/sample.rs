@@ -15,10 +15,8 @@ use crate::rig::header;
 use crate::rig::header::{GroundName, Header, SiteName};
 use crate::rig::matrix::Matrix;
 use crate::rig::placement::Placement;
-use crate::rig::reading;
-use crate::rig::reading::{Percentiles, Reading};
-use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::run::{Percentiles, Purpose, Run};
+use crate::rig::subject::{Entry, Subject, Traffic};
 use hdrhistogram::Histogram;
 use lab::programs::relay::Counters;
 use results::latency::Latency;
@@ -124,33 +122,42 @@ fn environment() -> Environment {
 }
 
 /// One run of a search through a subject, with singles: a part of the datagrams lost, each costing the core so much.
-pub(crate) fn trial(subject: Subject, offered_per_s: u64, loss: f64, core_ns: f64) -> Trial {
+pub(crate) fn peers_run(subject: Subject, offered_per_s: u64, loss: f64, core_ns: f64) -> Run<Entry> {
     let sent = offered_per_s;
     let lost = rounded(float(sent) * loss);
-    Trial {
-        subject,
-        traffic: Traffic::Singles,
+    Run {
+        cell: Entry { subject, traffic: Traffic::Singles },
         purpose: Purpose::Search,
         round: 0,
         offered_per_s,
         sent_per_s: float(sent),
+        arrived_per_s: float(sent - lost),
         sent,
         delivered: sent - lost,
+        refused: 0,
         lost,
         duplicates: 0,
-        latency_ns: Some([20_000, 60_000, 90_000]),
+        latency: Some(percentiles([20_000, 60_000, 90_000])),
         hdr_v2_base64: String::new(),
         lag_p99_ns: 3_000,
         core_ns: Some([core_ns * 0.25, core_ns * 0.5, core_ns * 0.25]),
         own_ns: Some(core_ns * 0.9),
-        frames: sent - lost,
-        span_ns: 1_000_000_000,
+        relay: Counters::default(),
+        reflector_bytes: 0,
+        generator_bytes: 0,
+        pairs: Vec::new(),
         failed: Vec::new(),
     }
 }
 
+/// Percentiles of which the 50th, 99th and 99.9th are these.
+fn percentiles([p50_ns, p99_ns, p99_9_ns]: [u64; 3]) -> Percentiles {
+    let (p90_ns, p99_99_ns, max_ns) = (p50_ns * 2, p99_9_ns, p99_9_ns);
+    Percentiles { p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, max_ns }
+}
+
 /// A comparison's runs with singles: a search each, then round 0, which warms up, and three that count.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn peers_runs() -> Vec<Run<Entry>> {
     let subjects = [
         (Subject::Coturn, 7_000.0, 300_000),
         (Subject::Epoll, 5_600.0, 250_000),
@@ -158,26 +165,26 @@ pub(crate) fn trials() -> Vec<Trial> {
         (Subject::Xdp, 250.0, 40_000),
         (Subject::Swap, 150.0, 30_000),
     ];
-    let mut trials = Vec::new();
+    let mut runs = Vec::new();
     for (subject, core_ns, p99_ns) in subjects {
         let capacity = rounded(1e9 / core_ns);
-        trials.push(trial(subject, capacity * 9 / 10, 0.0, core_ns));
-        trials.push(trial(subject, capacity * 11 / 10, 0.1, core_ns));
+        runs.push(peers_run(subject, capacity * 9 / 10, 0.0, core_ns));
+        runs.push(peers_run(subject, capacity * 11 / 10, 0.1, core_ns));
         for round in 0..=3_u8 {
             for (purpose, rate) in [(Purpose::Half, capacity * 9 / 20), (Purpose::HalfOfEpoll, 80_000)] {
                 // Round 2 is slow for everyone, and round 0 for whom it warms up.
                 let slow = f64::from([3, 1, 2, 1][usize::from(round)]);
-                let mut trial = trial(subject, rate, 0.0, core_ns * slow);
-                trial.purpose = purpose;
-                trial.round = round.into();
+                let mut run = peers_run(subject, rate, 0.0, core_ns * slow);
+                run.purpose = purpose;
+                run.round = round.into();
                 let latencies = [p99_ns / 3, p99_ns, p99_ns * 2].map(|ns| rounded(float(ns) * slow));
-                trial.latency_ns = Some(latencies);
-                trial.hdr_v2_base64 = histogram(latencies);
-                trials.push(trial);
+                run.latency = Some(percentiles(latencies));
+                run.hdr_v2_base64 = histogram(latencies);
+                runs.push(run);
             }
         }
     }
-    trials
+    runs
 }
 
 /// A histogram whose 50th, 99th and 99.9th percentile are these.
@@ -191,7 +198,7 @@ fn histogram([p50, p99, p99_9]: [u64; 3]) -> String {
 
 /// A whole comparison.
 pub(crate) fn comparison() -> Comparison {
-    let mut trials = trials();
+    let mut runs = peers_runs();
     let present = [Subject::Coturn, Subject::Epoll, Subject::Forwarder, Subject::Xdp, Subject::Swap];
     let rows = present.iter().flat_map(|subject| Traffic::ALL.map(|traffic| (*subject, traffic)));
     let peer = |subject: Subject| Peer {
@@ -199,9 +206,9 @@ pub(crate) fn comparison() -> Comparison {
         version: if subject == Subject::Coturn { "4.6.1" } else { "0.1.0 (0123abc)" }.to_owned(),
         absent: (!present.contains(&subject)).then(|| "this reflector has no --engine <uring>".to_owned()),
     };
-    let rows = rows.map(|(subject, traffic)| Row::of(subject, traffic, &trials).unwrap()).collect();
-    let (goals, curves) = (Goal::all(&trials), Curve::all(&trials).unwrap());
-    trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
+    let rows = rows.map(|(subject, traffic)| Row::of(subject, traffic, &runs).unwrap()).collect();
+    let (goals, curves) = (Goal::all(&runs), Curve::all(&runs).unwrap());
+    runs.iter_mut().for_each(|run| run.hdr_v2_base64.clear());
     Comparison {
         schema: comparison::SCHEMA,
         started_unix_s: 1_760_000_000,
@@ -229,7 +236,7 @@ pub(crate) fn comparison() -> Comparison {
         }],
         commands: vec!["taskset -c 1 turnserver -c turnserver.conf".to_owned()],
         curves,
-        trials,
+        runs,
     }
 }
 
@@ -291,7 +298,7 @@ pub(crate) fn cost_ns(cell: Cell) -> f64 {
 }
 
 /// One run on a cell: a part of the datagrams lost, each costing what [`cost_ns`] says.
-pub(crate) fn reading(cell: Cell, purpose: reading::Purpose, offered_per_s: u64, loss: f64) -> Reading {
+pub(crate) fn run(cell: Cell, purpose: Purpose, offered_per_s: u64, loss: f64) -> Run {
     let sent = offered_per_s;
     let lost = rounded(float(sent) * loss);
     let delivered = sent - lost;
@@ -299,9 +306,8 @@ pub(crate) fn reading(cell: Cell, purpose: reading::Purpose, offered_per_s: u64,
     let base_ns = rounded(cost_ns * 10.0);
     let load = purpose.part().unwrap_or(0.5);
     let latencies = [1.0, 3.0, 6.0].map(|factor| rounded(float(base_ns) * factor * (0.5 + load)));
-    let kept = purpose != reading::Purpose::Search;
-    let [p50_ns, p99_ns, p99_9_ns] = latencies;
-    Reading {
+    let kept = purpose != Purpose::Search;
+    Run {
         cell,
         purpose,
         round: 1,
@@ -313,18 +319,11 @@ pub(crate) fn reading(cell: Cell, purpose: reading::Purpose, offered_per_s: u64,
         refused: 0,
         lost,
         duplicates: 0,
-        latency: Some(Percentiles {
-            p50_ns,
-            p90_ns: p50_ns * 2,
-            p99_ns,
-            p99_9_ns,
-            p99_99_ns: p99_9_ns,
-            max_ns: p99_9_ns,
-        }),
+        latency: Some(percentiles(latencies)),
         hdr_v2_base64: if kept { counted_histogram(latencies, delivered) } else { String::new() },
         lag_p99_ns: 3_000,
         core_ns: Some([cost_ns * 0.25, cost_ns * 0.5, cost_ns * 0.25]),
-        worker_ns: Some(cost_ns * 0.7),
+        own_ns: Some(cost_ns * 0.7),
         relay: Counters {
             received: delivered + 1,
             relayed: delivered,
@@ -340,39 +339,39 @@ pub(crate) fn reading(cell: Cell, purpose: reading::Purpose, offered_per_s: u64,
 }
 
 /// All runs on the base of the made-up sweep.
-pub(crate) fn readings() -> Vec<Reading> {
-    readings_on(&header(), cell())
+pub(crate) fn runs() -> Vec<Run> {
+    runs_on(&header(), cell())
 }
 
 /// All runs of a sweep.
-pub(crate) fn readings_of_all(header: &Header) -> Vec<Reading> {
-    header.cells.iter().flat_map(|cell| readings_on(header, *cell)).collect()
+pub(crate) fn runs_of_all(header: &Header) -> Vec<Run> {
+    header.cells.iter().flat_map(|cell| runs_on(header, *cell)).collect()
 }
 
 /// A search that ends at one core over the cost, then all rounds at what it found.
-fn readings_on(header: &Header, cell: Cell) -> Vec<Reading> {
+fn runs_on(header: &Header, cell: Cell) -> Vec<Run> {
     let capacity = 1e9 / cost_ns(cell);
     let steps = [0.5, 0.98, 1.02, 1.1];
-    let mut readings: Vec<Reading> = (0..)
+    let mut runs: Vec<Run> = (0..)
         .zip(steps)
         .map(|(round, part)| {
             let loss = if part > 1.0 { 0.08 } else { 0.0 };
-            Reading { round, ..reading(cell, reading::Purpose::Search, rounded(capacity * part), loss) }
+            Run { round, ..run(cell, Purpose::Search, rounded(capacity * part), loss) }
         })
         .collect();
     // A failure is tried again before it counts, which ends the search by its number of tries.
-    let last = readings.pop();
-    readings.extend(std::iter::repeat_n(last, 6).flatten());
+    let last = runs.pop();
+    runs.extend(std::iter::repeat_n(last, 6).flatten());
     let passed = capacity * 0.98;
     let is_base = header.matrix.base(cell.engine) == Some(cell);
-    for purpose in reading::Purpose::LOADS {
-        if is_base || purpose == reading::Purpose::Half {
+    for purpose in Purpose::LOADS {
+        if is_base || purpose == Purpose::Half {
             let rate = rounded(passed * purpose.part().unwrap_or(0.5));
             let rounds = 0..=header.rounds;
-            readings.extend(rounds.map(|round| Reading { round, ..reading(cell, purpose, rate, 0.0) }));
+            runs.extend(rounds.map(|round| Run { round, ..run(cell, purpose, rate, 0.0) }));
         }
     }
-    readings
+    runs
 }
 
 /// A histogram of so many values, most of them the first, the 99th and the 99.9th percentile as given.
@@ -396,8 +395,8 @@ pub(crate) fn survey_of_one_cell() -> Survey {
         values.truncate(1);
     }
     header.cells = header.matrix.cells();
-    let readings = readings_of_all(&header);
-    Survey::of(header, &readings, &[]).unwrap()
+    let runs = runs_of_all(&header);
+    Survey::of(header, &runs, &[]).unwrap()
 }
 
 /// A whole survey.
@@ -405,6 +404,6 @@ pub(crate) fn survey() -> Survey {
     let header = header();
     let commands =
         ["taskset -c 1 reflector run --workers 1", "taskset -c 0 reflector-loadgen run --rate 1 && <x>"];
-    let readings = readings_of_all(&header);
-    Survey::of(header, &readings, &commands.map(str::to_owned)).unwrap()
+    let runs = runs_of_all(&header);
+    Survey::of(header, &runs, &commands.map(str::to_owned)).unwrap()
 }

@@ -23,7 +23,7 @@ use crate::rig::cell::Cell;
 use crate::rig::header::Header;
 use crate::rig::pace::Pace;
 use crate::rig::placement::Placement;
-use crate::rig::reading::{Purpose, Reading};
+use crate::rig::run::{Purpose, Run};
 use crate::rig::site::{Load, Site};
 use crate::sweep::ledger::Ledger;
 use anyhow::Context;
@@ -113,7 +113,7 @@ impl<'a> Sweep<'a> {
         interrupt: &'a Interrupt,
         progress: &'a mut dyn FnMut(&str),
     ) -> Sweep<'a> {
-        let done = ledger.readings().len();
+        let done = ledger.runs().len();
         let rounds = usize::try_from(header.rounds + 1).unwrap_or(usize::MAX);
         let loads: usize = header.cells.iter().map(|cell| loads(header, cell).len()).sum();
         // A search rarely takes all of its tries.
@@ -130,7 +130,7 @@ impl<'a> Sweep<'a> {
     ///
     /// # Errors
     /// A program failed, the disk is full, or somebody asked to stop; what was done stays on disk.
-    pub fn run(mut self) -> anyhow::Result<Vec<Reading>> {
+    pub fn run(mut self) -> anyhow::Result<Vec<Run>> {
         let cells = self.header.cells.clone();
         for (number, cell) in cells.iter().enumerate() {
             self.search(*cell)?;
@@ -145,7 +145,7 @@ impl<'a> Sweep<'a> {
                 }
             }
         }
-        Ok(self.ledger.readings().to_vec())
+        Ok(self.ledger.runs().to_vec())
     }
 
     fn search(&mut self, cell: Cell) -> anyhow::Result<()> {
@@ -157,9 +157,8 @@ impl<'a> Sweep<'a> {
             small_gap: 12,
         };
         loop {
-            let readings: Vec<&Reading> = self.ledger.readings().iter().collect();
-            let tried: Vec<Tried> =
-                searched(cell, &readings).map(|reading| reading.tried(MOST_LOSS)).collect();
+            let runs: Vec<&Run> = self.ledger.runs().iter().collect();
+            let tried: Vec<Tried> = searched(cell, &runs).map(|run| run.tried(MOST_LOSS)).collect();
             let Some(rate_per_s) = search.next(&tried) else { return Ok(()) };
             let round = u32::try_from(tried.len()).unwrap_or(u32::MAX);
             let (duration, warmup) = (self.effort.search, self.effort.warmup);
@@ -177,8 +176,8 @@ impl<'a> Sweep<'a> {
 
     /// What a cell relays, as far as the search tells.
     fn capacity_per_s(&self, cell: Cell) -> Option<f64> {
-        let readings: Vec<&Reading> = self.ledger.readings().iter().collect();
-        let ceiling = ceiling(cell, &readings);
+        let runs: Vec<&Run> = self.ledger.runs().iter().collect();
+        let ceiling = ceiling(cell, &runs);
         ceiling.capacity_per_s().map(|each| {
             let workers = if ceiling.is_generators { f64::from(cell.workers.max(1)) } else { 1.0 };
             // The estimate is one worker's; what was found is what all of them relayed.
@@ -189,8 +188,8 @@ impl<'a> Sweep<'a> {
     /// The rate of a load; `None` where the generator does not come near it.
     fn rate_per_s(&self, cell: Cell, purpose: Purpose) -> Option<u64> {
         let part = purpose.part()?;
-        let readings: Vec<&Reading> = self.ledger.readings().iter().collect();
-        let ceiling = ceiling(cell, &readings);
+        let runs: Vec<&Run> = self.ledger.runs().iter().collect();
+        let ceiling = ceiling(cell, &runs);
         match (self.capacity_per_s(cell), ceiling.pdr_per_s) {
             (Some(capacity), Some(passed)) => {
                 let most = float(passed) * if ceiling.is_generators { 0.8 } else { 1.0 };
@@ -205,10 +204,9 @@ impl<'a> Sweep<'a> {
     fn turn(&mut self, cell: Cell, purpose: Purpose, round: u32) -> anyhow::Result<()> {
         let Some(rate_per_s) = self.rate_per_s(cell, purpose) else { return Ok(()) };
         loop {
-            let is_own =
-                |reading: &&Reading| (reading.cell, reading.purpose, reading.round) == (cell, purpose, round);
-            let had: Vec<&Reading> = self.ledger.readings().iter().filter(is_own).collect();
-            let is_done = had.iter().any(|reading| reading.is_believed());
+            let is_own = |run: &&Run| (run.cell, run.purpose, run.round) == (cell, purpose, round);
+            let had: Vec<&Run> = self.ledger.runs().iter().filter(is_own).collect();
+            let is_done = had.iter().any(|run| run.is_believed());
             // What warms up counts nowhere.
             let most = if round == 0 { 1 } else { self.effort.most_tries_a_round };
             if is_done || had.len() >= most {
@@ -224,7 +222,7 @@ impl<'a> Sweep<'a> {
         let site =
             self.sites.iter_mut().find(|site| site.serves(&load.cell)).context("no reflector for it")?;
         let (known, mut failures) = (site.commands().len(), 0);
-        let reading = loop {
+        let run = loop {
             match site.run(load, self.interrupt) {
                 Err(error) if !error.is::<Interrupted>() && failures < MOST_FAILURES => {
                     failures += 1;
@@ -235,19 +233,18 @@ impl<'a> Sweep<'a> {
         };
         self.pace.done();
         let left = self.pace.left(Instant::now());
-        (self.progress)(&format!("{}; {left}", told(&reading)));
-        let first =
-            if self.ledger.readings().iter().any(|other| site.serves(&other.cell)) { known } else { 0 };
+        (self.progress)(&format!("{}; {left}", told(&run)));
+        let first = if self.ledger.runs().iter().any(|other| site.serves(&other.cell)) { known } else { 0 };
         let commands = site.commands().get(first..).unwrap_or_default();
-        let (is_disturbed, cpus) = (reading.is_disturbed(), all_cpus(site.placement()));
-        self.ledger.add(reading, commands)?;
+        let (is_disturbed, cpus) = (run.is_disturbed(), all_cpus(site.placement()));
+        self.ledger.add(run, commands)?;
         if is_disturbed { self.wait_for_calm(&cpus) } else { Ok(()) }
     }
 
     fn runs_of_rounds(&self) -> usize {
         let loads: usize = self.header.cells.iter().map(|cell| loads(self.header, cell).len()).sum();
         let all = loads * usize::try_from(self.header.rounds + 1).unwrap_or(usize::MAX);
-        let had = self.ledger.readings().iter().filter(|reading| reading.purpose != Purpose::Search).count();
+        let had = self.ledger.runs().iter().filter(|run| run.purpose != Purpose::Search).count();
         all.saturating_sub(had)
     }
 
@@ -279,21 +276,20 @@ fn all_cpus(placement: &Placement) -> Vec<usize> {
 }
 
 /// A run in one line, for progress.
-fn told(reading: &Reading) -> String {
-    let cost = reading.cost_ns().map_or_else(|| "–".to_owned(), time);
-    let p99 = reading.latency.map_or_else(|| "–".to_owned(), |latency| time(float(latency.p99_ns)));
-    let what = match reading.purpose {
+fn told(run: &Run) -> String {
+    let cost = run.cost_ns().map_or_else(|| "–".to_owned(), time);
+    let p99 = run.latency.map_or_else(|| "–".to_owned(), |latency| time(float(latency.p99_ns)));
+    let what = match run.purpose {
         Purpose::Search => "search".to_owned(),
-        purpose => format!("round {}, {}", reading.round, purpose.words()),
+        purpose => format!("round {}, {}", run.round, purpose.words()),
     };
-    let doubt =
-        if reading.is_believed() { String::new() } else { format!(" ({})", reading.failed.join(", ")) };
+    let doubt = if run.is_believed() { String::new() } else { format!(" ({})", run.failed.join(", ")) };
     format!(
         "{}, {}, {what}: {}/s, {} lost, {cost} of a core each, p99 {p99}{doubt}",
-        reading.cell.engine.title(),
-        reading.cell.in_words(),
-        count(reading.offered_per_s),
-        percent(reading.loss()),
+        run.cell.engine.title(),
+        run.cell.in_words(),
+        count(run.offered_per_s),
+        percent(run.loss()),
     )
 }
 
@@ -332,8 +328,8 @@ mod tests {
         let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let header = sample::header();
         let mut ledger = Ledger::open(scratch.path(), &header).unwrap();
-        sample::readings_of_all(&header).into_iter().for_each(|reading| ledger.add(reading, &[]).unwrap());
-        let all = ledger.readings().to_vec();
+        sample::runs_of_all(&header).into_iter().for_each(|run| ledger.add(run, &[]).unwrap());
+        let all = ledger.runs().to_vec();
         let (interrupt, mut said) = (Interrupt::never(), Vec::new());
         // Without a single site nothing can run, and nothing needs to.
         let mut progress = |line: &str| said.push(line.to_owned());
@@ -345,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_run_is_told_in_one_line() {
-        let line = told(&sample::reading(sample::cell(), Purpose::Half, 100_000, 0.0));
+        let line = told(&sample::run(sample::cell(), Purpose::Half, 100_000, 0.0));
         assert!(
             line.starts_with("epoll, 168 B, 1,000 endpoints, round 1, 50 % load: 100,000/s, 0 % lost"),
             "{line}"

@@ -5,7 +5,7 @@
 //! * What the generator cannot offer is never a capacity: there the estimate is one core over the core-time at half load.
 
 use crate::rig::attempt::MOST_LOSS;
-use crate::rig::trial::Trial;
+use crate::rig::run::Run;
 use search::{Search, Tried, Verdict, bracket};
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,13 @@ pub struct Ceiling {
 
 impl Ceiling {
     /// What a search found.
-    pub fn of(trials: &[Trial]) -> Ceiling {
-        let with = tried(trials, MOST_LOSS);
-        Ceiling::found(&tried(trials, 0.0), &with, |rate_per_s| {
-            let best = trials.iter().rev().find(|trial| {
-                trial.offered_per_s == rate_per_s && trial.tried(MOST_LOSS).verdict == Verdict::Passed
+    pub fn of<C>(runs: &[Run<C>]) -> Ceiling {
+        let with = tried(runs, MOST_LOSS);
+        Ceiling::found(&tried(runs, 0.0), &with, |rate_per_s| {
+            let best = runs.iter().rev().find(|run| {
+                run.offered_per_s == rate_per_s && run.tried(MOST_LOSS).verdict == Verdict::Passed
             });
-            best.and_then(Trial::core_total_ns)
+            best.and_then(Run::core_total_ns)
         })
     }
 
@@ -61,42 +61,42 @@ impl Ceiling {
 }
 
 /// The next rate to try for a ceiling; `None` when both searches have ended.
-pub fn next(search: Search, trials: &[Trial], more_for_ndr: usize) -> Option<u64> {
-    search.next(&tried(trials, MOST_LOSS)).or_else(|| {
+pub fn next<C>(search: Search, runs: &[Run<C>], more_for_ndr: usize) -> Option<u64> {
+    search.next(&tried(runs, MOST_LOSS)).or_else(|| {
         let further = Search { most_tries: search.most_tries + more_for_ndr, ..search };
-        further.next(&tried(trials, 0.0))
+        further.next(&tried(runs, 0.0))
     })
 }
 
-fn tried(trials: &[Trial], most_loss: f64) -> Vec<Tried> {
-    trials.iter().map(|trial| trial.tried(most_loss)).collect()
+fn tried<C>(runs: &[Run<C>], most_loss: f64) -> Vec<Tried> {
+    runs.iter().map(|run| run.tried(most_loss)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rig::subject::Subject;
+    use crate::rig::subject::{Entry, Subject};
     use crate::sample;
 
     /// Searches a subject that loses nothing up to one rate, 0.3 % up to another, and 5 % beyond.
-    fn search(without_per_s: u64, with_per_s: u64, generator_per_s: u64) -> Vec<Trial> {
+    fn search(without_per_s: u64, with_per_s: u64, generator_per_s: u64) -> Vec<Run<Entry>> {
         let search =
             Search { first_per_s: 20_000, factor: 2, most_tries: 9, most_failures: 2, small_gap: 16 };
-        let mut trials = Vec::new();
-        while let Some(rate) = next(search, &trials, 5) {
+        let mut runs = Vec::new();
+        while let Some(rate) = next(search, &runs, 5) {
             let loss = match rate {
                 _ if rate <= without_per_s => 0.0,
                 _ if rate <= with_per_s => 0.003,
                 _ => 0.05,
             };
-            let mut trial = sample::trial(Subject::Epoll, rate, loss, 5_000.0);
+            let mut run = sample::peers_run(Subject::Epoll, rate, loss, 5_000.0);
             if rate > generator_per_s {
-                trial.failed.push("rate".to_owned());
-                trial.sent_per_s = crate::figures::float(generator_per_s);
+                run.failed.push("rate".to_owned());
+                run.sent_per_s = crate::figures::float(generator_per_s);
             }
-            trials.push(trial);
+            runs.push(run);
         }
-        trials
+        runs
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(ceiling.capacity_per_s(), Some(200_000.0));
         let half = ceiling.half_per_s().unwrap();
         assert!((60_000..=72_000).contains(&half), "{half}");
-        let none = Ceiling::of(&[]);
+        let none = Ceiling::of::<Entry>(&[]);
         assert_eq!((none.capacity_per_s(), none.half_per_s()), (None, None));
     }
 }

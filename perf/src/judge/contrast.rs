@@ -10,7 +10,7 @@ use crate::judge::model::{Prediction, error};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
 use crate::rig::cell::Cell;
-use crate::rig::reading::Purpose;
+use crate::rig::run::Purpose;
 
 /// Two sweeps side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -329,8 +329,8 @@ mod tests {
         header.matrix.payloads_bytes = vec![600];
         header.matrix.hostile_percent = vec![10];
         header.cells = header.matrix.cells();
-        let readings = sample::readings_of_all(&header);
-        let fresh = Survey::of(header, &readings, &[]).unwrap();
+        let runs = sample::runs_of_all(&header);
+        let fresh = Survey::of(header, &runs, &[]).unwrap();
         let contrast = Contrast::held_out(&survey, &fresh).unwrap();
         assert!(!contrast.lines.is_empty() && !contrast.has_regressed(), "{}", contrast.in_words());
         // A machine that is a third slower than the one that the prediction is made from.

@@ -6,11 +6,11 @@
 
 use crate::figures::{float, floored};
 use crate::judge::ceiling::Ceiling;
-use crate::judge::histogram::{CurvePoint, curve};
+use crate::judge::histogram::{CurvePoint, curve, percentiles};
 use crate::judge::spread::Spread;
 use crate::rig::attempt::MOST_LOSS;
 use crate::rig::cell::Cell;
-use crate::rig::reading::{Percentiles, Purpose, Reading};
+use crate::rig::run::{Percentiles, Purpose, Run};
 use results::latency::merged;
 use results::run::NatPair;
 use search::{Tried, Verdict};
@@ -104,24 +104,24 @@ impl Finding {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(cell: Cell, readings: &[Reading]) -> anyhow::Result<Finding> {
-        let own: Vec<&Reading> = readings.iter().filter(|reading| reading.cell == cell).collect();
+    pub fn of(cell: Cell, runs: &[Run]) -> anyhow::Result<Finding> {
+        let own: Vec<&Run> = runs.iter().filter(|run| run.cell == cell).collect();
         let ceiling = ceiling(cell, &own);
         let mut loads = Vec::new();
         for purpose in Purpose::LOADS {
             loads.extend(LoadFigures::of(purpose, &own)?);
         }
         let capacity = capacity(cell, &ceiling, &own, &loads);
-        let offered = own.iter().filter(|reading| reading.sent > 0).map(|reading| Offered {
-            purpose: Some(reading.purpose),
-            round: reading.round,
-            offered_per_s: reading.offered_per_s,
-            arrived_per_s: reading.arrived_per_s,
-            loss: reading.loss(),
-            is_believed: reading.is_believed(),
-            verdict: reading.tried(MOST_LOSS).verdict.word().to_owned(),
-            latency: reading.latency,
-            cost_ns: reading.cost_ns(),
+        let offered = own.iter().filter(|run| run.sent > 0).map(|run| Offered {
+            purpose: Some(run.purpose),
+            round: run.round,
+            offered_per_s: run.offered_per_s,
+            arrived_per_s: run.arrived_per_s,
+            loss: run.loss(),
+            is_believed: run.is_believed(),
+            verdict: run.tried(MOST_LOSS).verdict.word().to_owned(),
+            latency: run.latency,
+            cost_ns: run.cost_ns(),
         });
         Ok(Finding { cell, ceiling, capacity, offered: offered.collect(), loads })
     }
@@ -148,100 +148,90 @@ impl Finding {
 }
 
 impl LoadFigures {
-    fn of(purpose: Purpose, readings: &[&Reading]) -> anyhow::Result<Option<LoadFigures>> {
-        let own = counted(readings, purpose);
-        let all = merged(own.iter().map(|reading| reading.hdr_v2_base64.as_str()))?;
-        let spread = |figure: &dyn Fn(&Reading) -> Option<f64>| {
-            Spread::of(own.iter().filter_map(|reading| figure(reading)))
-        };
-        let part =
-            |place: usize| Some(spread(&|reading: &Reading| reading.core_ns?.get(place).copied())?.median);
+    fn of(purpose: Purpose, runs: &[&Run]) -> anyhow::Result<Option<LoadFigures>> {
+        let own = counted(runs, purpose);
+        let all = merged(own.iter().map(|run| run.hdr_v2_base64.as_str()))?;
+        let spread =
+            |figure: &dyn Fn(&Run) -> Option<f64>| Spread::of(own.iter().filter_map(|run| figure(run)));
+        let part = |place: usize| Some(spread(&|run: &Run| run.core_ns?.get(place).copied())?.median);
         let split = [part(0), part(1), part(2)];
-        let p50 = spread(&|reading| Some(float(reading.latency?.p50_ns)));
-        let p99 = spread(&|reading| Some(float(reading.latency?.p99_ns)));
+        let p50 = spread(&|run| Some(float(run.latency?.p50_ns)));
+        let p99 = spread(&|run| Some(float(run.latency?.p99_ns)));
         let memory = [
-            spread(&|reading| Some(float(reading.reflector_bytes))),
-            spread(&|reading| Some(float(reading.generator_bytes))),
+            spread(&|run| Some(float(run.reflector_bytes))),
+            spread(&|run| Some(float(run.generator_bytes))),
         ];
         let (Some(first), Some(p50_ns), Some(p99_ns), [Some(reflector_bytes), Some(generator_bytes)]) =
             (own.first(), p50, p99, memory)
         else {
             return Ok(None);
         };
-        let at = |part| all.value_at_quantile(part);
         Ok(Some(LoadFigures {
             purpose,
             offered_per_s: first.offered_per_s,
-            cost_ns: spread(&Reading::cost_ns),
+            cost_ns: spread(&Run::cost_ns),
             split_ns: match split {
                 [Some(user), Some(system), Some(softirq)] => Some([user, system, softirq]),
                 _ => None,
             },
-            latency: Percentiles {
-                p50_ns: at(0.5),
-                p90_ns: at(0.9),
-                p99_ns: at(0.99),
-                p99_9_ns: at(0.999),
-                p99_99_ns: at(0.9999),
-                max_ns: all.max(),
-            },
+            latency: percentiles(&all),
             p50_ns,
             p99_ns,
             curve: curve(&all),
-            sent: own.iter().map(|reading| reading.sent).sum(),
-            lost: own.iter().map(|reading| reading.lost).sum(),
+            sent: own.iter().map(|run| run.sent).sum(),
+            lost: own.iter().map(|run| run.lost).sum(),
             reflector_bytes,
             generator_bytes,
-            pairs: summed(own.iter().flat_map(|reading| &reading.pairs)),
+            pairs: summed(own.iter().flat_map(|run| &run.pairs)),
         }))
     }
 }
 
 /// What a search on a cell found so far; all workers together.
-pub fn ceiling(cell: Cell, readings: &[&Reading]) -> Ceiling {
-    let searched: Vec<&Reading> = searched(cell, readings).collect();
-    let tried =
-        |most_loss: f64| searched.iter().map(|reading| reading.tried(most_loss)).collect::<Vec<Tried>>();
+pub fn ceiling(cell: Cell, runs: &[&Run]) -> Ceiling {
+    let searched: Vec<&Run> = searched(cell, runs).collect();
+    let tried = |most_loss: f64| searched.iter().map(|run| run.tried(most_loss)).collect::<Vec<Tried>>();
     Ceiling::found(&tried(0.0), &tried(MOST_LOSS), |rate_per_s| {
-        let best = searched.iter().rev().find(|reading| {
-            reading.offered_per_s == rate_per_s && reading.tried(MOST_LOSS).verdict == Verdict::Passed
-        });
+        let best = searched
+            .iter()
+            .rev()
+            .find(|run| run.offered_per_s == rate_per_s && run.tried(MOST_LOSS).verdict == Verdict::Passed);
         Some(best?.cost_ns()? / f64::from(cell.workers.max(1)))
     })
 }
 
 /// The tries of a cell's search, in order.
-pub fn searched<'a>(cell: Cell, readings: &'a [&Reading]) -> impl Iterator<Item = &'a Reading> {
-    let is_own = move |reading: &&Reading| reading.cell == cell && reading.purpose == Purpose::Search;
-    readings.iter().copied().filter(is_own)
+pub fn searched<'a>(cell: Cell, runs: &'a [&Run]) -> impl Iterator<Item = &'a Run> {
+    let is_own = move |run: &&Run| run.cell == cell && run.purpose == Purpose::Search;
+    runs.iter().copied().filter(is_own)
 }
 
 /// The runs at a load that count: believed, and of one round the last.
-pub fn counted<'a>(readings: &[&'a Reading], purpose: Purpose) -> Vec<&'a Reading> {
-    let mut counted: Vec<&Reading> = Vec::new();
-    let is_own = |reading: &&&Reading| {
-        reading.purpose == purpose && purpose != Purpose::Search && reading.round > 0 && reading.is_believed()
+pub fn counted<'a>(runs: &[&'a Run], purpose: Purpose) -> Vec<&'a Run> {
+    let mut counted: Vec<&Run> = Vec::new();
+    let is_own = |run: &&&Run| {
+        run.purpose == purpose && purpose != Purpose::Search && run.round > 0 && run.is_believed()
     };
-    for reading in readings.iter().filter(is_own) {
-        counted.retain(|other| other.round != reading.round);
-        counted.push(reading);
+    for run in runs.iter().filter(is_own) {
+        counted.retain(|other| other.round != run.round);
+        counted.push(run);
     }
     counted
 }
 
 /// The capacity with its spread: between the rate that passed and the one that failed, or that of the estimate's rounds.
-fn capacity(cell: Cell, ceiling: &Ceiling, readings: &[&Reading], loads: &[LoadFigures]) -> Option<Capacity> {
+fn capacity(cell: Cell, ceiling: &Ceiling, runs: &[&Run], loads: &[LoadFigures]) -> Option<Capacity> {
     let found = float(ceiling.pdr_per_s?);
     let workers = f64::from(cell.workers.max(1));
     let half = loads.iter().find(|load| load.purpose == Purpose::Half).and_then(|load| load.cost_ns);
     // Where the generator was late, what it made up for in bursts may be lost, but no more than that.
     let most_loss = if ceiling.is_generators { 5.0 * MOST_LOSS } else { MOST_LOSS };
-    let too_much = |reading: &Reading| {
-        let is_offered = reading.sent_per_s > 0.95 * float(reading.offered_per_s) && !reading.is_disturbed();
-        is_offered && reading.loss() > most_loss && float(reading.offered_per_s) > found
+    let too_much = |run: &Run| {
+        let is_offered = run.sent_per_s > 0.95 * float(run.offered_per_s) && !run.is_disturbed();
+        is_offered && run.loss() > most_loss && float(run.offered_per_s) > found
     };
-    let lost = searched(cell, readings).filter(|reading| too_much(reading));
-    let lost_at = lost.map(|reading| float(reading.offered_per_s)).fold(f64::INFINITY, f64::min);
+    let lost = searched(cell, runs).filter(|run| too_much(run));
+    let lost_at = lost.map(|run| float(run.offered_per_s)).fold(f64::INFINITY, f64::min);
     if ceiling.is_generators {
         let estimate = half.map(|cost_ns| cost_ns.map(|ns| (workers * 1e9 / ns).min(lost_at)));
         let at_least = |per_s: f64| float(floored(per_s.max(found), 3));
@@ -276,8 +266,8 @@ mod tests {
 
     #[test]
     fn rounds_become_figures() {
-        let readings = sample::readings();
-        let finding = Finding::of(sample::cell(), &readings).unwrap();
+        let runs = sample::runs();
+        let finding = Finding::of(sample::cell(), &runs).unwrap();
         let half = finding.at(Purpose::Half).unwrap();
         assert_eq!(half.cost_ns.map(|cost| (cost.rounds, cost.median.round())), Some((3, 5_000.0)));
         assert_eq!(half.split_ns.map(|split| split.iter().sum::<f64>().round()), Some(5_000.0));
@@ -291,22 +281,22 @@ mod tests {
 
     #[test]
     fn what_the_generator_ended_is_estimated() {
-        let mut readings = sample::readings();
-        let is_lost = |reading: &&mut Reading| reading.purpose == Purpose::Search && reading.lost > 0;
-        readings.iter_mut().filter(is_lost).for_each(|reading| reading.failed.push("rate".to_owned()));
-        let capacity = Finding::of(sample::cell(), &readings).unwrap().capacity.unwrap();
+        let mut runs = sample::runs();
+        let is_lost = |run: &&mut Run| run.purpose == Purpose::Search && run.lost > 0;
+        runs.iter_mut().filter(is_lost).for_each(|run| run.failed.push("rate".to_owned()));
+        let capacity = Finding::of(sample::cell(), &runs).unwrap().capacity.unwrap();
         assert!(capacity.is_estimated && (capacity.per_s.median - 200_000.0).abs() < 1_500.0, "{capacity:?}");
     }
 
     #[test]
     fn what_may_not_be_believed_does_not_count() {
-        let mut readings = sample::readings();
-        readings.iter_mut().for_each(|reading| reading.failed.push("socket-overflows".to_owned()));
-        let finding = Finding::of(sample::cell(), &readings).unwrap();
+        let mut runs = sample::runs();
+        runs.iter_mut().for_each(|run| run.failed.push("socket-overflows".to_owned()));
+        let finding = Finding::of(sample::cell(), &runs).unwrap();
         assert!(finding.loads.is_empty() && finding.capacity.is_none());
         assert!(finding.offered.iter().all(|offered| !offered.is_believed));
         assert!(
-            Finding::of(sample::cell().with(crate::rig::cell::Axis::Train, 9), &readings)
+            Finding::of(sample::cell().with(crate::rig::cell::Axis::Train, 9), &runs)
                 .unwrap()
                 .offered
                 .is_empty()

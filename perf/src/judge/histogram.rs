@@ -1,6 +1,7 @@
 //! Latency over percentiles, as reports draw it.
 
 use crate::figures::float;
+use crate::rig::run::Percentiles;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,19 @@ pub struct CurvePoint {
     pub percentile: f64,
     /// That took at most so long, ns.
     pub latency_ns: u64,
+}
+
+/// The percentiles that a run keeps of its latencies.
+pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    let at = |part| histogram.value_at_quantile(part);
+    Percentiles {
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
+        p99_99_ns: at(0.9999),
+        max_ns: histogram.max(),
+    }
 }
 
 /// Latency over percentiles: evenly spread on the scale 90, 99, 99.9, ..., as far as there are values to tell.

@@ -10,7 +10,7 @@ use crate::judge::finding::Finding;
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
 use crate::rig::cell::{Axis, Cell};
-use crate::rig::reading::Purpose;
+use crate::rig::run::Purpose;
 use anyhow::{Context, bail};
 
 /// What a configuration is expected to do.

@@ -10,7 +10,7 @@ use crate::judge::usl::{LEAST_POINTS, Usl};
 use crate::rig::cell::HEADER_BYTES;
 use crate::rig::cell::{Axis, Cell, Engine};
 use crate::rig::header::Header;
-use crate::rig::reading::{Purpose, Reading};
+use crate::rig::run::{Purpose, Run};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,16 +67,16 @@ impl Survey {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(header: Header, readings: &[Reading], commands: &[String]) -> anyhow::Result<Survey> {
+    pub fn of(header: Header, runs: &[Run], commands: &[String]) -> anyhow::Result<Survey> {
         let findings: anyhow::Result<Vec<Finding>> =
-            header.cells.iter().map(|cell| Finding::of(*cell, readings)).collect();
+            header.cells.iter().map(|cell| Finding::of(*cell, runs)).collect();
         let findings = findings?;
         let scaling = header.matrix.engines.iter().map(|engine| Scaling::of(*engine, &header, &findings));
         let survey = Survey {
             schema: SCHEMA,
             headline: String::new(),
             scaling: scaling.collect(),
-            validity: Validity::of(readings, &findings),
+            validity: Validity::of(runs, &findings),
             commands: distinct(commands),
             header,
             findings,
@@ -212,21 +212,20 @@ impl Scaling {
 }
 
 impl Validity {
-    fn of(readings: &[Reading], findings: &[Finding]) -> Validity {
-        let rounds =
-            || readings.iter().filter(|reading| reading.purpose != Purpose::Search && reading.round > 0);
+    fn of(runs: &[Run], findings: &[Finding]) -> Validity {
+        let rounds = || runs.iter().filter(|run| run.purpose != Purpose::Search && run.round > 0);
         let mut failed = BTreeMap::new();
-        for name in rounds().flat_map(|reading| &reading.failed) {
+        for name in rounds().flat_map(|run| &run.failed) {
             *failed.entry(name.clone()).or_insert(0) += 1;
         }
         let amount = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let missing = findings.iter().filter(|finding| finding.at(Purpose::Half).is_none()).count();
         Validity {
             runs: amount(rounds().count()),
-            believed: amount(rounds().filter(|reading| reading.is_believed()).count()),
+            believed: amount(rounds().filter(|run| run.is_believed()).count()),
             failed,
-            not_conserved: amount(readings.iter().filter(|reading| !reading.relay.is_conserved()).count()),
-            received: readings.iter().map(|reading| reading.relay.received).sum(),
+            not_conserved: amount(runs.iter().filter(|run| !run.relay.is_conserved()).count()),
+            received: runs.iter().map(|run| run.relay.received).sum(),
             missing: amount(missing),
         }
     }
@@ -318,8 +317,8 @@ mod tests {
         header.matrix.workers = vec![1, 2, 3, 4, 6];
         header.matrix.engines = vec![Engine::Epoll];
         header.cells = header.matrix.cells();
-        let readings = sample::readings_of_all(&header);
-        let survey = Survey::of(header, &readings, &[]).unwrap();
+        let runs = sample::runs_of_all(&header);
+        let survey = Survey::of(header, &runs, &[]).unwrap();
         let law = survey.scaling[0].law.unwrap();
         // Of the made-up sweep more workers relay no more, which is contention alone.
         assert!(law.contention > 0.5 && survey.scaling[0].points.len() == 5, "{law:?}");

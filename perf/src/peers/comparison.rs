@@ -5,18 +5,19 @@
 //! * Tables, pages and pictures are drawn from this and nothing else.
 
 use crate::figures::time;
-use crate::judge::histogram::{CurvePoint, curve};
+use crate::judge::histogram::{CurvePoint, curve, percentiles};
 use crate::judge::spread::Spread;
 use crate::peers::goal::Goal;
 use crate::peers::row::{Row, counted};
 use crate::rig::cores::Cores;
 use crate::rig::environment::{Environment, Fact};
-use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::run::{Purpose, Run};
+use crate::rig::subject::{Entry, Subject, Traffic};
 use anyhow::{Context, bail};
 use lab::programs::relay::Counters;
-use results::latency::merged;
+use results::latency::{decode, merged};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A whole comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub struct Comparison {
     #[serde(default)]
     pub curves: Vec<Curve>,
     /// Every run, without its histogram.
-    pub trials: Vec<Trial>,
+    pub runs: Vec<Run<Entry>>,
 }
 
 /// The latency that a given part of the datagrams did not exceed, of one relay at one rate.
@@ -118,15 +119,15 @@ impl Curve {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn all(trials: &[Trial]) -> anyhow::Result<Vec<Curve>> {
+    pub fn all(runs: &[Run<Entry>]) -> anyhow::Result<Vec<Curve>> {
         let mut curves = Vec::new();
         for subject in Subject::ALL.into_iter().filter(|subject| !subject.is_limit()) {
             for purpose in [Purpose::Half, Purpose::HalfOfEpoll] {
-                let is_own = |trial: &&Trial| {
-                    (trial.subject, trial.traffic, trial.purpose) == (subject, Traffic::Singles, purpose)
+                let is_own = |run: &&Run<Entry>| {
+                    (run.cell.subject, run.cell.traffic, run.purpose) == (subject, Traffic::Singles, purpose)
                 };
-                let rounds = counted(trials.iter().filter(is_own));
-                let all = merged(rounds.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
+                let rounds = counted(runs.iter().filter(is_own));
+                let all = merged(rounds.iter().map(|run| run.hdr_v2_base64.as_str()))?;
                 let points = curve(&all);
                 if !points.is_empty() {
                     curves.push(Curve { subject, purpose, points });
@@ -143,14 +144,17 @@ impl Comparison {
     /// # Errors
     /// Another version, or another form.
     pub fn parse(text: &str) -> anyhow::Result<Comparison> {
-        let mut read: Comparison = serde_json::from_str(text).context("is no comparison of peers")?;
-        match read.schema {
-            SCHEMA => {}
-            1 => {
-                (read.schema, read.curves) = (SCHEMA, Curve::all(&read.trials)?);
-                read.trials.iter_mut().for_each(|trial| trial.hdr_v2_base64.clear());
-            }
-            other => bail!("has schema {other}, this program reads schema {SCHEMA}: measure again"),
+        let mut value: Value = serde_json::from_str(text).context("is not JSON")?;
+        let schema = value.get("schema").and_then(Value::as_u64);
+        if schema == Some(1) {
+            renew(&mut value).context("does not have the form of schema 1")?;
+        } else if schema != Some(SCHEMA.into()) {
+            bail!("has another schema than {SCHEMA}, which this program reads: measure again");
+        }
+        let mut read: Comparison = serde_json::from_value(value).context("is no comparison of peers")?;
+        if schema == Some(1) {
+            (read.schema, read.curves) = (SCHEMA, Curve::all(&read.runs)?);
+            read.runs.iter_mut().for_each(|run| run.hdr_v2_base64.clear());
         }
         Ok(read)
     }
@@ -197,8 +201,8 @@ impl Comparison {
     pub fn advice(&self) -> Option<String> {
         let unjudged: Vec<&str> =
             self.goals.iter().filter(|goal| goal.holds().is_none()).map(|goal| goal.what.as_str()).collect();
-        let rounds = self.trials.iter().filter(|trial| trial.purpose != Purpose::Search);
-        let mut failed: Vec<&str> = rounds.flat_map(|trial| &trial.failed).map(String::as_str).collect();
+        let rounds = self.runs.iter().filter(|run| run.purpose != Purpose::Search);
+        let mut failed: Vec<&str> = rounds.flat_map(|run| &run.failed).map(String::as_str).collect();
         failed.sort_unstable();
         failed.dedup();
         (!unjudged.is_empty()).then(|| {
@@ -214,6 +218,23 @@ impl Comparison {
     fn aside(&self) -> String {
         if self.caveats.is_empty() { String::new() } else { format!(" ({})", self.caveats.join("; ")) }
     }
+}
+
+/// Turns runs as schema 1 had them into those of today; the latency of a run is that of its histogram.
+fn renew(value: &mut Value) -> Option<()> {
+    let comparison = value.as_object_mut()?;
+    let mut runs = comparison.remove("trials")?;
+    for run in runs.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
+        let cell = serde_json::json!({"subject": run.remove("subject")?, "traffic": run.remove("traffic")?});
+        run.insert("cell".to_owned(), cell);
+        let own_ns = run.remove("own_ns")?;
+        run.insert("worker_ns".to_owned(), own_ns);
+        let latencies = decode(run.get("hdr_v2_base64")?.as_str()?).ok().filter(|all| !all.is_empty());
+        let latency = serde_json::to_value(latencies.as_ref().map(percentiles)).ok()?;
+        run.insert("latency".to_owned(), latency);
+    }
+    comparison.insert("runs".to_owned(), runs);
+    Some(())
 }
 
 /// A ratio as people read it: below a half as a fraction, `1/26`, else as percentage.
@@ -240,11 +261,22 @@ mod tests {
         let text = serde_json::to_string(&comparison).unwrap();
         assert_eq!(Comparison::parse(&text).unwrap(), comparison);
         assert!(Comparison::parse(&text.replacen("\"schema\":2", "\"schema\":7", 1)).is_err());
-        // As it was once written: a histogram of each run, and no curves.
-        let trials = sample::trials();
-        let old = Comparison { schema: 1, curves: Vec::new(), trials, ..comparison.clone() };
-        let text = serde_json::to_string(&old).unwrap();
-        assert!(text.contains("hdr_v2_base64") && Comparison::parse(&text).unwrap() == comparison);
+        // As it was once written: runs by another name and form, a histogram of each, and no curves.
+        let mut old =
+            serde_json::to_value(Comparison { runs: sample::peers_runs(), ..comparison.clone() }).unwrap();
+        (old["schema"], old["trials"]) = (1.into(), old["runs"].take());
+        for run in old["trials"].as_array_mut().unwrap() {
+            let cell = run["cell"].take();
+            (run["subject"], run["traffic"]) = (cell["subject"].clone(), cell["traffic"].clone());
+            run["own_ns"] = run["worker_ns"].take();
+            let histogram = run.get("hdr_v2_base64").cloned().unwrap_or_else(|| "".into());
+            run["hdr_v2_base64"] = histogram;
+        }
+        let read = Comparison::parse(&old.to_string()).unwrap();
+        assert_eq!(
+            (read.schema, &read.curves, read.runs.len()),
+            (SCHEMA, &comparison.curves, comparison.runs.len())
+        );
         assert_eq!(
             comparison.headline(),
             "Relaying a datagram of 168 bytes of payload takes a core 7 µs with coturn, 5.6 µs with this reflector \

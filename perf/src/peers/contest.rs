@@ -16,13 +16,14 @@ use crate::rig::coturn;
 use crate::rig::environment::{Fact, fact, reflector_version};
 use crate::rig::lacks;
 use crate::rig::pace::Pace;
+use crate::rig::run::{About, Costs, Purpose, Run};
 use crate::rig::stage;
 use crate::rig::stage::{Load, Stage};
-use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::subject::{Entry, Subject, Traffic};
 use anyhow::Context;
 use lab::programs::found::Programs;
 use lab::programs::interrupt::{Interrupt, Interrupted};
+use lab::programs::relay::Counters;
 use search::Search;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ pub struct Contest<'a> {
     effort: Effort,
     stages: Vec<(Subject, Stage)>,
     peers: Vec<Peer>,
-    trials: Vec<Trial>,
+    runs: Vec<Run<Entry>>,
     pace: Pace,
     settings: stage::Settings,
     cores: Cores,
@@ -95,15 +96,15 @@ impl<'a> Contest<'a> {
         }
         let rounds = usize::try_from(effort.rounds + 1).unwrap_or(usize::MAX);
         let runs = stages.len() * (2 * (effort.most_tries + 1) + 3 * rounds);
-        let (pace, awake, trials) = (Pace::new(runs, Instant::now()), Awake::ask(), Vec::new());
-        Ok(Contest { effort, stages, peers, trials, pace, settings, cores, awake, interrupt, progress })
+        let (pace, awake, runs) = (Pace::new(runs, Instant::now()), Awake::ask(), Vec::new());
+        Ok(Contest { effort, stages, peers, runs, pace, settings, cores, awake, interrupt, progress })
     }
 
     /// Searches, then goes through all rounds; every run of it.
     ///
     /// # Errors
     /// A program failed, or somebody asked to stop.
-    pub fn run(&mut self) -> anyhow::Result<Vec<Trial>> {
+    pub fn run(&mut self) -> anyhow::Result<Vec<Run<Entry>>> {
         let subjects: Vec<Subject> = self.subjects().collect();
         for subject in subjects {
             for traffic in Traffic::ALL {
@@ -111,7 +112,7 @@ impl<'a> Contest<'a> {
             }
         }
         self.rounds()?;
-        Ok(std::mem::take(&mut self.trials))
+        Ok(std::mem::take(&mut self.runs))
     }
 
     /// Those that take turns.
@@ -169,7 +170,7 @@ impl<'a> Contest<'a> {
     fn search(&mut self, subject: Subject, traffic: Traffic) -> anyhow::Result<()> {
         let warmup = self.effort.round.warmup;
         let load = |rate_per_s, duration| Load { traffic, rate_per_s, duration, warmup };
-        let first = self.trial(subject, Purpose::Search, 0, &load(FIRST_PER_S, self.effort.search))?;
+        let first = self.load(subject, Purpose::Search, 0, &load(FIRST_PER_S, self.effort.search))?;
         // What a datagram costs at a low rate is more than it costs at a high one: this is surely relayed.
         let core_ns = first.core_total_ns().unwrap_or(SLOW_NS);
         let search = Search {
@@ -184,10 +185,10 @@ impl<'a> Contest<'a> {
         while let Some(rate_per_s) = ceiling::next(search, &tries, self.effort.more_for_ndr) {
             let number = u32::try_from(tries.len()).unwrap_or(u32::MAX);
             let load = load(rate_per_s, self.effort.search);
-            tries.push(self.trial(subject, Purpose::Search, number, &load)?);
+            tries.push(self.load(subject, Purpose::Search, number, &load)?);
         }
         self.pace.skip(self.effort.most_tries.saturating_sub(tries.len()));
-        self.trials.append(&mut tries);
+        self.runs.append(&mut tries);
         Ok(())
     }
 
@@ -204,9 +205,9 @@ impl<'a> Contest<'a> {
         for round in 0..=self.effort.rounds {
             for Turn { subject, purpose, load } in &turns {
                 for _ in 0..self.effort.most_tries_a_round {
-                    let trial = self.trial(*subject, *purpose, round, load)?;
-                    let is_believed = trial.is_believed();
-                    self.trials.push(trial);
+                    let run = self.load(*subject, *purpose, round, load)?;
+                    let is_believed = run.is_believed();
+                    self.runs.push(run);
                     if is_believed {
                         break;
                     }
@@ -217,19 +218,19 @@ impl<'a> Contest<'a> {
     }
 
     fn ceiling(&self, subject: Subject, traffic: Traffic) -> Ceiling {
-        let is_own = |trial: &&Trial| {
-            (trial.subject, trial.traffic, trial.purpose) == (subject, traffic, Purpose::Search)
+        let is_own = |run: &&Run<Entry>| {
+            (run.cell.subject, run.cell.traffic, run.purpose) == (subject, traffic, Purpose::Search)
         };
-        Ceiling::of(&self.trials.iter().filter(is_own).cloned().collect::<Vec<_>>())
+        Ceiling::of(&self.runs.iter().filter(is_own).cloned().collect::<Vec<_>>())
     }
 
-    fn trial(
+    fn load(
         &mut self,
         subject: Subject,
         purpose: Purpose,
         round: u32,
         load: &Load,
-    ) -> anyhow::Result<Trial> {
+    ) -> anyhow::Result<Run<Entry>> {
         for (kept, stage) in &mut self.stages {
             stage.keep(self.interrupt).with_context(|| kept.to_string())?;
         }
@@ -245,15 +246,16 @@ impl<'a> Contest<'a> {
                 ended => break ended.with_context(|| format!("{subject}, {}", load.traffic))?,
             }
         };
-        let about = (subject, load.traffic, purpose, round);
-        let trial = Trial::of(about, load.rate_per_s, &outcome, span.as_ref());
+        let cell = Entry { subject, traffic: load.traffic };
+        let (about, costs) = (About { cell, purpose, round }, span.as_ref().map(Costs::from));
+        let run = Run::of(about, load.rate_per_s, &outcome, Counters::default(), &costs.unwrap_or_default());
         self.pace.done();
         let left = self.pace.left(Instant::now());
-        (self.progress)(&format!("{}; {left}", told(&trial)));
-        if trial.is_disturbed() {
+        (self.progress)(&format!("{}; {left}", told(&run)));
+        if run.is_disturbed() {
             self.wait_for_calm()?;
         }
-        Ok(trial)
+        Ok(run)
     }
 
     /// Waits until hardly anything runs on both cores, as long as there is patience left.
@@ -279,21 +281,21 @@ impl<'a> Contest<'a> {
 }
 
 /// A run in one line, for progress.
-fn told(trial: &Trial) -> String {
-    let core = trial.core_total_ns().map_or_else(|| "–".to_owned(), time);
-    let p99 = trial.latency_ns.map_or_else(|| "–".to_owned(), |[_, p99, _]| time(float(p99)));
-    let what = match trial.purpose {
+fn told(run: &Run<Entry>) -> String {
+    let core = run.core_total_ns().map_or_else(|| "–".to_owned(), time);
+    let p99 = run.latency.map_or_else(|| "–".to_owned(), |latency| time(float(latency.p99_ns)));
+    let what = match run.purpose {
         Purpose::Search => "search".to_owned(),
-        Purpose::Half => format!("round {}", trial.round),
-        Purpose::HalfOfEpoll => format!("round {}, at half of epoll's", trial.round),
+        Purpose::HalfOfEpoll => format!("round {}, {}", run.round, run.purpose.words()),
+        _ => format!("round {}", run.round),
     };
-    let doubt = if trial.is_believed() { String::new() } else { format!(" ({})", trial.failed.join(", ")) };
+    let doubt = if run.is_believed() { String::new() } else { format!(" ({})", run.failed.join(", ")) };
     format!(
         "{}, {}, {what}: {}/s, {} lost, core {core}, p99 {p99}{doubt}",
-        trial.subject,
-        trial.traffic,
-        count(trial.offered_per_s),
-        percent(trial.loss()),
+        run.cell.subject,
+        run.cell.traffic,
+        count(run.offered_per_s),
+        percent(run.loss()),
     )
 }
 

@@ -5,8 +5,8 @@
 
 use crate::judge::spread::Spread;
 use crate::peers::row::counted;
-use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::run::{Purpose, Run};
+use crate::rig::subject::{Entry, Subject, Traffic};
 use serde::{Deserialize, Serialize};
 
 /// A ratio and its bound.
@@ -29,11 +29,11 @@ impl Goal {
     }
 
     /// All of them.
-    pub fn all(trials: &[Trial]) -> Vec<Goal> {
-        let core = |subject, traffic| series(trials, (subject, traffic, Purpose::Half), Trial::core_total_ns);
+    pub fn all(runs: &[Run<Entry>]) -> Vec<Goal> {
+        let core = |subject, traffic| series(runs, (subject, traffic, Purpose::Half), Run::core_total_ns);
         let p99 = |subject| {
-            series(trials, (subject, Traffic::Singles, Purpose::HalfOfEpoll), |trial| {
-                Some(crate::figures::float(trial.latency_ns?[1]))
+            series(runs, (subject, Traffic::Singles, Purpose::HalfOfEpoll), |run| {
+                Some(crate::figures::float(run.latency?.p99_ns))
             })
         };
         let over_coturn =
@@ -77,16 +77,15 @@ impl Goal {
     }
 }
 
-/// One figure of every round of one kind of trial.
+/// One figure of every round of one kind of run.
 pub fn series(
-    trials: &[Trial],
+    runs: &[Run<Entry>],
     (subject, traffic, purpose): (Subject, Traffic, Purpose),
-    figure: impl Fn(&Trial) -> Option<f64>,
+    figure: impl Fn(&Run<Entry>) -> Option<f64>,
 ) -> Vec<(u32, f64)> {
-    let is_own =
-        |trial: &&Trial| (trial.subject, trial.traffic, trial.purpose) == (subject, traffic, purpose);
-    let counted = counted(trials.iter().filter(is_own)).into_iter();
-    counted.filter_map(|trial| Some((trial.round, figure(trial)?))).collect()
+    let is_own = |run: &&Run<Entry>| (run.cell, run.purpose) == (Entry { subject, traffic }, purpose);
+    let counted = counted(runs.iter().filter(is_own)).into_iter();
+    counted.filter_map(|run| Some((run.round, figure(run)?))).collect()
 }
 
 /// Core-time of epoll over coturn's with singles.
@@ -103,8 +102,8 @@ mod tests {
 
     #[test]
     fn goals_are_judged_within_rounds() {
-        let trials = sample::trials();
-        let goals = Goal::all(&trials);
+        let runs = sample::peers_runs();
+        let goals = Goal::all(&runs);
         let verdicts: Vec<Option<bool>> = goals.iter().map(Goal::holds).collect();
         assert_eq!(verdicts, [Some(true), None, Some(true), None, Some(true)], "{goals:?}");
         assert!((goals[0].ratio.unwrap().median - 250.0 / 7_000.0).abs() < 1e-9);
@@ -114,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_goal_that_is_missed_says_so() {
-        let mut trials = sample::trials();
-        let slow = trials.iter_mut().filter(|trial| trial.subject == Subject::Xdp);
-        slow.for_each(|trial| trial.core_ns = Some([0.0, 0.0, 2_000.0]));
-        let goals = Goal::all(&trials);
+        let mut runs = sample::peers_runs();
+        let slow = runs.iter_mut().filter(|run| run.cell.subject == Subject::Xdp);
+        slow.for_each(|run| run.core_ns = Some([0.0, 0.0, 2_000.0]));
+        let goals = Goal::all(&runs);
         assert_eq!(goals[0].holds(), Some(false));
-        trials.retain(|trial| trial.subject != Subject::Coturn);
-        assert!(Goal::all(&trials).iter().all(|goal| goal.holds().is_none()));
+        runs.retain(|run| run.cell.subject != Subject::Coturn);
+        assert!(Goal::all(&runs).iter().all(|goal| goal.holds().is_none()));
     }
 }

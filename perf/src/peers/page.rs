@@ -16,8 +16,8 @@ use crate::peers::picture;
 use crate::peers::row::Row;
 use crate::peers::table;
 use crate::peers::table::capital;
+use crate::rig::run::Purpose;
 use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::Purpose;
 
 /// The page.
 ///
@@ -194,15 +194,14 @@ fn validity(comparison: &Comparison) -> String {
 
 /// What may be believed and what may not, a sentence each.
 pub fn validity_notes(comparison: &Comparison) -> Vec<String> {
-    let rounds =
-        || comparison.trials.iter().filter(|trial| trial.purpose != Purpose::Search && trial.round > 0);
-    let believed = rounds().filter(|trial| trial.is_believed()).count();
+    let rounds = || comparison.runs.iter().filter(|run| run.purpose != Purpose::Search && run.round > 0);
+    let believed = rounds().filter(|run| run.is_believed()).count();
     let mut notes = vec![format!(
         "{believed} of {} runs in rounds may be believed: the generator kept its times and its rate, and nobody else \
          took more than a tenth of either core. The others were repeated and do not count.",
         rounds().count()
     )];
-    let mut failed: Vec<&str> = rounds().flat_map(|trial| &trial.failed).map(String::as_str).collect();
+    let mut failed: Vec<&str> = rounds().flat_map(|run| &run.failed).map(String::as_str).collect();
     failed.sort_unstable();
     failed.dedup();
     if !failed.is_empty() {
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn a_comparison_without_figures_still_has_a_page() {
         let comparison =
-            Comparison { rows: Vec::new(), curves: Vec::new(), trials: Vec::new(), ..sample::comparison() };
+            Comparison { rows: Vec::new(), curves: Vec::new(), runs: Vec::new(), ..sample::comparison() };
         assert!(render(&comparison).unwrap().contains("No step has figures to draw."));
     }
 }

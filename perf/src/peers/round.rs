@@ -6,9 +6,9 @@
 
 use crate::figures::float;
 use crate::judge::ceiling::Ceiling;
+use crate::rig::run::Purpose;
 use crate::rig::stage::Load;
 use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::Purpose;
 use std::time::Duration;
 
 /// One run of a round.

@@ -6,8 +6,8 @@
 use crate::figures::float;
 use crate::judge::ceiling::Ceiling;
 use crate::judge::spread::Spread;
-use crate::rig::subject::{Subject, Traffic};
-use crate::rig::trial::{Purpose, Trial};
+use crate::rig::run::{Purpose, Run};
+use crate::rig::subject::{Entry, Subject, Traffic};
 use results::latency::merged;
 use serde::{Deserialize, Serialize};
 
@@ -53,18 +53,17 @@ pub struct Figures {
 }
 
 impl Row {
-    /// What all trials of a comparison say about one subject and traffic.
+    /// What all runs of a comparison say about one subject and traffic.
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(subject: Subject, traffic: Traffic, trials: &[Trial]) -> anyhow::Result<Row> {
+    pub fn of(subject: Subject, traffic: Traffic, runs: &[Run<Entry>]) -> anyhow::Result<Row> {
         let own = |purpose: Purpose| {
-            let is_own = move |trial: &&Trial| {
-                (trial.subject, trial.traffic, trial.purpose) == (subject, traffic, purpose)
-            };
-            trials.iter().filter(is_own)
+            let is_own =
+                move |run: &&Run<Entry>| (run.cell, run.purpose) == (Entry { subject, traffic }, purpose);
+            runs.iter().filter(is_own)
         };
-        let searched: Vec<Trial> = own(Purpose::Search).cloned().collect();
+        let searched: Vec<Run<Entry>> = own(Purpose::Search).cloned().collect();
         let half = Figures::of(&counted(own(Purpose::Half)))?;
         let half_of_epoll = match subject {
             Subject::Epoll => half,
@@ -89,39 +88,39 @@ impl Row {
 
 impl Figures {
     /// Of the runs at one rate; `None` without any.
-    fn of(trials: &[&Trial]) -> anyhow::Result<Option<Figures>> {
-        let p99 = trials.iter().filter_map(|trial| Some(float(trial.latency_ns?[1])));
-        let (Some(first), Some(p99_by_round_ns)) = (trials.first(), Spread::of(p99)) else { return Ok(None) };
-        let all = merged(trials.iter().map(|trial| trial.hdr_v2_base64.as_str()))?;
+    fn of(runs: &[&Run<Entry>]) -> anyhow::Result<Option<Figures>> {
+        let p99 = runs.iter().filter_map(|run| Some(float(run.latency?.p99_ns)));
+        let (Some(first), Some(p99_by_round_ns)) = (runs.first(), Spread::of(p99)) else { return Ok(None) };
+        let all = merged(runs.iter().map(|run| run.hdr_v2_base64.as_str()))?;
         let part = |number: usize| {
-            let parts = trials.iter().filter_map(|trial| trial.core_ns?.get(number).copied());
+            let parts = runs.iter().filter_map(|run| run.core_ns?.get(number).copied());
             Some(Spread::of(parts)?.median)
         };
         let parts = [part(0), part(1), part(2)];
         Ok(Some(Figures {
             offered_per_s: first.offered_per_s,
-            core_ns: Spread::of(trials.iter().filter_map(|trial| trial.core_total_ns())),
+            core_ns: Spread::of(runs.iter().filter_map(|run| run.core_total_ns())),
             core_split_ns: match parts {
                 [Some(user), Some(system), Some(softirq)] => Some([user, system, softirq]),
                 _ => None,
             },
-            own_ns: Spread::of(trials.iter().filter_map(|trial| trial.own_ns)),
+            own_ns: Spread::of(runs.iter().filter_map(|run| run.own_ns)),
             p50_ns: all.value_at_quantile(0.5),
             p99_ns: all.value_at_quantile(0.99),
             p99_9_ns: all.value_at_quantile(0.999),
             p99_by_round_ns,
-            sent: trials.iter().map(|trial| trial.sent).sum(),
-            lost: trials.iter().map(|trial| trial.lost).sum(),
+            sent: runs.iter().map(|run| run.sent).sum(),
+            lost: runs.iter().map(|run| run.lost).sum(),
         }))
     }
 }
 
-/// The trials that count, in order: believed, and not of the round that warms up; of one round, the last.
-pub fn counted<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<&'a Trial> {
-    let mut counted: Vec<&Trial> = Vec::new();
-    for trial in trials.filter(|trial| trial.is_believed() && trial.round > 0) {
-        counted.retain(|other| other.round != trial.round);
-        counted.push(trial);
+/// The runs that count, in order: believed, and not of the round that warms up; of one round, the last.
+pub fn counted<'a>(runs: impl Iterator<Item = &'a Run<Entry>>) -> Vec<&'a Run<Entry>> {
+    let mut counted: Vec<&Run<Entry>> = Vec::new();
+    for run in runs.filter(|run| run.is_believed() && run.round > 0) {
+        counted.retain(|other| other.round != run.round);
+        counted.push(run);
     }
     counted
 }
@@ -133,22 +132,22 @@ mod tests {
 
     #[test]
     fn rounds_become_figures() {
-        let trials = sample::trials();
-        let row = Row::of(Subject::Coturn, Traffic::Singles, &trials).unwrap();
+        let runs = sample::peers_runs();
+        let row = Row::of(Subject::Coturn, Traffic::Singles, &runs).unwrap();
         let half = row.half.unwrap();
         let core = half.core_ns.unwrap();
         assert_eq!((core.rounds, core.median), (3, 7_000.0));
         assert!(half.p50_ns <= half.p99_ns && half.p99_ns <= half.p99_9_ns);
         assert_eq!(half.core_split_ns.unwrap().iter().sum::<f64>().round(), 7_000.0);
         assert_eq!(row.capacity_per_s().map(|(_, estimated)| estimated), Some(false));
-        assert!(Row::of(Subject::Uring, Traffic::Singles, &trials).unwrap().half.is_none());
+        assert!(Row::of(Subject::Uring, Traffic::Singles, &runs).unwrap().half.is_none());
     }
 
     #[test]
     fn what_may_not_be_believed_does_not_count() {
-        let mut trials = sample::trials();
-        let is_half = |trial: &&mut Trial| trial.purpose == Purpose::Half && trial.round > 0;
-        trials.iter_mut().filter(is_half).for_each(|trial| trial.failed.push("lag-p99".to_owned()));
-        assert!(Row::of(Subject::Coturn, Traffic::Singles, &trials).unwrap().half.is_none());
+        let mut runs = sample::peers_runs();
+        let is_half = |run: &&mut Run<Entry>| run.purpose == Purpose::Half && run.round > 0;
+        runs.iter_mut().filter(is_half).for_each(|run| run.failed.push("lag-p99".to_owned()));
+        assert!(Row::of(Subject::Coturn, Traffic::Singles, &runs).unwrap().half.is_none());
     }
 }

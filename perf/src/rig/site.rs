@@ -15,7 +15,7 @@ use crate::rig::cell::{Cell, Engine};
 use crate::rig::cores::{Cores, Sharing};
 use crate::rig::flow::BLOCK;
 use crate::rig::placement::Placement;
-use crate::rig::reading::{Costs, Purpose, Reading};
+use crate::rig::run::{About, Costs, Purpose, Run};
 use crate::rig::span::{Sample, Span};
 use crate::rig::stage::{INTERFACE, LATE, PROBE_BUDGET, WORKERS, serve};
 use anyhow::{Context, bail};
@@ -199,7 +199,7 @@ impl Site {
     ///
     /// # Errors
     /// One of the programs failed, or the run was interrupted.
-    pub fn run(&mut self, load: &Load, interrupt: &Interrupt) -> anyhow::Result<Reading> {
+    pub fn run(&mut self, load: &Load, interrupt: &Interrupt) -> anyhow::Result<Run> {
         let before = self.settled(interrupt)?;
         let json = self.scratch.path().join("run.json");
         let start = self.generator(load, &json);
@@ -213,8 +213,8 @@ impl Site {
         let relay = self.settled(interrupt)?.since(&before);
         let mut costs = self.costs(&samples);
         costs.reflector_bytes = rounded(self.metrics()?.sum("process_resident_memory_bytes", &[])?);
-        let about = (load.cell, load.purpose, load.round);
-        Ok(Reading::of(about, load.rate_per_s, &outcome, relay, &costs))
+        let about = About { cell: load.cell, purpose: load.purpose, round: load.round };
+        Ok(Run::of(about, load.rate_per_s, &outcome, relay, &costs))
     }
 
     /// Looks on until the generator has ended.
@@ -270,12 +270,10 @@ impl Site {
         let count = self.placement.reflector.iter().map(|_| 1.0).sum::<f64>();
         let is_told = self.program.is_some() && !self.placement.is_shared();
         match (Span::under_load(samples), is_told) {
-            (Some(span), true) => Costs {
-                core_ns: Some(span.core_ns.map(|ns| ns * count)),
-                reflector_taken: Some(span.relay_taken),
-                generator_taken: Some(span.generator_taken),
-                reflector_bytes: 0,
-            },
+            // What its workers cost, a reflector counts itself.
+            (Some(span), true) => {
+                Costs { core_ns: Some(span.core_ns.map(|ns| ns * count)), own_ns: None, ..Costs::from(&span) }
+            }
             _ => Costs::default(),
         }
     }

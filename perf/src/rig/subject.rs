@@ -103,3 +103,12 @@ impl fmt::Display for Traffic {
         f.write_str(self.name())
     }
 }
+
+/// A subject under one kind of traffic: what a comparison measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The subject.
+    pub subject: Subject,
+    /// How datagrams follow each other.
+    pub traffic: Traffic,
+}

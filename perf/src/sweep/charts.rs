@@ -15,7 +15,7 @@ use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
 use crate::rig::attempt::MOST_LOSS;
 use crate::rig::cell::{Axis, Engine};
-use crate::rig::reading::Purpose;
+use crate::rig::run::Purpose;
 
 /// A point with its spread.
 type Spot = (f64, Spread);

@@ -10,7 +10,7 @@
 //! * Runs are added only to the sweep that they belong to.
 
 use crate::rig::header::{Header, SCHEMA};
-use crate::rig::reading::Reading;
+use crate::rig::run::Run;
 use anyhow::{Context, bail};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 /// A sweep's folder, open for more runs.
 #[derive(Debug)]
 pub struct Ledger {
-    runs: File,
+    file: File,
     commands: File,
-    readings: Vec<Reading>,
+    runs: Vec<Run>,
 }
 
 impl Ledger {
@@ -34,7 +34,7 @@ impl Ledger {
             format!("cannot make the folder {}; name a writable one with --out", folder.display())
         })?;
         let head = folder.join(HEAD);
-        let mut readings = Vec::new();
+        let mut runs = Vec::new();
         if head.exists() {
             let begun = header_of(folder)?;
             let differences = begun.differences(header);
@@ -45,18 +45,18 @@ impl Ledger {
                     differences.join(", ")
                 );
             }
-            readings = readings_of(folder)?;
+            runs = runs_of(folder)?;
         } else {
             let text = serde_json::to_string_pretty(header).context("cannot write the head as JSON")? + "\n";
             fs::write(&head, text).with_context(|| format!("cannot write {}", head.display()))?;
         }
         mend(&folder.join(RUNS))?;
-        let [runs, commands] = [RUNS, COMMANDS].map(|name| {
+        let [file, commands] = [RUNS, COMMANDS].map(|name| {
             let path = folder.join(name);
             let opened = OpenOptions::new().create(true).append(true).open(&path);
             opened.with_context(|| format!("cannot write {}", path.display()))
         });
-        Ok(Ledger { runs: runs?, commands: commands?, readings })
+        Ok(Ledger { file: file?, commands: commands?, runs })
     }
 
     /// Begins a sweep in a folder in which an earlier one of the same kind may lie, which goes.
@@ -84,20 +84,20 @@ impl Ledger {
     }
 
     /// All runs so far.
-    pub fn readings(&self) -> &[Reading] {
-        &self.readings
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// Adds a run, with the command lines that made it.
     ///
     /// # Errors
     /// The disk takes no more.
-    pub fn add(&mut self, reading: Reading, commands: &[String]) -> anyhow::Result<()> {
-        let line = serde_json::to_string(&reading).context("cannot write a run as JSON")? + "\n";
-        self.runs.write_all(line.as_bytes()).context("cannot write a run")?;
+    pub fn add(&mut self, run: Run, commands: &[String]) -> anyhow::Result<()> {
+        let line = serde_json::to_string(&run).context("cannot write a run as JSON")? + "\n";
+        self.file.write_all(line.as_bytes()).context("cannot write a run")?;
         let lines: String = commands.iter().map(|command| format!("{command}\n")).collect();
         self.commands.write_all(lines.as_bytes()).context("cannot write a command line")?;
-        self.readings.push(reading);
+        self.runs.push(run);
         Ok(())
     }
 }
@@ -129,7 +129,7 @@ pub fn header_of(folder: &Path) -> anyhow::Result<Header> {
 ///
 /// # Errors
 /// A line that is no run.
-pub fn readings_of(folder: &Path) -> anyhow::Result<Vec<Reading>> {
+pub fn runs_of(folder: &Path) -> anyhow::Result<Vec<Run>> {
     let path = folder.join(RUNS);
     let text = fs::read_to_string(&path).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
@@ -165,7 +165,7 @@ const COMMANDS: &str = "commands.txt";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rig::reading::Purpose;
+    use crate::rig::run::Purpose;
     use crate::sample;
 
     #[test]
@@ -173,19 +173,19 @@ mod tests {
         let scratch = lab::programs::scratch::Scratch::new().unwrap();
         let folder = scratch.path().join("sweep");
         let header = sample::header();
-        let reading = |rate| sample::reading(sample::cell(), Purpose::Half, rate, 0.0);
+        let run = |rate| sample::run(sample::cell(), Purpose::Half, rate, 0.0);
         let mut ledger = Ledger::open(&folder, &header).unwrap();
-        ledger.add(reading(1_000), &["one".to_owned()]).unwrap();
-        ledger.add(reading(2_000), &[]).unwrap();
+        ledger.add(run(1_000), &["one".to_owned()]).unwrap();
+        ledger.add(run(2_000), &[]).unwrap();
         drop(ledger);
         // A crash in the middle of a line.
         let mut file = OpenOptions::new().append(true).open(folder.join(RUNS)).unwrap();
         file.write_all(b"{\"cell\":").unwrap();
-        assert_eq!(readings_of(&folder).unwrap().len(), 2);
+        assert_eq!(runs_of(&folder).unwrap().len(), 2);
         let mut ledger = Ledger::open(&folder, &header).unwrap();
-        assert_eq!(ledger.readings(), [reading(1_000), reading(2_000)]);
-        ledger.add(reading(3_000), &["two".to_owned()]).unwrap();
-        assert_eq!(readings_of(&folder).unwrap().len(), 3);
+        assert_eq!(ledger.runs(), [run(1_000), run(2_000)]);
+        ledger.add(run(3_000), &["two".to_owned()]).unwrap();
+        assert_eq!(runs_of(&folder).unwrap().len(), 3);
         assert_eq!(commands_of(&folder), ["one", "two"]);
         assert_eq!(header_of(&folder).unwrap(), header);
     }
@@ -201,8 +201,8 @@ mod tests {
         assert!(error.contains("reflector-perf sweep") && error.contains("--out"), "{error}");
         let of_quick = scratch.path().join("quick");
         let mut ledger = Ledger::anew(&of_quick, &quick).unwrap();
-        ledger.add(sample::reading(sample::cell(), Purpose::Half, 1_000, 0.0), &[]).unwrap();
-        assert!(Ledger::anew(&of_quick, &quick).unwrap().readings().is_empty());
+        ledger.add(sample::run(sample::cell(), Purpose::Half, 1_000, 0.0), &[]).unwrap();
+        assert!(Ledger::anew(&of_quick, &quick).unwrap().runs().is_empty());
         let other = Header { rounds: 9, ..header };
         let error = Ledger::open(scratch.path(), &other).unwrap_err().to_string();
         assert!(error.contains("different: rounds") && error.contains("--out"), "{error}");

@@ -32,8 +32,8 @@ pub fn write(survey: &Survey, folder: &Path) -> anyhow::Result<()> {
 /// There is neither, or one of another version.
 pub fn read(path: &Path) -> anyhow::Result<Survey> {
     if path.join(ledger::HEAD).exists() {
-        let (header, readings) = (ledger::header_of(path)?, ledger::readings_of(path)?);
-        return Survey::of(header, &readings, &ledger::commands_of(path));
+        let (header, runs) = (ledger::header_of(path)?, ledger::runs_of(path)?);
+        return Survey::of(header, &runs, &ledger::commands_of(path));
     }
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
     let text = fs::read_to_string(&file).with_context(|| {

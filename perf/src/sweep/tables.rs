@@ -8,7 +8,7 @@ use crate::figures::{compact, count, float, microseconds, part, percent, whole};
 use crate::judge::finding::{Finding, LoadFigures, Offered, summed};
 use crate::judge::spread::Spread;
 use crate::judge::survey::Survey;
-use crate::rig::reading::{Percentiles, Purpose};
+use crate::rig::run::{Percentiles, Purpose};
 use results::run::NatPair;
 
 /// Every run on the base of each engine, in the order in which they ran.

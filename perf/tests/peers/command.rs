@@ -7,8 +7,8 @@ use lab::programs::found::Programs;
 use lab::programs::scratch::Scratch;
 use perf::peers::comparison::Comparison;
 use perf::peers::{page, report};
-use perf::rig::subject::{Subject, Traffic};
-use perf::rig::trial::{Purpose, Trial};
+use perf::rig::run::{Purpose, Run};
+use perf::rig::subject::{Entry, Subject, Traffic};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -41,8 +41,8 @@ pub(crate) fn a_short_comparison_counts_everything() {
     let reflectors = comparison.present().filter(|peer| peer.subject.is_reflector()).count();
     assert_eq!(comparison.counted.len(), reflectors);
     for counted in &comparison.counted {
-        let own = comparison.trials.iter().filter(|trial| trial.subject == counted.subject);
-        let delivered: u64 = own.map(|trial| trial.delivered).sum();
+        let own = comparison.runs.iter().filter(|run| run.cell.subject == counted.subject);
+        let delivered: u64 = own.map(|run| run.delivered).sum();
         assert!(counted.is_conserved(), "{counted:?}");
         assert!(counted.counters.relayed >= delivered && counted.counters.dropped.is_empty(), "{counted:?}");
     }
@@ -50,15 +50,15 @@ pub(crate) fn a_short_comparison_counts_everything() {
 
 /// Sent is delivered or lost, in every run; and the subject relayed at all.
 fn everything_is_counted(comparison: &Comparison, subject: Subject, traffic: Traffic) {
-    let own = |trial: &&Trial| (trial.subject, trial.traffic) == (subject, traffic);
-    let trials: Vec<&Trial> = comparison.trials.iter().filter(own).collect();
-    let rounds = trials.iter().filter(|trial| trial.purpose == Purpose::Half).count();
+    let own = |run: &&Run<Entry>| (run.cell.subject, run.cell.traffic) == (subject, traffic);
+    let runs: Vec<&Run<Entry>> = comparison.runs.iter().filter(own).collect();
+    let rounds = runs.iter().filter(|run| run.purpose == Purpose::Half).count();
     assert!(rounds >= 2, "{subject}, {traffic}: {rounds} rounds");
-    for trial in &trials {
-        assert_eq!(trial.sent, trial.delivered + trial.lost, "{trial:?}");
-        assert_eq!(trial.duplicates, 0, "{trial:?}");
+    for run in &runs {
+        assert_eq!(run.sent, run.delivered + run.lost, "{run:?}");
+        assert_eq!(run.duplicates, 0, "{run:?}");
     }
-    let delivered: u64 = trials.iter().map(|trial| trial.delivered).sum();
+    let delivered: u64 = runs.iter().map(|run| run.delivered).sum();
     assert!(delivered > 0, "{subject}, {traffic}: nothing came back");
 }
 

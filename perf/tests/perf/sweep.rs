@@ -6,7 +6,7 @@
 use crate::Stage;
 use harness::{Running, Signal, wait_until_or};
 use lab::programs::scratch::Scratch;
-use perf::rig::reading::Purpose;
+use perf::rig::run::Purpose;
 use perf::sweep::audit;
 use perf::sweep::ledger;
 use perf::sweep::report;
@@ -24,18 +24,18 @@ fn a_short_sweep_agrees_with_itself_and_becomes_a_report() {
     assert!(matches!(output.status.code(), Some(0 | 98)), "{}\n{stderr}", output.status);
     assert!(stderr.contains("figures agree with each other") && stderr.contains(" left\n"), "{stderr}");
     assert!(stdout.contains("trains of 4") && stdout.contains("20 % hostile"), "{stdout}");
-    let (header, readings) = (ledger::header_of(&folder).unwrap(), ledger::readings_of(&folder).unwrap());
-    assert_eq!(audit::faults(&header, &readings).unwrap(), Vec::<String>::new());
+    let (header, runs) = (ledger::header_of(&folder).unwrap(), ledger::runs_of(&folder).unwrap());
+    assert_eq!(audit::faults(&header, &runs).unwrap(), Vec::<String>::new());
     for cell in &header.cells {
-        let halves = readings.iter().filter(|run| run.cell == *cell && run.purpose == Purpose::Half);
+        let halves = runs.iter().filter(|run| run.cell == *cell && run.purpose == Purpose::Half);
         assert!(
             halves.filter(|run| run.sent > 0 && run.delivered > 0).count() > 1,
             "{cell} was not measured"
         );
     }
     let again = sweep(&folder).output().unwrap();
-    assert_eq!(ledger::readings_of(&folder).unwrap(), readings, "what was done was done again");
-    assert!(texts(&again).1.contains(&format!("going on after {} runs", readings.len())));
+    assert_eq!(ledger::runs_of(&folder).unwrap(), runs, "what was done was done again");
+    assert!(texts(&again).1.contains(&format!("going on after {} runs", runs.len())));
 
     let out = scratch.path().join("report");
     let report = perf().arg("report").arg(&folder).arg("--out").arg(&out).output().unwrap();
@@ -61,19 +61,19 @@ fn an_interrupted_sweep_goes_on() {
     let scratch = Scratch::new().unwrap();
     let folder = scratch.path().join("sweep");
     let mut running = Running::start(&mut sweep(&folder)).ended_by(Signal::SIGTERM);
-    let made = || ledger::readings_of(&folder).unwrap_or_default().len();
+    let made = || ledger::runs_of(&folder).unwrap_or_default().len();
     wait_until_or(|| made() >= 2 || running.has_ended(), || format!("only {} runs were made", made()));
     running.signal(Signal::SIGINT);
     let status = running.wait();
     let stderr = running.stderr();
     assert_eq!(status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("is kept in") && stderr.contains("goes on with it"), "{stderr}");
-    let kept = ledger::readings_of(&folder).unwrap();
+    let kept = ledger::runs_of(&folder).unwrap();
     let whole = sweep(&folder).output().unwrap();
     let (_, stderr) = texts(&whole);
     assert!(matches!(whole.status.code(), Some(0 | 98)), "{stderr}");
-    let readings = ledger::readings_of(&folder).unwrap();
-    assert!(readings.starts_with(&kept) && readings.len() > kept.len());
+    let runs = ledger::runs_of(&folder).unwrap();
+    assert!(runs.starts_with(&kept) && runs.len() > kept.len());
     // Another sweep does not go into the same folder.
     let other = sweep(&folder).args(["--rounds", "2"]).output().unwrap();
     assert_eq!(other.status.code(), Some(1));
@@ -94,9 +94,9 @@ fn a_reflector_elsewhere_is_measured_through_its_admin_server() {
     let output = command.output().unwrap();
     let (_, stderr) = texts(&output);
     assert!(matches!(output.status.code(), Some(0 | 98)), "{stderr}");
-    let (header, readings) = (ledger::header_of(&folder).unwrap(), ledger::readings_of(&folder).unwrap());
-    assert_eq!(audit::faults(&header, &readings).unwrap(), Vec::<String>::new());
-    assert!(readings.iter().all(|run| run.core_ns.is_none() && run.worker_ns.is_some_and(|ns| ns > 0.0)));
+    let (header, runs) = (ledger::header_of(&folder).unwrap(), ledger::runs_of(&folder).unwrap());
+    assert_eq!(audit::faults(&header, &runs).unwrap(), Vec::<String>::new());
+    assert!(runs.iter().all(|run| run.core_ns.is_none() && run.own_ns.is_some_and(|ns| ns > 0.0)));
     assert!(header.caveats[0].contains("another host") && header.sites[0].placement.reflector.is_empty());
 }
 

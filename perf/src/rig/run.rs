@@ -1,12 +1,14 @@
-//! One load on one cell: what both programs counted, what it cost, and whether it may be believed.
+//! One run of the generator: what it sent and what came back, what it cost, and whether it may be believed.
 //!
+//! * The same for a sweep, which runs on cells, and for a comparison, whose entries are subjects under some traffic.
 //! * Flat and small: a sweep holds hundreds of them, one a line on disk.
 //! * A figure that was not found is `None`, never 0.
-//! * Rates and costs are per datagram that came to the reflector, wrong ones included; latency is of good ones.
+//! * Rates and costs are per datagram that came to the relay, wrong ones included; latency is of good ones.
 
 use crate::figures::float;
 use crate::rig::attempt::{Attempt, DISTURBANCES, MOST_TAKEN};
 use crate::rig::cell::Cell;
+use crate::rig::span::Span;
 use lab::programs::relay::Counters;
 use results::outcome::Outcome;
 use results::run::NatPair;
@@ -15,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// On which cell.
-    pub cell: Cell,
+pub struct Run<C = Cell> {
+    /// What was measured.
+    pub cell: C,
     /// What for.
     pub purpose: Purpose,
     /// In which round, from 0, which warms up; of a search, which try.
@@ -27,12 +29,14 @@ pub struct Reading {
     /// Sent, datagrams per second, wrong ones included.
     pub sent_per_s: f64,
     /// Good ones that came through to the receiver's NAT, per second.
+    #[serde(default)]
     pub arrived_per_s: f64,
     /// Good ones sent in the measured phase.
     pub sent: u64,
     /// Of these, delivered.
     pub delivered: u64,
     /// Of these, refused by the receiver's NAT.
+    #[serde(default)]
     pub refused: u64,
     /// Of these, never seen again.
     pub lost: u64,
@@ -40,22 +44,30 @@ pub struct Reading {
     pub duplicates: u64,
     /// Latency from the intended send time; `None` if nothing came.
     pub latency: Option<Percentiles>,
-    /// All latencies, losslessly: HdrHistogram V2, deflated, in base64; kept of rounds only.
+    /// All latencies, losslessly: HdrHistogram V2, deflated, in base64; kept of rounds only,
+    /// by a comparison until they are merged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hdr_v2_base64: String,
     /// Actual less intended send time, 99th percentile, ns.
     pub lag_p99_ns: u64,
     /// Busy time of the reflector's processors per datagram, split into user, system and soft interrupt, ns; `None` for
     /// a reflector on another host.
     pub core_ns: Option<[f64; 3]>,
-    /// CPU time of the reflector's workers per datagram, as it counts itself, ns.
-    pub worker_ns: Option<f64>,
-    /// What the reflector counted, warm-up and PROBEs included.
+    /// CPU time of the relay per datagram, ns: of a reflector's workers as it counts itself, of another relay's process
+    /// and its interface's kernel thread.
+    #[serde(rename = "worker_ns")]
+    pub own_ns: Option<f64>,
+    /// What the reflector counted, warm-up and PROBEs included; of a relay that is none, and in a comparison, nothing.
+    #[serde(default)]
     pub relay: Counters,
     /// Resident memory of the reflector, bytes.
+    #[serde(default)]
     pub reflector_bytes: u64,
     /// Resident memory of the generator, bytes.
+    #[serde(default)]
     pub generator_bytes: u64,
     /// Good datagrams by the NAT behaviours of sender and receiver; kept of rounds only.
+    #[serde(default)]
     pub pairs: Vec<NatPair>,
     /// The checks that failed; the figures may be believed if there are none.
     pub failed: Vec<String>,
@@ -73,6 +85,9 @@ pub enum Purpose {
     Half,
     /// Nine tenths of the capacity.
     NineTenths,
+    /// Half of the capacity of the epoll engine.
+    #[serde(alias = "half-of-mio")]
+    HalfOfEpoll,
 }
 
 /// A latency distribution, ns.
@@ -87,11 +102,24 @@ pub struct Percentiles {
     pub max_ns: u64,
 }
 
-/// What the processors and the reflector's own clock say of one run.
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About<C = Cell> {
+    /// See [`Run::cell`].
+    pub cell: C,
+    /// See [`Run::purpose`].
+    pub purpose: Purpose,
+    /// See [`Run::round`].
+    pub round: u32,
+}
+
+/// What the processors and the relay's own clock say of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Costs {
-    /// See [`Reading::core_ns`].
+    /// See [`Run::core_ns`].
     pub core_ns: Option<[f64; 3]>,
+    /// See [`Run::own_ns`]; `None` where the relay's own counters tell.
+    pub own_ns: Option<f64>,
     /// The part of the reflector's processors that others took; `None` where nobody knows.
     pub reflector_taken: Option<f64>,
     /// The part of the generator's processors that others took.
@@ -100,15 +128,27 @@ pub struct Costs {
     pub reflector_bytes: u64,
 }
 
-impl Reading {
+impl From<&Span> for Costs {
+    fn from(span: &Span) -> Costs {
+        Costs {
+            core_ns: Some(span.core_ns),
+            own_ns: Some(span.own_ns),
+            reflector_taken: Some(span.relay_taken),
+            generator_taken: Some(span.generator_taken),
+            reflector_bytes: 0,
+        }
+    }
+}
+
+impl<C> Run<C> {
     /// The result of a run.
     pub fn of(
-        (cell, purpose, round): (Cell, Purpose, u32),
+        About { cell, purpose, round }: About<C>,
         offered_per_s: u64,
         outcome: &Outcome,
         relay: Counters,
         costs: &Costs,
-    ) -> Reading {
+    ) -> Run<C> {
         let (data, latency) = (&outcome.data, &outcome.latency);
         let kept = purpose != Purpose::Search;
         let percentiles = Percentiles {
@@ -119,7 +159,7 @@ impl Reading {
             p99_99_ns: latency.p99_99_ns,
             max_ns: latency.max_ns,
         };
-        Reading {
+        Run {
             cell,
             purpose,
             round,
@@ -135,7 +175,9 @@ impl Reading {
             hdr_v2_base64: if kept { latency.hdr_v2_base64.clone() } else { String::new() },
             lag_p99_ns: outcome.generator.lag_p99_ns,
             core_ns: costs.core_ns,
-            worker_ns: (relay.received > 0).then(|| float(relay.busy_ns) / float(relay.received)),
+            own_ns: costs
+                .own_ns
+                .or_else(|| (relay.received > 0).then(|| float(relay.busy_ns) / float(relay.received))),
             reflector_bytes: costs.reflector_bytes,
             generator_bytes: outcome.generator.rss_bytes,
             pairs: if kept { outcome.nat_pairs.clone() } else { Vec::new() },
@@ -149,9 +191,14 @@ impl Reading {
         self.attempt().loss
     }
 
+    /// Busy time of the relay's processors per datagram, ns.
+    pub fn core_total_ns(&self) -> Option<f64> {
+        self.core_ns.map(|split| split.iter().sum())
+    }
+
     /// Busy time of the reflector's processors per datagram; of a reflector elsewhere, that of its workers, ns.
     pub fn cost_ns(&self) -> Option<f64> {
-        self.core_ns.map(|split| split.iter().sum()).or(self.worker_ns).filter(|ns| *ns > 0.0)
+        self.core_total_ns().or(self.own_ns).filter(|ns| *ns > 0.0)
     }
 
     /// Whether its figures may be believed.
@@ -178,10 +225,10 @@ impl Purpose {
     /// The loads of a round, lightest first.
     pub const LOADS: [Purpose; 3] = [Purpose::Tenth, Purpose::Half, Purpose::NineTenths];
 
-    /// The part of the capacity that it offers; `None` for a search.
+    /// The part of the capacity that it offers; `None` where that is not what decides the rate.
     pub fn part(self) -> Option<f64> {
         match self {
-            Purpose::Search => None,
+            Purpose::Search | Purpose::HalfOfEpoll => None,
             Purpose::Tenth => Some(0.1),
             Purpose::Half => Some(0.5),
             Purpose::NineTenths => Some(0.9),
@@ -195,6 +242,7 @@ impl Purpose {
             Purpose::Tenth => "10 % load",
             Purpose::Half => "50 % load",
             Purpose::NineTenths => "90 % load",
+            Purpose::HalfOfEpoll => "at half of epoll's",
         }
     }
 }
@@ -210,7 +258,8 @@ fn failed(outcome: &Outcome, relay: &Counters, costs: &Costs) -> Vec<String> {
         failed.push(CONSERVATION.to_owned());
     }
     let arrived = outcome.data.delivered + outcome.data.refused() + outcome.data.duplicates;
-    if arrived > relay.relayed {
+    // Other relays count nothing.
+    if relay.received > 0 && arrived > relay.relayed {
         failed.push("arrived-beyond-relayed".to_owned());
     }
     let taken = [costs.reflector_taken, costs.generator_taken];
@@ -225,21 +274,22 @@ pub const CONSERVATION: &str = "conservation";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::subject::{Entry, Subject, Traffic};
     use crate::sample;
     use search::Verdict;
 
     #[test]
     fn a_reading_is_judged_by_loss_and_by_what_failed() {
-        let mut reading = sample::reading(sample::cell(), Purpose::Search, 100_000, 0.004);
-        let verdict = |reading: &Reading, most_loss| reading.tried(most_loss).verdict;
-        assert_eq!((verdict(&reading, 0.005), verdict(&reading, 0.0)), (Verdict::Passed, Verdict::Lost));
-        reading.failed = vec!["lag-p99".to_owned()];
-        assert!(verdict(&reading, 0.005) == Verdict::Passed && !reading.is_believed());
-        reading.failed.push("send-errors".to_owned());
-        assert!(verdict(&reading, 0.005) == Verdict::Invalid && !reading.is_believed());
-        reading.failed.push(DISTURBANCES[0].to_owned());
-        assert!(verdict(&reading, 0.005) == Verdict::Disturbed && reading.is_disturbed());
-        let nothing = Reading { sent: 0, failed: Vec::new(), ..reading };
+        let mut run = sample::run(sample::cell(), Purpose::Search, 100_000, 0.004);
+        let verdict = |run: &Run, most_loss| run.tried(most_loss).verdict;
+        assert_eq!((verdict(&run, 0.005), verdict(&run, 0.0)), (Verdict::Passed, Verdict::Lost));
+        run.failed = vec!["lag-p99".to_owned()];
+        assert!(verdict(&run, 0.005) == Verdict::Passed && !run.is_believed());
+        run.failed.push("send-errors".to_owned());
+        assert!(verdict(&run, 0.005) == Verdict::Invalid && !run.is_believed());
+        run.failed.push(DISTURBANCES[0].to_owned());
+        assert!(verdict(&run, 0.005) == Verdict::Disturbed && run.is_disturbed());
+        let nothing = Run { sent: 0, failed: Vec::new(), ..run };
         assert_eq!((verdict(&nothing, 1.0), nothing.loss()), (Verdict::Invalid, 1.0));
     }
 
@@ -249,8 +299,8 @@ mod tests {
         let relay = sample::counters(&outcome);
         outcome.validity.valid = true;
         let told = |outcome: &Outcome, relay: &Counters, costs: &Costs| {
-            let about = (sample::cell(), Purpose::Half, 1);
-            Reading::of(about, 10_000, outcome, relay.clone(), costs).failed
+            let about = About { cell: sample::cell(), purpose: Purpose::Half, round: 1 };
+            Run::of(about, 10_000, outcome, relay.clone(), costs).failed
         };
         let calm = Costs { reflector_taken: Some(0.05), ..Costs::default() };
         assert!(told(&outcome, &relay, &calm).is_empty());
@@ -266,10 +316,48 @@ mod tests {
 
     #[test]
     fn cost_is_the_processors_or_else_the_workers() {
-        let reading = sample::reading(sample::cell(), Purpose::Half, 50_000, 0.0);
-        assert_eq!(reading.cost_ns().map(f64::round), Some(5_000.0));
-        let elsewhere = Reading { core_ns: None, worker_ns: Some(3_000.0), ..reading };
+        let run = sample::run(sample::cell(), Purpose::Half, 50_000, 0.0);
+        assert_eq!(run.cost_ns().map(f64::round), Some(5_000.0));
+        let elsewhere = Run { core_ns: None, own_ns: Some(3_000.0), ..run };
         assert_eq!(elsewhere.cost_ns(), Some(3_000.0));
-        assert_eq!(Reading { worker_ns: None, ..elsewhere }.cost_ns(), None);
+        assert_eq!(Run { own_ns: None, ..elsewhere }.cost_ns(), None);
+    }
+
+    #[test]
+    fn a_run_is_judged_by_loss_and_by_what_failed() {
+        let verdict = |run: &Run<Entry>, most_loss| run.tried(most_loss).verdict;
+        let mut run = sample::peers_run(Subject::Epoll, 100_000, 0.004, 5_000.0);
+        assert_eq!((verdict(&run, 0.005), verdict(&run, 0.0)), (Verdict::Passed, Verdict::Lost));
+        run.failed = vec!["lag-p99".to_owned()];
+        assert!(verdict(&run, 0.005) == Verdict::Passed && !run.is_believed());
+        run.failed.push("send-errors".to_owned());
+        assert!(verdict(&run, 0.005) == Verdict::Invalid && !run.is_believed());
+        run.failed.push(DISTURBANCES[0].to_owned());
+        assert!(verdict(&run, 0.005) == Verdict::Disturbed && run.is_disturbed());
+        let nothing = Run { sent: 0, failed: Vec::new(), ..run };
+        assert_eq!((verdict(&nothing, 1.0), nothing.loss()), (Verdict::Invalid, 1.0));
+    }
+
+    #[test]
+    fn what_others_took_fails_and_histograms_of_searches_go() {
+        let mut outcome = sample::outcome(10_000, 0.0);
+        outcome.validity.valid = true;
+        let span = Span {
+            length: std::time::Duration::from_secs(1),
+            frames: 1,
+            core_ns: [1.0, 2.0, 3.0],
+            own_ns: 5.0,
+            relay_taken: 0.5,
+            generator_taken: 0.01,
+        };
+        let run = |purpose| {
+            let cell = Entry { subject: Subject::Epoll, traffic: Traffic::Singles };
+            let costs = Costs::from(&span);
+            Run::of(About { cell, purpose, round: 1 }, 10_000, &outcome, Counters::default(), &costs)
+        };
+        assert_eq!(run(Purpose::Half).failed, [DISTURBANCES[0]]);
+        assert_eq!(run(Purpose::Half).core_total_ns(), Some(6.0));
+        assert!(run(Purpose::Search).hdr_v2_base64.is_empty());
+        assert_eq!(run(Purpose::Half).hdr_v2_base64, outcome.latency.hdr_v2_base64);
     }
 }
