@@ -1,9 +1,11 @@
 //! Whether the machine kept somebody from running during a test, and another try if the test failed of it.
 //!
-//! * Whoever takes part notes the time for which it had no CPU: the generator's lag, the relays' threads, and a sentinel
+//! * Everyone who takes part notes the time for which it had no CPU: the generator's lag, the relays' threads, and a sentinel
 //!   for this process as a whole.
 //! * Counts are exact and times are right as long as that is next to nothing. So a test that fails although nobody was
 //!   held up has failed; one of which somebody was held up shows nothing and is repeated.
+
+#![allow(clippy::print_stderr)] // A repetition is told; libtest keeps it to itself.
 
 use results::run::Report;
 use search::Verdict;
