@@ -2,10 +2,10 @@
 //!
 //! * The allocator of this test binary counts by thread, so a worker's thread is measured alone.
 
-use crate::daemon::Reflector;
-use crate::protocol::{Key, now_s, probe};
-use crate::stun_message::request;
-use crate::traffic::Endpoint;
+use crate::rig::daemon::Reflector;
+use crate::rig::protocol::{Key, now_s, probe};
+use crate::rig::stun_message::request;
+use crate::rig::traffic::Endpoint;
 use engine::host::clock::{boot_ns, realtime_ns};
 use engine::socket::kind::{Engine, Kind};
 use engine::socket::outbound::{Datagram, Outbound};
@@ -212,7 +212,7 @@ fn feed(reflector: SocketAddr, datagrams: u64, cells: &Cells) {
 }
 
 fn await_received(cells: &Cells, datagrams: u64) {
-    let deadline = Instant::now() + crate::daemon::PATIENCE;
+    let deadline = Instant::now() + crate::rig::daemon::PATIENCE;
     while cells.read().datagrams(Event::Received) < datagrams {
         assert!(Instant::now() < deadline, "a datagram was lost");
         yield_now();

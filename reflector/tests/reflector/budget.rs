@@ -1,8 +1,8 @@
 //! Budgets seen from outside: what leaves within a time is bounded, and others are not touched.
 
-use crate::daemon::{Folder, Reflector};
-use crate::protocol::{now_s, probe};
-use crate::traffic::{Endpoint, settled};
+use crate::rig::daemon::{Folder, Reflector};
+use crate::rig::protocol::{now_s, probe};
+use crate::rig::traffic::{Endpoint, settled};
 use engine::socket::kind::Kind;
 use std::time::Instant;
 

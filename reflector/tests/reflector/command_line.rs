@@ -1,6 +1,6 @@
 //! What is typed wrong: one line that names it and says what would be right, and nothing started.
 
-use crate::daemon::{Folder, Reflector, program, program_at};
+use crate::rig::daemon::{Folder, Reflector, program, program_at};
 use harness::wait_until;
 use nix::unistd::geteuid;
 use std::io::ErrorKind;

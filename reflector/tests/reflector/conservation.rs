@@ -1,9 +1,9 @@
 //! Every datagram received is counted exactly once more, whatever becomes of it.
 
-use crate::daemon::{Folder, Reflector};
-use crate::page::Page;
-use crate::protocol::{Key, now_s, probe};
-use crate::traffic::Endpoint;
+use crate::rig::daemon::{Folder, Reflector};
+use crate::rig::page::Page;
+use crate::rig::protocol::{Key, now_s, probe};
+use crate::rig::traffic::Endpoint;
 use engine::socket::kind::Kind;
 use harness::Signal;
 use std::net::SocketAddr;

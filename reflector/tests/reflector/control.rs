@@ -1,8 +1,8 @@
 //! Signals and the admin pages: readiness, drain, and what `/config` shows.
 
-use crate::daemon::{Folder, PATIENCE, Reflector, program};
-use crate::protocol::probe;
-use crate::traffic::{Endpoint, Over};
+use crate::rig::daemon::{Folder, PATIENCE, Reflector, program};
+use crate::rig::protocol::probe;
+use crate::rig::traffic::{Endpoint, Over};
 use engine::socket::kind::Kind;
 use harness::Signal;
 use std::net::TcpStream;

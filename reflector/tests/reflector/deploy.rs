@@ -3,8 +3,8 @@
 //! * The files are read as text, the page is that of a daemon that runs.
 //! * What only a systemd, a package manager or Prometheus can judge, deploy/check has them judge.
 
-use crate::daemon::{Folder, Reflector, program};
-use crate::protocol::Key;
+use crate::rig::daemon::{Folder, Reflector, program};
+use crate::rig::protocol::Key;
 use engine::socket::kind::Kind;
 use engine::socket::udp::Granted;
 use program::settings::layers::Layers;

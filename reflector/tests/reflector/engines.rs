@@ -1,8 +1,8 @@
 //! Which engine runs, and what is said where io_uring may not: the daemon under a seccomp filter, as in a container.
 
-use crate::daemon::{Folder, Reflector, program};
-use crate::protocol::Key;
-use crate::traffic::Endpoint;
+use crate::rig::daemon::{Folder, Reflector, program};
+use crate::rig::protocol::Key;
+use crate::rig::traffic::Endpoint;
 use harness::{Missing, Signal, wait_until};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use std::process::{Command, Output, Stdio};

@@ -1,6 +1,6 @@
 //! `explain` names the reason that the daemon would count, for every case of the test vectors and every reason.
 
-use crate::daemon::{Folder, program};
+use crate::rig::daemon::{Folder, program};
 use serde_json::Value;
 
 fn vectors() -> Value {

@@ -1,8 +1,8 @@
 //! Floods: dead ports, every length, empty datagrams, junk; the reflector goes on and loses nothing good.
 
-use crate::daemon::Reflector;
-use crate::protocol::{DATA, peer};
-use crate::traffic::{Endpoint, settled};
+use crate::rig::daemon::Reflector;
+use crate::rig::protocol::{DATA, peer};
+use crate::rig::traffic::{Endpoint, settled};
 use engine::socket::kind::Kind;
 use std::net::SocketAddr;
 use std::ops::Range;

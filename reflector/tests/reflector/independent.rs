@@ -1,8 +1,8 @@
 //! A client that knows nothing but the document: every byte that a reflector answers is as it says.
 
-use crate::daemon::Reflector;
-use crate::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
-use crate::traffic::{Endpoint, settled};
+use crate::rig::daemon::Reflector;
+use crate::rig::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
+use crate::rig::traffic::{Endpoint, settled};
 use engine::socket::kind::Kind;
 
 pub(crate) fn an_independent_client_probes_mints_relays_and_answers(kind: Kind) {

@@ -1,8 +1,8 @@
 //! Where datagrams can go, and from which address they come.
 
-use crate::daemon::Reflector;
-use crate::protocol::{DATA, OBSERVED, SEND, peer, probe};
-use crate::traffic::{Endpoint, own_address, receive_from, settled};
+use crate::rig::daemon::Reflector;
+use crate::rig::protocol::{DATA, OBSERVED, SEND, peer, probe};
+use crate::rig::traffic::{Endpoint, own_address, receive_from, settled};
 use engine::socket::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 
@@ -40,14 +40,14 @@ pub(crate) fn a_wildcard_listener_answers_from_the_address_that_was_called(kind:
     ] {
         let socket = UdpSocket::bind(local).unwrap();
         let own = socket.local_addr().unwrap();
-        socket.set_read_timeout(Some(crate::daemon::PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(crate::rig::daemon::PATIENCE)).unwrap();
         let mut buffer = [0; 2_048];
         socket.send_to(&probe(b"x"), called).unwrap();
         let (length, from) = receive_from(&socket, &mut buffer);
         assert_eq!((length, from, buffer[0], peer(&buffer)), (33, called, OBSERVED, own));
         let relayed = UdpSocket::bind(local).unwrap();
         let to = relayed.local_addr().unwrap();
-        relayed.set_read_timeout(Some(crate::daemon::PATIENCE)).unwrap();
+        relayed.set_read_timeout(Some(crate::rig::daemon::PATIENCE)).unwrap();
         socket.send_to(&reflector.key.send(own, to, b"y"), called).unwrap();
         assert_eq!(receive_from(&relayed, &mut buffer), (33, called), "a relayed one likewise");
     }

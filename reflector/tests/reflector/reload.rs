@@ -1,8 +1,8 @@
 //! SIGHUP: lists, rates and ring follow as a whole, or nothing does.
 
-use crate::daemon::{Folder, Reflector};
-use crate::protocol::{Key, now_s};
-use crate::traffic::Endpoint;
+use crate::rig::daemon::{Folder, Reflector};
+use crate::rig::protocol::{Key, now_s};
+use crate::rig::traffic::Endpoint;
 
 fn start(config: &str) -> Reflector {
     let folder = Folder::new("reflector-test");

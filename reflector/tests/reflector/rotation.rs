@@ -1,8 +1,8 @@
 //! T8: keys are rotated under load; no valid datagram is refused, no retired one accepted.
 
-use crate::daemon::Reflector;
-use crate::protocol::Key;
-use crate::traffic::{Endpoint, Over, settled};
+use crate::rig::daemon::Reflector;
+use crate::rig::protocol::Key;
+use crate::rig::traffic::{Endpoint, Over, settled};
 use engine::socket::kind::Kind;
 use harness::wait_until;
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
 //! The runbook has a row for everything that the metrics page shows, and no row for what it does not.
 
-use crate::daemon::Reflector;
+use crate::rig::daemon::Reflector;
 use std::collections::BTreeSet;
 
 pub(crate) fn every_metric_reason_and_error_has_its_row() {

@@ -4,10 +4,10 @@
 //! * T5 with STUN: what the reflector answers, it takes from nobody.
 //! * Ports below those that the kernel hands out, on addresses of their own, so that all four corners are free.
 
-use crate::daemon::{Folder, PATIENCE, Reflector, program};
-use crate::protocol::probe;
-use crate::stun_message::{Answer, Attribute, message, request};
-use crate::traffic::{Endpoint, receive_from, settled};
+use crate::rig::daemon::{Folder, PATIENCE, Reflector, program};
+use crate::rig::protocol::probe;
+use crate::rig::stun_message::{Answer, Attribute, message, request};
+use crate::rig::traffic::{Endpoint, receive_from, settled};
 use engine::socket::kind::Kind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;

@@ -14,16 +14,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[allow(dead_code)] // Shared with the suite that needs no root.
-#[path = "../reflector/daemon.rs"]
+#[path = "../reflector/rig/daemon.rs"]
 mod daemon;
 mod lifecycle;
 mod limits;
 #[allow(dead_code)]
-#[path = "../reflector/page.rs"]
+#[path = "../reflector/rig/page.rs"]
 mod page;
 mod paths;
 #[allow(dead_code)]
-#[path = "../reflector/protocol.rs"]
+#[path = "../reflector/rig/protocol.rs"]
 mod protocol;
 mod spaces;
 

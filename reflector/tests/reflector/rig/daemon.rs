@@ -2,8 +2,8 @@
 //!
 //! * Ready when it says so; ended by its id when the value goes out of scope, whatever the test does.
 
-use crate::page::Page;
-use crate::protocol::Key;
+use super::page::Page;
+use super::protocol::Key;
 use engine::socket::kind::Kind;
 use harness::{Running, Signal, wait_until, wait_until_or};
 use std::cell::RefCell;

@@ -1,8 +1,8 @@
 //! Endpoints: sockets that send through a reflector and wait for what they sent.
 
-use crate::daemon::{PATIENCE, Reflector};
-use crate::page::Page;
-use crate::protocol::{DATA, Key, OBSERVED, peer, probe};
+use super::daemon::{PATIENCE, Reflector};
+use super::page::Page;
+use super::protocol::{DATA, Key, OBSERVED, peer, probe};
 use engine::socket::kind::Kind;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
