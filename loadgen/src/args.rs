@@ -7,19 +7,20 @@ use crate::churn::Churn;
 use crate::config::{Capabilities, Config, make_local};
 use crate::error::{Error, refuse};
 use crate::fault::FaultMix;
-use crate::find::Goal;
+use crate::goal::Goal;
+use crate::job::Job;
 use crate::load_args::{LoadArgs, Meant};
+use crate::log_format::LogFormat;
 use crate::payload;
 use crate::plan::Pattern;
 use crate::presence_args::PresenceArgs;
 use crate::profile;
 use crate::ready::Ready;
-use crate::run::Job;
 use crate::threshold::Threshold;
 use crate::traffic::Traffic;
 use crate::units;
 use crate::xdp_args::{self, XdpArgs};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use engine::host::affinity;
 use nat::Mix;
 use std::fs;
@@ -242,15 +243,6 @@ impl RunArgs {
             }
         }
     }
-}
-
-/// The form of what goes to stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines to read.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// CPUs as one value of one flag.

@@ -6,13 +6,16 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use loadgen::args::{Cli, Command, LogFormat, RunArgs, one_line};
+use loadgen::args::{Cli, Command, RunArgs, one_line};
 use loadgen::error::Error;
 use loadgen::find::find;
+use loadgen::job::Job;
+use loadgen::log_format::LogFormat;
 use loadgen::output::Output;
 use loadgen::presence_args::PresenceArgs;
-use loadgen::progress::{Progress, Surroundings};
-use loadgen::run::{Job, run};
+use loadgen::progress::Progress;
+use loadgen::run::run;
+use loadgen::state::Surroundings;
 use loadgen::units::show_count;
 use loadgen::{presence, presence_table, summary, table};
 use std::io::{IsTerminal, Write, stderr, stdout};

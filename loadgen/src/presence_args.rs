@@ -3,11 +3,11 @@
 //! * As `run`: every value carries its unit, every flag is also a variable `REFLECTOR_LOADGEN_...`, a mistake is one line.
 
 use crate::addresses::Addresses;
-use crate::args::LogFormat;
 use crate::churn::Churn;
 use crate::config::make_local;
 use crate::error::{Error, refuse};
 use crate::link::Target;
+use crate::log_format::LogFormat;
 use crate::threshold::Threshold;
 use crate::units;
 use clap::Args;

@@ -15,15 +15,16 @@ use crate::directory::Directory;
 use crate::error::Error;
 use crate::fault::FaultMix;
 use crate::flows::{Flows, Minted};
+use crate::job::Job;
+use crate::measured::Measured;
 use crate::pairing;
 use crate::plan::Plan;
-use crate::progress::Surroundings;
 use crate::random::Random;
 use crate::ready::Ready;
 use crate::stamp::RunId;
+use crate::state::Surroundings;
 use crate::station::SOCKETS;
-use crate::summary::{self, Findings, Measured};
-use crate::traffic::{MAX_RATE, Traffic};
+use crate::summary::{self, Findings};
 use crate::xdp_run::Rehearsal;
 use crate::{socket_run, usage, xdp_run};
 use engine::host::clock;
@@ -32,42 +33,6 @@ use hdrhistogram::Histogram;
 use results::run::{Contacts, Report};
 use std::sync::atomic::Ordering::Relaxed;
 use wire::HEADER_LEN;
-
-/// What is to be run.
-#[derive(Clone, Debug)]
-pub enum Job {
-    /// Load between endpoints that a reflector knows nothing of.
-    Endpoints(Box<Config>),
-    /// Load of flows that another relay has been told of.
-    Flows(Box<Ready>),
-}
-
-impl Job {
-    /// The load.
-    pub fn traffic(&self) -> &Traffic {
-        match self {
-            Job::Endpoints(config) => &config.traffic,
-            Job::Flows(ready) => &ready.traffic,
-        }
-    }
-
-    /// The load, to change it.
-    pub fn traffic_mut(&mut self) -> &mut Traffic {
-        match self {
-            Job::Endpoints(config) => &mut config.traffic,
-            Job::Flows(ready) => &mut ready.traffic,
-        }
-    }
-
-    /// The highest rate that those who talk can send, datagrams per second.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub fn most_per_s(&self) -> u64 {
-        let Job::Endpoints(config) = self else { return MAX_RATE };
-        let pairs = config.pattern.pair_count(config.endpoints);
-        let flow_per_s = config.traffic.payload.flow_per_s();
-        flow_per_s.map_or(MAX_RATE, |flow_per_s| ((pairs as f64 * flow_per_s) as u64).clamp(1, MAX_RATE))
-    }
-}
 
 /// Runs; the report, and the latency histogram that it holds in another form.
 ///

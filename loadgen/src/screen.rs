@@ -4,7 +4,7 @@
 //! * The terminal is given back also when the run fails.
 //! * A terminal that cannot do this, or is too small, gets plain lines instead.
 
-use crate::progress::State;
+use crate::state::State;
 use crate::usage::CpuTime;
 use crate::view::{LEAST_HEIGHT, LEAST_WIDTH, View};
 use ratatui::Terminal;

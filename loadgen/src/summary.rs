@@ -3,9 +3,8 @@
 //! * Pure: numbers in, a report out. Loss is what was sent and never seen, never an estimate.
 
 use crate::error::{Ending, Error};
-use crate::events::Watched;
 use crate::fault::Fault;
-use crate::phase::Phase;
+use crate::measured::Measured;
 use crate::tally::{self, Tally};
 use crate::traffic::Traffic;
 use crate::validity;
@@ -15,7 +14,7 @@ use results::latency::Latency;
 use results::presence::PresenceReport;
 use results::run::{
     Contacts, Data, Generator, Invalid, Keepalive, NatPair, Planning, Population, Rate, Report, SCHEMA,
-    Series, Settings,
+    Settings,
 };
 use results::verdict::Relation;
 use results::verdict::Verdict;
@@ -64,19 +63,6 @@ impl<'a> Findings<'a> {
             sockets: 0,
         }
     }
-}
-
-/// What a load phase brought, whichever engine carried it.
-#[derive(Debug)]
-pub struct Measured {
-    /// All workers together.
-    pub tally: Tally,
-    /// The measured phase in slices.
-    pub series: Series,
-    /// Its times.
-    pub phase: Phase,
-    /// What was seen meanwhile.
-    pub watched: Watched,
 }
 
 /// Makes the report.

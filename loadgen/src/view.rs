@@ -8,8 +8,8 @@
 //! * Pure but for the frame that it draws on.
 
 use crate::events::Pulse;
-use crate::progress::{Load, Seen, State, settled};
 use crate::slices;
+use crate::state::{Load, Seen, State, settled};
 use crate::units::{show_count, show_fraction, show_ns};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -305,7 +305,7 @@ const MOST_POINTS: usize = 600;
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Made-up counts.
 mod tests {
     use super::*;
-    use crate::find::Goal;
+    use crate::goal::Goal;
     use crate::phase::Phase;
     use crate::profile::{Form, Profile};
     use crate::slices::Slices;

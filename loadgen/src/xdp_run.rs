@@ -13,18 +13,18 @@ use crate::events::{Expected, Pulse, Watched, Watchman};
 use crate::fault::FaultMix;
 use crate::flows::Flows;
 use crate::glances::{Glance, Glances};
+use crate::measured::Measured;
 use crate::phase::{DRAIN_NS, LEAST_DRAIN_NS, Phase};
-use crate::progress::{Seen, State, Surroundings};
 use crate::renewal::{Batch, Renewal, expiry};
 use crate::stamp::RunId;
+use crate::state::{self, Seen, State, Surroundings};
 use crate::station::now_ns;
-use crate::summary::Measured;
 use crate::tally::Tally;
 use crate::threads::{GLANCE, beside, join, pin};
 use crate::traffic::Traffic;
 use crate::usage::CpuTime;
 use crate::xdp_refusal::told;
-use crate::{progress, way, xdp_plan, xdp_tally};
+use crate::{way, xdp_plan, xdp_tally};
 use engine::host::affinity;
 use engine::host::clock;
 use engine::host::clock::Clock;
@@ -315,7 +315,7 @@ impl Watcher<'_> {
                 self.watchman.look(pulse);
             }
             let (seen, events) = (Seen::Glances(&self.glances), self.watchman.events());
-            let state = progress::Load { phase: self.phase, seen, pulse, profile: &traffic.profile, events };
+            let state = state::Load { phase: self.phase, seen, pulse, profile: &traffic.profile, events };
             (surroundings.watch)(&State::Load(state));
             if threads.iter().all(ScopedJoinHandle::is_finished) {
                 let done_ns = *done_ns.get_or_insert(now.max(self.phase.end_ns()));
