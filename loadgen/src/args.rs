@@ -3,23 +3,28 @@
 //! * Every value carries its unit; every flag is also an environment variable `REFLECTOR_LOADGEN_...`.
 //! * One line for each mistake: what is wrong and what would be right.
 
-use crate::churn::Churn;
-use crate::config::{Capabilities, Config, make_local};
+pub mod load;
+pub mod log_format;
+pub mod presence;
+pub mod xdp;
+
+use crate::args::load::{LoadArgs, Meant};
+use crate::args::log_format::LogFormat;
+use crate::args::presence::PresenceArgs;
+use crate::args::xdp::XdpArgs;
 use crate::error::{Error, refuse};
-use crate::fault::FaultMix;
 use crate::goal::Goal;
-use crate::job::Job;
-use crate::load_args::{LoadArgs, Meant};
-use crate::log_format::LogFormat;
-use crate::payload;
-use crate::plan::Pattern;
-use crate::presence_args::PresenceArgs;
-use crate::profile;
-use crate::ready::Ready;
+use crate::load::shape::churn::Churn;
+use crate::load::shape::config::{Capabilities, Config, make_local};
+use crate::load::shape::fault::FaultMix;
+use crate::load::shape::job::Job;
+use crate::load::shape::payload;
+use crate::load::shape::plan::Pattern;
+use crate::load::shape::profile;
+use crate::load::shape::traffic::Traffic;
+use crate::load::xdp::ready::Ready;
 use crate::threshold::Threshold;
-use crate::traffic::Traffic;
 use crate::units;
-use crate::xdp_args::{self, XdpArgs};
 use clap::{Args, Parser, Subcommand};
 use engine::host::affinity;
 use nat::Mix;
@@ -176,7 +181,7 @@ impl RunArgs {
     }
 
     fn to_ready(&self, traffic: Traffic, flows: &Path, interface: &str) -> Result<Ready, Error> {
-        let flows = xdp_args::read_flows(flows, self.reflector)?;
+        let flows = xdp::read_flows(flows, self.reflector)?;
         let ready =
             Ready { traffic, interface: interface.to_owned(), arriving: self.below.arriving(), flows };
         ready.check()?;

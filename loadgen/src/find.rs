@@ -6,10 +6,10 @@
 
 use crate::error::Error;
 use crate::goal::Goal;
-use crate::job::Job;
-use crate::profile::Profile;
+use crate::load::shape::job::Job;
+use crate::load::shape::profile::Profile;
+use crate::load::watch::state::{State, Surroundings};
 use crate::run::run;
-use crate::state::{State, Surroundings};
 use hdrhistogram::Histogram;
 use results::run::{Found, Report, Tried};
 use search::{Search, bracket};

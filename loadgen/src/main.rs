@@ -6,18 +6,19 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use loadgen::args::log_format::LogFormat;
+use loadgen::args::presence::PresenceArgs;
 use loadgen::args::{Cli, Command, RunArgs, one_line};
 use loadgen::error::Error;
 use loadgen::find::find;
-use loadgen::job::Job;
-use loadgen::log_format::LogFormat;
-use loadgen::output::Output;
-use loadgen::presence_args::PresenceArgs;
-use loadgen::progress::Progress;
+use loadgen::load::shape::job::Job;
+use loadgen::load::watch::progress::Progress;
+use loadgen::load::watch::state::Surroundings;
+use loadgen::report::output::Output;
+use loadgen::report::{summary, table};
 use loadgen::run::run;
-use loadgen::state::Surroundings;
+use loadgen::society;
 use loadgen::units::show_count;
-use loadgen::{presence, presence_table, summary, table};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -100,11 +101,11 @@ fn attend(args: &PresenceArgs) -> Result<u8, Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)
         .map_err(|error| Error::Runtime(format!("the kernel gives no random bytes: {error}")))?;
-    let report = presence::run(&plan, secret, &interrupted)?;
+    let report = society::run(&plan, secret, &interrupted)?;
     if let Some(json) = json {
         json.write(&to_json(&report)?)?;
     }
-    let _ = write!(stdout(), "{}", presence_table::table(&report));
+    let _ = write!(stdout(), "{}", society::table::table(&report));
     if !report.failed.is_empty() {
         tracing::error!("{}", report.failed);
     }

@@ -1,32 +1,36 @@
 //! A run from beginning to end: who talks, the load through the engine that was chosen, the report.
 //!
 //! ```text
-//!   endpoints: population -> contacts -> pairs --+--> socket_run --+--> summary
-//!                                                `--> xdp_run -----+
-//!   flows:     ready ---------------------------------> xdp_run ---'
+//!   endpoints: population -> contacts -> pairs --+--> load/socket --+--> report/summary
+//!                                                `--> load/xdp -----+
+//!   flows:     ready ---------------------------------> load/xdp ---'
 //! ```
 //!
 //! * The one place where engines differ is the load phase; both bring the same numbers.
 //! * An interrupt ends any phase soon; what was measured until then is kept.
 
-use crate::config::{Config, Engine};
-use crate::crews::{self, Asked};
-use crate::directory::Directory;
 use crate::error::Error;
-use crate::fault::FaultMix;
-use crate::flows::{Flows, Minted};
-use crate::job::Job;
-use crate::measured::Measured;
-use crate::pairing;
-use crate::plan::Plan;
+use crate::load::shape::config::{Config, Engine};
+use crate::load::shape::directory::Directory;
+use crate::load::shape::fault::FaultMix;
+use crate::load::shape::job::Job;
+use crate::load::shape::pairing;
+use crate::load::shape::plan::Plan;
+use crate::load::shape::stamp::RunId;
+use crate::load::socket;
+use crate::load::socket::crews;
+use crate::load::socket::crews::Asked;
+use crate::load::socket::station::SOCKETS;
+use crate::load::watch::measured::Measured;
+use crate::load::watch::state::Surroundings;
+use crate::load::xdp;
+use crate::load::xdp::flows::{Flows, Minted};
+use crate::load::xdp::ready::Ready;
+use crate::load::xdp::run::Rehearsal;
 use crate::random::Random;
-use crate::ready::Ready;
-use crate::stamp::RunId;
-use crate::state::Surroundings;
-use crate::station::SOCKETS;
-use crate::summary::{self, Findings};
-use crate::xdp_run::Rehearsal;
-use crate::{socket_run, usage, xdp_run};
+use crate::report::summary;
+use crate::report::summary::Findings;
+use crate::usage;
 use engine::host::clock;
 use engine::load::Arriving;
 use hdrhistogram::Histogram;
@@ -60,7 +64,7 @@ fn endpoints<'a>(config: &'a Config, surroundings: &mut Surroundings<'_>) -> Res
     let rss_before = usage::rss_bytes();
     let rehearsal = match &config.engine {
         Engine::Epoll => None,
-        Engine::Xdp(interface) => Some(xdp_run::rehearse(interface, &config.traffic, HEADER_LEN)?),
+        Engine::Xdp(interface) => Some(xdp::run::rehearse(interface, &config.traffic, HEADER_LEN)?),
     };
     let plan = Plan::new(config.endpoints, &config.mix, config.pattern, config.traffic.seed);
     let mut entropy = Random::new(surroundings.entropy, 0);
@@ -108,7 +112,7 @@ fn by_sockets(
     drop(contacts);
     let pair_count = pairs.iter().map(|pairs| pairs.outgoing.len()).sum();
     let rss_built = usage::rss_bytes();
-    let measured = socket_run::load(config, run, crews, pairs, &directory, surroundings)?;
+    let measured = socket::run::load(config, run, crews, pairs, &directory, surroundings)?;
     Ok(Loaded { pair_count, rss_built, measured })
 }
 
@@ -130,7 +134,7 @@ fn by_xdp(
     let faults = minted.faults(&config.faults, config.traffic.payload.longest(), now_s, config.traffic.seed);
     let flows = Flows::Minted(minted);
     let pair_count = flows.count();
-    let course = xdp_run::Course {
+    let course = xdp::run::Course {
         traffic: &config.traffic,
         interface,
         run,
@@ -139,7 +143,7 @@ fn by_xdp(
         mix: &config.faults,
         faults,
     };
-    let measured = xdp_run::load(&course, rehearsal, surroundings)?;
+    let measured = xdp::run::load(&course, rehearsal, surroundings)?;
     // The sockets held the ports of all mappings until here.
     drop(crews);
     Ok(Loaded { pair_count, rss_built, measured })
@@ -149,10 +153,11 @@ fn flows<'a>(ready: &'a Ready, surroundings: &mut Surroundings<'_>) -> Result<Fi
     let Ready { traffic, interface, arriving, flows } = ready;
     let run = RunId::new(Random::new(surroundings.entropy, 0).next_u64());
     let flows = Flows::Ready(flows);
-    let rehearsal = xdp_run::rehearse(interface, traffic, flows.head_len())?;
+    let rehearsal = xdp::run::rehearse(interface, traffic, flows.head_len())?;
     let (mix, faults) = (&FaultMix::default(), Vec::new());
-    let course = xdp_run::Course { traffic, interface, run, flows: &flows, arriving: *arriving, mix, faults };
-    let measured = xdp_run::load(&course, rehearsal, surroundings)?;
+    let course =
+        xdp::run::Course { traffic, interface, run, flows: &flows, arriving: *arriving, mix, faults };
+    let measured = xdp::run::load(&course, rehearsal, surroundings)?;
     Ok(Findings {
         settings: ready.settings(),
         contacts: Contacts::default(),

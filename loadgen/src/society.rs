@@ -1,444 +1,492 @@
-//! A society of endpoints behind simulated NATs: their cores driven by one loop, over real sockets to real reflectors.
+//! The whole method at scale: a login storm, a steady phase with conversations and churn, and many who leave at once.
 //!
 //! ```text
-//!   core --> NAT --> a reflector's address? --> socket ~~> reflector ~~> socket --> NAT --> core
-//!                `-> another's external address? ------------------------------------> NAT --> core
+//!   settle -> storm -> quiet -> steady (talk, churn) -> ways of conversations -> leave -> quiet -> all leave
 //! ```
 //!
-//! * What goes from host to host stays in here; its two NATs decide about it as real ones would.
-//! * Every presence that a core learns goes into the ledger, with the way by which it was learned.
-//! * One clock for cores, NATs and ledger: unix microseconds that never go back.
+//! * Open loop: every start has an intended time, and what is late counts from it.
+//! * A signal ends every wait; who is there leaves, and what was seen is told within about half a second.
+//! * A phase ends when nothing is due any more, or its patience does; what is then open is lost.
 
-use crate::buddies::Buddies;
-use crate::calls::{Answer, Call, Calls, Outcome, Question};
+pub mod buddies;
+pub mod calls;
+pub mod ledger;
+pub mod link;
+pub mod member;
+pub mod members;
+pub mod operator;
+pub mod scrape;
+pub mod settlement;
+pub mod share;
+pub mod table;
+pub mod unix_clock;
+
+use crate::args::presence::PresencePlan;
 use crate::error::Error;
-use crate::keys::grow;
-use crate::ledger::{Learned, Ledger, histogram, note};
-use crate::member::Member;
-use crate::share::ShareCount;
-use crate::station::Station;
-use crate::unix_clock::UnixClock;
-use hdrhistogram::Histogram;
-use nat::Route;
-use peer::{Core, Event, Families, Path, Request, Settings};
-use results::presence::Paths;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use crate::load::shape::churn::Draws;
+use crate::load::socket::station::{Sockets, Station, now_ns};
+use crate::load::watch::events::{Expected, Pulse, Watchman};
+use crate::random::Random;
+use crate::society::buddies::Buddies;
+use crate::society::calls::Calls;
+use crate::society::ledger::Notices;
+use crate::society::members::{LONGEST_DATAGRAM, Society};
+use crate::society::scrape::scrape;
+use crate::society::settlement::settle;
+use crate::society::share::ShareCount;
+use crate::usage::{CpuTime, rss_bytes};
+use engine::host::clock;
+use nat::{Route, after_punch, reflected_share};
+use results::latency::Latency;
+use results::presence::Share;
+use results::presence::{
+    ChurnReport, NoticeReport, PresenceGenerator, PresenceReport, PresenceSettings, Setup, Storm,
+};
+use results::run::{Data, Planning, SCHEMA};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use wire::Kind;
-use wire::json::login::OfferedReflector;
-use wire::json::name::AccountName;
 
-/// All members and what is between them.
-pub struct Society {
-    /// By number.
-    pub members: Vec<Member>,
-    /// Who is whose buddy.
-    pub buddies: Buddies,
-    /// Notices.
-    pub ledger: Ledger,
-    /// Ways of the notices that somebody came.
-    pub first_ways: ShareCount,
-    /// Datagrams.
-    pub paths: Paths,
-    /// Calls of the access server.
-    pub calls: Calls,
-    /// How late timers and starts were, ns.
-    pub lag_ns: Histogram<u64>,
-    /// Buddies that were seen going while they were there.
-    pub false_offline: u64,
-    /// Calls that the access server refused or did not answer.
-    pub access_failures: u64,
-    /// How long a login took from the start of an endpoint, ns.
-    pub login_ns: Histogram<u64>,
-    secret: [u8; 32],
-    names: Vec<AccountName>,
-    reflectors: Vec<OfferedReflector>,
-    station: Station,
-    by_address: HashMap<IpAddr, u32>,
-    inside: VecDeque<Datagram>,
-    arrived: Vec<Datagram>,
-    timers: BinaryHeap<Reverse<(u64, u32, u32)>>,
-    clock: UnixClock,
+/// Runs it; `secret` grows into keys, names and the randomness of endpoints.
+///
+/// # Errors
+/// The access server or a reflector cannot be used at all, or a socket fails.
+pub fn run(plan: &PresencePlan, secret: [u8; 32], interrupted: &AtomicBool) -> Result<PresenceReport, Error> {
+    let sockets = Sockets::open_count(true, SOCKETS)?;
+    let ports = sockets.ports();
+    let station = Station::open(sockets, LONGEST_DATAGRAM)
+        .map_err(|error| Error::Runtime(format!("no epoll for the sockets: {error}")))?;
+    let before = scrape(&plan.metrics, interrupted, Duration::ZERO)?;
+    reach(plan, interrupted)?;
+    let mut calls = Calls::start(plan.target.clone(), plan.args.connections)?;
+    let (parts, setup) = settle(plan, &ports, secret, &mut calls, interrupted)?;
+    let mut stage = Stage::new(plan, Society::new(parts, station, calls)?, interrupted);
+    let mut report = stage.play(setup)?;
+    let Stage { society, watchman, .. } = stage;
+    let watched = watchman.end(pulse(&society));
+    (report.events, report.failed) = (watched.events, watched.failed);
+    if let Some((_, reason)) = society.calls.unanswered().filter(|(count, _)| *count >= ENOUGH_CALLS) {
+        let text = format!("the access server did not answer at the end: {reason}: is it away?");
+        report.failed = if report.failed.is_empty() { text } else { format!("{}; {text}", report.failed) };
+    }
+    match scrape(&plan.metrics, interrupted, GRACE) {
+        Ok(after) => {
+            let loads = plan.metrics.iter().zip(before.iter().zip(&after));
+            report.reflectors = loads.map(|((url, _), (before, after))| after.since(before, url)).collect();
+        }
+        // What endpoints saw is kept.
+        Err(Error::Interrupted) => {}
+        Err(error) if report.failed.is_empty() => report.failed = error.to_string(),
+        Err(_) => {}
+    }
+    let times = society.calls.finish()?;
+    for (path, histogram) in &times.by_path {
+        report.calls.insert((*path).to_owned(), Latency::of(histogram)?);
+    }
+    report.call_failures = times.failures;
+    Ok(report)
 }
 
-/// A datagram on its way.
-struct Datagram {
-    source: SocketAddr,
-    to: SocketAddr,
-    bytes: Vec<u8>,
+/// Notices as the report has them.
+fn noticed(notices: &Notices) -> Result<NoticeReport, Error> {
+    Ok(NoticeReport { counts: notices.counts, latency: Latency::of(&notices.latency_ns)? })
 }
 
-/// What a society is made of.
-pub struct Parts {
-    /// By number.
-    pub members: Vec<Member>,
-    /// Their accounts, by number.
-    pub names: Vec<AccountName>,
-    /// Who is whose buddy.
-    pub buddies: Buddies,
-    /// Where they PROBE first.
-    pub reflectors: Vec<OfferedReflector>,
-    /// What their randomness is grown from.
-    pub secret: [u8; 32],
-    /// What takes longer is late, microseconds.
-    pub late_us: u64,
+/// Whether anybody listens where the access server shall be, before its store gets accounts.
+fn reach(plan: &PresencePlan, interrupted: &AtomicBool) -> Result<(), Error> {
+    let reached = link::wait_for(link::reach(plan.target.address()), interrupted, Duration::ZERO)?;
+    reached.map_err(|reason| {
+        Error::Configuration(format!(
+            "--access {}: {reason}; name where the running access server listens (its --listen)",
+            plan.args.access
+        ))
+    })
 }
 
-impl Society {
-    /// Nobody lives yet.
-    ///
-    /// # Errors
-    /// None in practice: the ranges of its histograms are constants.
-    pub fn new(parts: Parts, station: Station, calls: Calls) -> Result<Society, Error> {
-        let external = |(number, member): (u32, &Member)| (member.nat.external(), number);
-        Ok(Society {
-            by_address: (0..).zip(&parts.members).map(external).collect(),
-            members: parts.members,
-            buddies: parts.buddies,
-            ledger: Ledger::new(parts.late_us)?,
-            first_ways: ShareCount::default(),
-            paths: Paths::default(),
-            calls,
-            lag_ns: histogram()?,
-            login_ns: histogram()?,
-            false_offline: 0,
-            access_failures: 0,
-            secret: parts.secret,
-            names: parts.names,
-            reflectors: parts.reflectors,
-            station,
-            inside: VecDeque::new(),
-            arrived: Vec::new(),
-            timers: BinaryHeap::new(),
-            clock: UnixClock::start(),
-        })
+/// The sums of datagrams through reflectors.
+fn pulse(society: &Society) -> Pulse {
+    let paths = &society.paths;
+    Pulse {
+        at_ns: now_ns(),
+        taken: paths.reflected + paths.probes,
+        came: paths.returned + paths.observed,
+        answers: paths.observed,
+        offset_ns: clock::realtime_ns() - clock::boot_ns(),
+        ..Pulse::default()
+    }
+}
+
+/// A society, and where its day has got to.
+struct Stage<'a> {
+    plan: &'a PresencePlan,
+    society: Society,
+    interrupted: &'a AtomicBool,
+    /// Who talks to whom.
+    talk: Vec<(u32, u32)>,
+    churn: ChurnReport,
+    told_us: u64,
+    watchman: Watchman,
+    /// Whether the access server did not answer at the last look.
+    is_unanswered: bool,
+    events_told: usize,
+}
+
+impl<'a> Stage<'a> {
+    fn new(plan: &'a PresencePlan, society: Society, interrupted: &'a AtomicBool) -> Stage<'a> {
+        let talk = pairs_that_talk(plan, &society.buddies);
+        let (churn, watchman) = (ChurnReport::default(), Watchman::new(now_ns(), Expected::Answers));
+        let (told_us, is_unanswered, events_told) = (0, false, 0);
+        Stage { plan, society, interrupted, talk, churn, told_us, watchman, is_unanswered, events_told }
     }
 
-    /// Now, unix microseconds.
-    pub fn now_us(&self) -> u64 {
-        self.clock.now_us()
-    }
-
-    /// Datagrams that the sockets have lost.
-    pub fn overflows(&self) -> u64 {
-        self.station.overflows()
-    }
-
-    /// How many are logged in.
-    pub fn count_in(&self) -> usize {
-        self.members.iter().filter(|member| member.is_in).count()
-    }
-
-    /// Starts a member that was meant to start at `start_us`.
-    pub fn start(&mut self, number: u32, start_us: u64) {
-        let now_us = self.now_us();
-        note(&mut self.lag_ns, now_us.saturating_sub(start_us));
-        let reflectors = self.reflectors.clone();
-        let Some(member) = self.members.get_mut(number as usize) else { return };
-        member.life += 1;
-        let settings = Settings {
-            noise_secret: member.keys.noise(),
-            seed: grow(&self.secret, "seed", number, member.life),
-            reflectors,
-            behaviour: Some(member.behaviour()),
-            hosts: Vec::new(),
-            families: Families { ipv4: true, ipv6: false },
-            has_account: true,
-            incarnation: 0,
+    /// All phases, and what they brought.
+    fn play(&mut self, setup: Setup) -> Result<PresenceReport, Error> {
+        let (offset_ns, cpu) = (clock::realtime_ns() - clock::boot_ns(), CpuTime::open());
+        let (cpu_start_ns, overflows) = (cpu.read_ns(), self.society.overflows());
+        let start_us = self.society.now_us();
+        let started = self.storm()?;
+        let logged_in = u32::try_from(self.society.count_in()).unwrap_or(u32::MAX);
+        let storm_us = self.society.now_us() - start_us;
+        if logged_in == 0 && !self.is_over() {
+            return Err(self.nobody());
+        }
+        self.steady()?;
+        let talk_share = self.ways_of_talk();
+        if !self.is_over() {
+            self.leave_together()?;
+        }
+        self.society.ledger.give_up(self.is_over());
+        let (came, went) = (noticed(&self.society.ledger.came)?, noticed(&self.society.ledger.went)?);
+        self.all_leave()?;
+        let society = &self.society;
+        let step_ns = (clock::realtime_ns() - clock::boot_ns()).abs_diff(offset_ns);
+        let generator = PresenceGenerator {
+            lag_p50_ns: society.lag_ns.value_at_percentile(50.0),
+            lag_p99_ns: society.lag_ns.value_at_percentile(99.0),
+            lag_max_ns: society.lag_ns.max(),
+            cpu_ns: cpu.read_ns() - cpu_start_ns,
+            rss_bytes: rss_bytes(),
+            socket_overflows: society.overflows() - overflows,
         };
-        member.begin(Core::new(settings, now_us), start_us);
-        self.drain(number, Learned::Server, now_us);
-    }
-
-    /// A member leaves with a word to all; whether it was there.
-    pub fn leave(&mut self, number: u32) -> bool {
-        let now_us = self.now_us();
-        let buddies = self.buddies.of(number).to_vec();
-        let sees = |other: &u32| self.member(*other).is_some_and(|it| it.is_in && it.sees(number));
-        let seen_by: Vec<u32> = buddies.iter().copied().filter(sees).collect();
-        let Some(member) = self.members.get_mut(number as usize) else { return false };
-        let Some(core) = member.core.as_mut() else { return false };
-        let seen_by = if member.is_in { seen_by } else { Vec::new() };
-        core.leave(now_us);
-        self.drain(number, Learned::Server, now_us);
-        if let Some(member) = self.members.get_mut(number as usize) {
-            member.end();
-        }
-        self.ledger.leave(number, (&seen_by, &buddies), now_us);
-        true
-    }
-
-    /// Sends a datagram from a member to a buddy, and by that seeks a direct path; whether it was taken.
-    pub fn say(&mut self, number: u32, buddy: u32, bytes: &[u8]) -> bool {
-        let now_us = self.now_us();
-        let Some(member) = self.members.get_mut(number as usize).filter(|member| member.is_in) else {
-            return false;
+        let data = Data {
+            sent: came.counts.due - came.counts.void,
+            loss: part(came.counts.lost, came.counts.due - came.counts.void),
+            ..Data::default()
         };
-        let Some(peer) = member.peer(buddy).filter(|_| member.sees(buddy)) else { return false };
-        let said = member.core.as_mut().is_some_and(|core| core.send(peer, bytes, now_us).is_ok());
-        self.drain(number, Learned::Server, now_us);
-        self.paths.said += u64::from(said);
-        said
-    }
-
-    /// The way from a member to a buddy, if there is one.
-    pub fn way(&self, number: u32, buddy: u32) -> Option<Route> {
-        let member = self.member(number)?;
-        match member.core.as_ref()?.path(member.peer(buddy)?, self.now_us()) {
-            Path::Direct(_) => Some(Route::Direct),
-            Path::Reflected(_) => Some(Route::Reflect),
-            Path::Unknown => None,
-        }
-    }
-
-    /// Does what is due and takes what came, waiting at most until `until_us`.
-    ///
-    /// # Errors
-    /// What the kernel says about the sockets.
-    pub fn turn(&mut self, until_us: u64) -> Result<(), Error> {
-        self.wake();
-        while let Some(answer) = self.calls.poll() {
-            self.take_answer(answer);
-        }
-        for _ in 0..MOST_AT_ONCE {
-            let Some(datagram) = self.inside.pop_front() else { break };
-            self.deliver(&datagram, Learned::Direct);
-        }
-        self.flush();
-        let next_us = self.timers.peek().map_or(until_us, |Reverse((at_us, ..))| (*at_us).min(until_us));
-        let idle = self.inside.is_empty();
-        let gap_us = if idle { next_us.saturating_sub(self.now_us()).min(LONGEST_SLEEP_US) } else { 0 };
-        // epoll waits whole milliseconds: rounded up, timers are late by one at most, and no core is burnt by looking.
-        let failed =
-            |error: std::io::Error| Error::Runtime(format!("a socket of the generator failed: {error}"));
-        self.station.wait(Duration::from_millis(gap_us.div_ceil(1_000))).map_err(failed)?;
-        let mut arrived = std::mem::take(&mut self.arrived);
-        let keep = &mut |arrival: &crate::station::Arrival<'_>| {
-            let bytes = arrival.datagram.to_vec();
-            arrived.push(Datagram { source: arrival.source, to: arrival.local, bytes });
+        let thresholds = &self.plan.args.thresholds;
+        let mut report = PresenceReport {
+            schema: SCHEMA,
+            kind: "presence".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: settings(self.plan),
+            started_unix_s: start_us / 1_000_000,
+            interrupted: self.is_over(),
+            setup,
+            storm: Storm {
+                started,
+                logged_in,
+                elapsed_ns: storm_us * 1_000,
+                login: Latency::of(&society.login_ns)?,
+                to_all: Latency::of(&society.ledger.to_all_ns)?,
+            },
+            thresholds: thresholds.iter().map(|it| it.judge(&came.latency, &data)).collect(),
+            came,
+            went,
+            notice_share: society.first_ways.judge(reflected_share(&self.plan.args.nat).first),
+            talk_share,
+            churn: self.churn,
+            false_offline: society.false_offline,
+            paths: society.paths.clone(),
+            generator,
+            planning: planning(self.plan),
+            ..PresenceReport::default()
         };
-        self.station.receive(keep).map_err(failed)?;
-        for datagram in arrived.drain(..) {
-            self.take_in(&datagram);
+        report.judge(step_ns.max(self.watchman.most_jump_ns()));
+        Ok(report)
+    }
+
+    /// Everybody starts, evenly; how many did.
+    fn storm(&mut self) -> Result<u32, Error> {
+        let endpoints = self.plan.args.endpoints;
+        let gap_ns = self.plan.args.storm / u64::from(endpoints);
+        let start_us = self.society.now_us();
+        let mut next = 0;
+        while next < endpoints && !self.is_over() {
+            let due_us = start_us + u64::from(next) * gap_ns / 1_000;
+            if due_us <= self.society.now_us() {
+                self.society.start(next, due_us);
+                next += 1;
+                // Who stands in a queue at the door does not keep those inside from living.
+                if !next.is_multiple_of(STARTS_AT_ONCE) {
+                    continue;
+                }
+            }
+            self.turn("storm", due_us)?;
         }
-        self.arrived = arrived;
-        self.flush();
+        let all_in = |stage: &Stage<'_>| stage.society.members.iter().all(|it| it.is_in || it.core.is_none());
+        self.wait_for_quiet("storm", all_in)?;
+        Ok(next)
+    }
+
+    /// They stay, talk, leave and come back.
+    fn steady(&mut self) -> Result<(), Error> {
+        let (args, seed) = (&self.plan.args, self.plan.seed);
+        let start_us = self.society.now_us();
+        let end_us = start_us + args.steady / 1_000;
+        let draws = |each_ns: Option<u64>, purpose: u64| {
+            Draws::new(each_ns, self.society.members.len(), start_us * 1_000, Random::new(seed, purpose))
+        };
+        let mut leaving = draws(args.churn.map(|churn| churn.stay_ns), PURPOSE_LEAVING);
+        let mut coming = draws(args.churn.map(|churn| churn.away_ns), PURPOSE_COMING);
+        let turns = 2 * self.talk.len() as u64;
+        let gap_us = TALK_US.checked_div(turns).map_or(u64::MAX, |gap_us| gap_us.max(1));
+        let (mut talk_us, mut turn) = (start_us.saturating_add(gap_us), 0_u64);
+        while self.society.now_us() < end_us && !self.is_over() {
+            let now_us = self.society.now_us();
+            while let Some(number) = leaving.due(now_us * 1_000) {
+                self.churn.left += u64::from(self.society.leave(number));
+            }
+            while let Some(number) = coming.due(now_us * 1_000) {
+                let away = self.society.members.get(number as usize).is_some_and(|it| it.core.is_none());
+                if away {
+                    self.society.start(number, now_us);
+                    self.churn.returned += 1;
+                }
+            }
+            while talk_us <= now_us {
+                self.say(turn);
+                (talk_us, turn) = (talk_us + gap_us, (turn + 1) % turns.max(1));
+            }
+            let churn_us = leaving.next_ns().min(coming.next_ns()) / 1_000;
+            self.turn("steady", end_us.min(talk_us).min(churn_us))?;
+        }
+        self.wait_for_quiet("steady", |_| true)
+    }
+
+    /// The next of those who talk says something.
+    fn say(&mut self, turn: u64) {
+        let pair = usize::try_from(turn / 2).ok().and_then(|place| self.talk.get(place)).copied();
+        let Some((one, other)) = pair else { return };
+        let (from, to) = if turn.is_multiple_of(2) { (one, other) } else { (other, one) };
+        self.society.say(from, to, &[0x5a; SAID_LEN]);
+    }
+
+    /// What part of the ways of conversations is reflected, now that direct ones were sought.
+    fn ways_of_talk(&self) -> Option<Share> {
+        let mut count = ShareCount::default();
+        let (society, now_us) = (&self.society, self.society.now_us());
+        let long_there = |number: u32| {
+            let member = society.members.get(number as usize)?;
+            (member.is_in && member.start_us + SOUGHT_US <= now_us).then(|| member.behaviour())
+        };
+        for ((one, other), cluster) in self.talk.iter().copied().zip(0..) {
+            let (Some(a), Some(b)) = (long_there(one), long_there(other)) else { continue };
+            let (there, back) = after_punch(a, b);
+            for (from, to, predicted) in [(one, other, there), (other, one, back)] {
+                if let Some(way) = society.way(from, to) {
+                    count.note(cluster, way == Route::Reflect, predicted == Route::Reflect);
+                }
+            }
+        }
+        let sought = self.plan.args.steady / 1_000 >= SOUGHT_US && !self.talk.is_empty();
+        sought.then(|| count.judge(reflected_share(&self.plan.args.nat).after_punch))
+    }
+
+    /// A part of them leaves, evenly over a time, and the others look on.
+    fn leave_together(&mut self) -> Result<(), Error> {
+        let mut order: Vec<u32> = (0..self.plan.args.endpoints).collect();
+        Random::new(self.plan.seed, PURPOSE_OFFLINE).shuffle(&mut order);
+        let count = share_of(self.plan.args.endpoints, self.plan.args.offline);
+        order.truncate(count);
+        self.leave_evenly("offline", &order)?;
+        self.wait_for_quiet("offline", |_| true)
+    }
+
+    /// Those who are left leave too, and what is under way ends.
+    fn all_leave(&mut self) -> Result<(), Error> {
+        let there = |(number, member): (u32, &member::Member)| member.core.is_some().then_some(number);
+        let rest: Vec<u32> = (0..).zip(&self.society.members).filter_map(there).collect();
+        self.leave_evenly("end", &rest)?;
+        let start_us = self.society.now_us();
+        let (mut before, mut quiet_us) = (0, 0);
+        while quiet_us < QUIET_US {
+            let longest_us = if self.is_over() { HURRY_US } else { DRAIN_US };
+            if self.society.now_us() >= start_us + longest_us {
+                break;
+            }
+            let came = self.society.paths.returned + self.society.paths.observed;
+            let open = self.society.calls.open_count() > 0 || came != before;
+            (before, quiet_us) = (came, if open { 0 } else { quiet_us + STEP_US });
+            let step_us = self.society.now_us() + STEP_US;
+            while self.society.now_us() < step_us {
+                self.society.turn(step_us)?;
+            }
+        }
         Ok(())
     }
 
-    fn member(&self, number: u32) -> Option<&Member> {
-        self.members.get(number as usize)
-    }
-
-    /// Calls the cores whose time has come.
-    fn wake(&mut self) {
-        for _ in 0..MOST_AT_ONCE {
-            let now_us = self.now_us();
-            match self.timers.peek() {
-                Some(Reverse((at_us, ..))) if *at_us <= now_us => {}
-                _ => return,
+    /// Each of `order` leaves, evenly; after a signal all at once, as many as there is time for.
+    fn leave_evenly(&mut self, phase: &str, order: &[u32]) -> Result<(), Error> {
+        let gap_us = self.plan.args.offline_time / 1_000 / (order.len() as u64).max(1);
+        let mut due_us = self.society.now_us();
+        let mut hurry_us = None;
+        for number in order {
+            while self.society.now_us() < due_us && !self.is_over() {
+                self.turn(phase, due_us)?;
             }
-            let Some(Reverse((at_us, number, life))) = self.timers.pop() else { return };
-            let member = self.members.get_mut(number as usize);
-            let Some(member) = member.filter(|it| it.life == life && it.wake_us == Some(at_us)) else {
-                continue;
-            };
-            member.wake_us = None;
-            if let Some(core) = member.core.as_mut() {
-                note(&mut self.lag_ns, now_us.saturating_sub(at_us));
-                core.handle_timeout(now_us);
-                self.drain(number, Learned::Server, now_us);
+            if self.is_over() {
+                let now_us = self.society.now_us();
+                if now_us >= *hurry_us.get_or_insert(now_us) + HURRY_US {
+                    break;
+                }
             }
+            self.society.leave(*number);
+            self.turn(phase, 0)?;
+            due_us += gap_us;
         }
+        Ok(())
     }
 
-    fn take_answer(&mut self, answer: Answer) {
-        let now_us = self.now_us();
-        let Some(member) = self.members.get_mut(answer.endpoint as usize) else { return };
-        if member.life != answer.life {
-            return;
-        }
-        let Some(core) = member.core.as_mut() else { return };
-        match answer.outcome {
-            Outcome::Login(login) => {
-                member.session = Some(login.session);
-                core.handle_login(*login, now_us);
-            }
-            Outcome::LostSession => core.handle_lost_session(now_us),
-            Outcome::Refused(_) | Outcome::Unanswered(_) => core.handle_failure(now_us),
-            Outcome::Enrolled(_) | Outcome::LoggedOut => return,
-        }
-        self.drain(answer.endpoint, Learned::Server, now_us);
-    }
-
-    /// A datagram from a socket.
-    fn take_in(&mut self, datagram: &Datagram) {
-        let is_relay = self.reflectors.iter().any(|it| it.addresses.contains(&datagram.source));
-        match datagram.bytes.first() {
-            Some(kind) if is_relay && *kind == Kind::Data as u8 => self.paths.returned += 1,
-            Some(kind) if is_relay && *kind == Kind::Observed as u8 => self.paths.observed += 1,
-            _ => {
-                self.paths.foreign += 1;
-                return;
-            }
-        }
-        self.deliver(datagram, Learned::Reflected);
-    }
-
-    /// A datagram at the NAT of its receiver.
-    fn deliver(&mut self, datagram: &Datagram, learned: Learned) {
-        let now_us = self.now_us();
-        let Datagram { source, to, bytes } = datagram;
-        let number = self.by_address.get(&to.ip()).copied();
-        let Some((number, member)) = number.and_then(|it| Some((it, self.members.get_mut(it as usize)?)))
-        else {
-            self.paths.foreign += 1;
-            return;
-        };
-        let direct = learned == Learned::Direct;
-        let Some(core) = member.core.as_mut() else {
-            *(if direct { &mut self.paths.direct_away } else { &mut self.paths.away }) += 1;
-            return;
-        };
-        if member.nat.inbound(*source, *to, now_us / 1_000).is_err() {
-            *(if direct { &mut self.paths.direct_refused } else { &mut self.paths.refused_by_nat }) += 1;
-            return;
-        }
-        *(if direct { &mut self.paths.direct_delivered } else { &mut self.paths.delivered }) += 1;
-        core.handle_datagram(*source, bytes, now_us);
-        self.drain(number, learned, now_us);
-    }
-
-    /// Takes out of a core what it has to send and to tell.
-    fn drain(&mut self, number: u32, learned: Learned, now_us: u64) {
-        loop {
-            let Some(core) = self.members.get_mut(number as usize).and_then(|it| it.core.as_mut()) else {
-                return;
-            };
-            if let Some(transmit) = core.poll_transmit() {
-                self.send(number, transmit.destination, transmit.bytes, now_us);
-            } else if let Some(event) = core.poll_event() {
-                self.react(number, event, learned, now_us);
-            } else {
+    /// Turns until something is so and no notice is open, or patience ends.
+    fn wait_for_quiet(&mut self, phase: &str, done: impl Fn(&Stage<'a>) -> bool) -> Result<(), Error> {
+        let end_us = self.society.now_us() + self.plan.args.patience / 1_000;
+        while self.society.now_us() < end_us && !self.is_over() {
+            if self.society.ledger.open_count() == 0 && done(self) {
                 break;
             }
+            let step_us = self.society.now_us() + STEP_US;
+            while self.society.now_us() < step_us {
+                self.turn(phase, step_us)?;
+            }
         }
-        let Some(member) = self.members.get_mut(number as usize) else { return };
-        let due_us = member.core.as_ref().and_then(|core| core.poll_timeout(now_us));
-        let Some(due_us) = due_us.map(|due_us| due_us.max(now_us + 1)) else { return };
-        if member.wake_us.is_none_or(|wake_us| due_us < wake_us) {
-            member.wake_us = Some(due_us);
-            self.timers.push(Reverse((due_us, number, member.life)));
-        }
+        Ok(())
     }
 
-    fn send(&mut self, number: u32, to: SocketAddr, bytes: Vec<u8>, now_us: u64) {
-        let Some(member) = self.members.get_mut(number as usize) else { return };
-        let Ok(source) = member.nat.outbound(member.inside, to, now_us / 1_000) else {
-            self.paths.nat_outbound_refused += 1;
-            return;
+    fn turn(&mut self, phase: &str, until_us: u64) -> Result<(), Error> {
+        let now_us = self.society.now_us();
+        if now_us >= self.told_us + TELL_US {
+            self.told_us = now_us;
+            let (there, open) = (self.society.count_in(), self.society.ledger.open_count());
+            let calls = self.society.calls.open_count();
+            tracing::info!("{phase}: {there} logged in, {open} notices and {calls} calls open");
+            self.look()?;
+        }
+        self.society.turn(until_us)
+    }
+
+    /// Tells at once what figures would show at the end.
+    ///
+    /// # Errors
+    /// Nobody has logged in, and nobody will.
+    fn look(&mut self) -> Result<(), Error> {
+        let pulse = pulse(&self.society);
+        self.watchman.look(pulse);
+        let is_shut = self.society.count_in() == 0 && self.society.access_failures >= ENOUGH_REFUSED;
+        if self.watchman.is_refused() || is_shut && self.society.login_ns.is_empty() {
+            return Err(self.nobody());
+        }
+        let unanswered = self.society.calls.unanswered().map(|(_, reason)| reason.to_owned());
+        let is_unanswered = unanswered.is_some();
+        let what = match (unanswered, self.is_unanswered) {
+            (Some(reason), false) => Some(format!("the access server does not answer: {reason}")),
+            (None, true) => Some("the access server answers again".to_owned()),
+            _ => None,
         };
-        if self.by_address.contains_key(&to.ip()) {
-            self.paths.direct_sent += 1;
-            self.inside.push_back(Datagram { source, to, bytes });
-            return;
+        self.is_unanswered = is_unanswered;
+        if let Some(what) = what {
+            self.watchman.note(pulse.at_ns, what);
         }
-        if self.station.is_full() {
-            self.flush();
+        for event in self.watchman.events().iter().skip(self.events_told) {
+            tracing::warn!("{}", event.what);
         }
-        let label = bytes.first().copied().unwrap_or_default();
-        let copy = |slot: &mut [u8]| slot.copy_from_slice(&bytes);
-        let fits = bytes.len() <= LONGEST_DATAGRAM;
-        if !fits || !self.station.queue((source, to), label, bytes.len(), copy) {
-            self.paths.unroutable += 1;
-        }
+        self.events_told = self.watchman.events().len();
+        Ok(())
     }
 
-    fn flush(&mut self) {
-        let Society { station, paths, .. } = self;
-        station.flush(&mut |sent| {
-            let count = u64::from(sent.datagrams);
-            match sent.outcome {
-                Ok(()) if sent.label == Kind::Send as u8 => paths.reflected += count,
-                Ok(()) => paths.probes += count,
-                Err(error) => *paths.send_errors.entry(format!("{error:?}")).or_default() += count,
-            }
-        });
+    fn is_over(&self) -> bool {
+        self.interrupted.load(Relaxed)
     }
 
-    fn react(&mut self, number: u32, event: Event, learned: Learned, now_us: u64) {
-        match event {
-            Event::Request(request) => self.ask(number, request, now_us),
-            Event::Rebind => {
-                let Some(member) = self.members.get_mut(number as usize) else { return };
-                member.inside.set_port(member.inside.port().wrapping_add(1).max(1_024));
-                if let Some(core) = member.core.as_mut() {
-                    core.handle_rebound(Vec::new(), now_us);
-                }
-                self.paths.rebound += 1;
-            }
-            Event::LoggedIn => self.arrive(number, now_us),
-            Event::AccessFailed { .. } => self.access_failures += 1,
-            Event::Presence { peer, online } => {
-                let Some(about) = self.member(number).and_then(|it| it.buddy(peer)) else { return };
-                let due = self.ledger.see((about, number), online, learned, now_us);
-                let Some(other) = self.member(about) else { return };
-                if !due {
-                    self.false_offline += u64::from(!online && other.is_in);
-                } else if online && learned != Learned::Server {
-                    let here = self.member(number).map_or(other.behaviour(), Member::behaviour);
-                    let predicted = nat::route(other.behaviour(), here) == Route::Reflect;
-                    self.first_ways.note(number, learned == Learned::Reflected, predicted);
-                }
-            }
-            Event::Datagram { .. } => self.paths.heard += 1,
-            _ => {}
-        }
-    }
-
-    fn ask(&mut self, number: u32, request: Request, now_us: u64) {
-        let Some(member) = self.members.get_mut(number as usize) else { return };
-        let question = match (request, member.session) {
-            (Request::Login { nat, contacts }, _) => {
-                Question::Login { device: member.device, keys: member.keys, nat, contacts }
-            }
-            (Request::Refresh(refresh), Some(session)) => Question::Refresh(session, refresh),
-            (Request::Logout, Some(session)) => Question::Logout(session),
-            (Request::Refresh(_), None) => {
-                if let Some(core) = member.core.as_mut() {
-                    core.handle_lost_session(now_us);
-                }
-                return;
-            }
-            (Request::Logout, None) => return,
+    fn nobody(&self) -> Error {
+        let text = if self.society.paths.observed == 0 {
+            "no reflector answers: do they run where the access server says, and may they send to --external \
+             (--allow-destination)?"
+        } else if self.society.access_failures > 0 {
+            "nobody could log in: the access server refuses or does not answer; does it accept contacts in --external \
+             (--allow-destination), and is the host of --access one that it goes by (--server-name)?"
+        } else {
+            "nobody could log in within --patience: the access server does not answer in time"
         };
-        self.calls.ask(Call { endpoint: number, life: member.life, question });
-    }
-
-    /// The access server has answered; after the first time, buddies that are there shall see it and be seen.
-    fn arrive(&mut self, number: u32, now_us: u64) {
-        let buddies = self.buddies.of(number).to_vec();
-        let Some(member) = self.members.get_mut(number as usize) else { return };
-        member.learn_peers(&buddies, &self.names);
-        if std::mem::replace(&mut member.is_in, true) {
-            return;
-        }
-        let start_us = member.start_us;
-        note(&mut self.login_ns, now_us.saturating_sub(start_us));
-        let there = |other: &&u32| self.member(**other).is_some_and(|it| it.is_in);
-        let present: Vec<u32> = buddies.iter().filter(there).copied().collect();
-        let sees = |from: u32, to: u32| self.member(from).is_some_and(|it| it.sees(to));
-        let unseen_by: Vec<u32> = present.iter().copied().filter(|other| !sees(*other, number)).collect();
-        let unseen: Vec<u32> = present.iter().copied().filter(|other| !sees(number, *other)).collect();
-        self.ledger.come(number, start_us, (&unseen_by, &unseen), now_us);
+        Error::Configuration(text.to_owned())
     }
 }
 
-/// Bytes of the longest datagram that a path search sends.
-pub const LONGEST_DATAGRAM: usize = 1_500;
-/// Timers and datagrams handled before the sockets are looked at again.
-const MOST_AT_ONCE: usize = 256;
-/// Answers of the access server are looked for so often.
-const LONGEST_SLEEP_US: u64 = 2_000;
+fn pairs_that_talk(plan: &PresencePlan, buddies: &Buddies) -> Vec<(u32, u32)> {
+    let most = share_of(plan.args.endpoints, plan.args.talk) / 2;
+    buddies.matching(most, &mut Random::new(plan.seed, PURPOSE_TALK))
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a u32, rounded.
+fn share_of(endpoints: u32, part: f64) -> usize {
+    (f64::from(endpoints) * part).round() as usize
+}
+
+#[allow(clippy::cast_precision_loss)] // Shown to a few digits.
+fn part(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn settings(plan: &PresencePlan) -> PresenceSettings {
+    let args = &plan.args;
+    PresenceSettings {
+        access: args.access.clone(),
+        endpoints: args.endpoints,
+        buddies: args.buddies,
+        nat: args.nat.to_string(),
+        storm_ns: args.storm,
+        steady_ns: args.steady,
+        talk: args.talk,
+        churn: args.churn.map(|churn| churn.to_string()).unwrap_or_default(),
+        offline: args.offline,
+        offline_time_ns: args.offline_time,
+        late_ns: args.late,
+        external: args.external.to_string(),
+        mapping_timeout_ns: args.mapping_timeout,
+        connections: args.connections,
+        seed: plan.seed,
+    }
+}
+
+fn planning(plan: &PresencePlan) -> Planning {
+    let loopback = plan.args.external.first().is_loopback();
+    let reasons: Vec<String> = loopback
+        .then(|| "loopback, not a NIC, and access server and generator share its CPUs".to_owned())
+        .into_iter()
+        .collect();
+    Planning { fit: reasons.is_empty(), reasons }
+}
+
+/// Ports that a symmetric NAT chooses from, each a socket: a mapping for every address of every buddy.
+const SOCKETS: usize = 128;
+const STARTS_AT_ONCE: u32 = 8;
+const SAID_LEN: usize = 100;
+/// Each of two who talk says something so often.
+const TALK_US: u64 = 1_000_000;
+/// So long after both are there, direct paths have been sought.
+const SOUGHT_US: u64 = 10_000_000;
+const TELL_US: u64 = 1_000_000;
+/// Logins that failed, none that did not: nobody will log in.
+const ENOUGH_REFUSED: u64 = 20;
+/// Calls in a row that were not answered: the access server is away.
+const ENOUGH_CALLS: u64 = 3;
+const STEP_US: u64 = 10_000;
+/// At the end: nothing has come for so long.
+const QUIET_US: u64 = 300_000;
+const DRAIN_US: u64 = 10_000_000;
+/// After a signal: so long they leave, and so long what is under way may take to end.
+const HURRY_US: u64 = 200_000;
+/// And so long the metrics of all reflectors may take.
+const GRACE: Duration = Duration::from_millis(200);
+const PURPOSE_LEAVING: u64 = 0x800_0000;
+const PURPOSE_COMING: u64 = 0x900_0000;
+const PURPOSE_OFFLINE: u64 = 0xa00_0000;
+const PURPOSE_TALK: u64 = 0xb00_0000;

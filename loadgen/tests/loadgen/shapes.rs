@@ -122,6 +122,6 @@ fn a_rate_out_of_reach_is_told_with_what_is_in_reach() {
         assert!(report.validity.checks.iter().any(|check| check.name == "rate-shortfall" && !check.holds));
         assert!(told(&report.events, "is --rate out of reach?"), "{:?}", report.events);
         assert!(report.rate.managed_per_s > 100.0 && report.rate.managed_per_s < 19e6, "{:?}", report.rate);
-        assert!(loadgen::table::advice(&report).unwrap().contains("lower --rate"));
+        assert!(loadgen::report::table::advice(&report).unwrap().contains("lower --rate"));
     });
 }
