@@ -2,7 +2,7 @@
 //! reads it.
 //!
 //! * [`run`] is the result of `reflector-loadgen run`, [`presence`] that of `presence`; [`outcome`] is the part of a run
-//!   that reports keep.
+//!   that reports keep. [`stream`] has what applications send, for generating and for planning it.
 //! * Latency is kept as a whole histogram, so that results are merged without loss and percentiles are never averaged.
 //! * Pure: nothing here measures, judges a rate or knows who did.
 
@@ -14,4 +14,5 @@ pub mod latency;
 pub mod outcome;
 pub mod presence;
 pub mod run;
+pub mod stream;
 pub mod verdict;

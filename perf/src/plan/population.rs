@@ -19,6 +19,7 @@
 
 use anyhow::{Context, bail};
 use nat::{Mix, reflected_share};
+use results::stream::Stream;
 use serde::Deserialize;
 
 /// A population.
@@ -92,18 +93,23 @@ impl Traffic {
     /// # Errors
     /// There is no such preset; with those that there are.
     pub fn preset(name: &str) -> anyhow::Result<Traffic> {
-        let (active, rate_per_s, payload_bytes, train, relayed) = match name {
-            // G.711 or Opus in RTP: 20 ms a datagram, in a call of two.
-            "voice" => (0.02, 50.0, 160, 1, Relayed::AfterPunch),
-            // State updates between players.
-            "game" => (0.05, 30.0, 80, 1, Relayed::AfterPunch),
-            // A reading a minute from every device, too short to punch.
-            "iot" => (1.0, 1.0 / 60.0, 48, 1, Relayed::First),
-            // Some 10 Mbit/s in segments of one path MTU.
-            "file" => (0.001, 1_000.0, 1_200, 16, Relayed::AfterPunch),
-            other => bail!("no preset {other:?}; there are voice, game, iot and file"),
+        let of = |stream: Stream, active: f64, relayed: Relayed| Traffic {
+            name: stream.name.to_owned(),
+            active,
+            rate_per_s: stream.rate_per_s,
+            payload_bytes: stream.payload_bytes.into(),
+            train: stream.train,
+            relayed,
         };
-        Ok(Traffic { name: name.to_owned(), active, rate_per_s, payload_bytes, train, relayed })
+        Ok(match name {
+            // In a call of two.
+            "voice" => of(Stream::VOICE, 0.02, Relayed::AfterPunch),
+            "game" => of(Stream::GAME, 0.05, Relayed::AfterPunch),
+            // From every device, too short to punch.
+            "iot" => of(Stream::IOT, 1.0, Relayed::First),
+            "file" => of(Stream::FILE, 0.001, Relayed::AfterPunch),
+            other => bail!("no preset {other:?}; there are voice, game, iot and file"),
+        })
     }
 
     fn fault(&self) -> Option<String> {

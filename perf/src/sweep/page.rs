@@ -76,15 +76,15 @@ fn head(survey: &Survey) -> String {
 pub fn method(survey: &Survey) -> String {
     let header = &survey.header;
     format!(
-        "Between generator and reflector lay {}. The capacity of each of {} configurations was searched first (NDR: no \
-         loss; PDR: at most 0.5 %); then all took turns at parts of their own capacity: {} rounds of {} each after {} of \
+        "Between generator and reflector lay {}. In {} the capacity was searched first (NDR: no \
+         loss; PDR: at most 0.5 %); then came parts of it, all in turn: {} of {} each after {} of \
          warm-up, and one round before them that was thrown away. Core-time is what the reflector's processors were not \
          idle while the load stood, soft interrupts included, over the datagrams that came to it, wrong ones \
          included. Latency counts from the moment at which a datagram was due. Figures are medians of rounds; a range is \
          that of the rounds. NAT mix: {}.",
         header.ground.words(),
-        header.cells.len(),
-        header.rounds,
+        several(header.cells.len(), "configuration"),
+        several(header.rounds, "round"),
         time(float(header.duration_ns)),
         time(float(header.warmup_ns)),
         header.nat.replace(',', ", ")
@@ -199,6 +199,13 @@ fn validity(survey: &Survey) -> String {
     });
     let placed = tables::facts("Who ran where", &sites.collect::<Vec<_>>());
     page::validity(&validity_notes(survey), &[placed, sheets::runs(survey)])
+}
+
+/// So many of something: `1 round`, `7 rounds`.
+fn several(number: impl std::fmt::Display, what: &str) -> String {
+    let number = number.to_string();
+    let ending = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{ending}")
 }
 
 /// What may be believed and what may not, a sentence each.

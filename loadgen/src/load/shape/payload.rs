@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::load::shape::profile::told;
 use crate::random::Random;
 use crate::units;
+use results::stream::Stream;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -47,15 +48,15 @@ impl Payload {
 
     /// What was typed, if no file has to be read for it.
     pub fn named(form: &Form) -> Option<Payload> {
-        let paced = |name: &str, per_s, train, bytes| Payload {
-            text: name.to_owned(),
-            kinds: vec![Kind::of(1.0, Some(per_s), train, bytes)],
+        let paced = |stream: Stream| Payload {
+            text: stream.name.to_owned(),
+            kinds: vec![Kind::of(1.0, Some(stream.rate_per_s), stream.train, stream.payload_bytes.into())],
         };
         match form {
             Form::Fixed(bytes) => Some(Payload::fixed(*bytes)),
-            Form::Voice => Some(paced("voice", 50.0, 1, 160)),
-            Form::Video => Some(paced("video", 240.0, 8, 1_200)),
-            Form::Game => Some(paced("game", 30.0, 1, 80)),
+            Form::Voice => Some(paced(Stream::VOICE)),
+            Form::Video => Some(paced(Stream::VIDEO)),
+            Form::Game => Some(paced(Stream::GAME)),
             Form::File(_) => None,
         }
     }
