@@ -5,23 +5,12 @@
 
 use crate::device::Device;
 use crate::error::Error;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes as Body;
-use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, header};
-use hyper_util::rt::TokioIo;
+use http::{Call, Client, Limits, Method, Tls, Url};
 use nat::Behaviour;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wire::json::base64url::Bytes;
 use wire::json::device::{DeviceAnswer, DeviceRequest};
 use wire::json::login::{
@@ -37,9 +26,7 @@ use wire::json::problem::Problem;
 pub struct AccessClient {
     url: String,
     name: String,
-    host: String,
-    port: u16,
-    tls: Option<TlsConnector>,
+    client: Client,
 }
 
 impl AccessClient {
@@ -50,22 +37,14 @@ impl AccessClient {
     pub fn new(url: &str, ca: Option<&Path>) -> Result<Self, Error> {
         let wrong = || Error::Url { url: url.to_owned() };
         let name = server_name(url).ok_or_else(wrong)?;
-        let is_tls = url.starts_with("https://");
-        let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).ok_or_else(wrong)?;
-        let port_text = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-        let port = match port_text {
-            Some(text) => text.parse().map_err(|_| wrong())?,
-            None => {
-                if is_tls {
-                    443
-                } else {
-                    80
-                }
-            }
+        let parsed = Url::parse(url).ok_or_else(wrong)?;
+        let limits = Limits { patience: PATIENCE, most_bytes: MAX_ANSWER };
+        let client = if parsed.is_https() {
+            Client::secure(&parsed, limits, tls(url, ca)?)
+        } else {
+            Client::plain(&parsed, limits)
         };
-        let tls = if is_tls { Some(connector(url, ca)?) } else { None };
-        let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { url, host: authority.to_owned(), name, port, tls })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), name, client })
     }
 
     /// `POST /v1/devices`.
@@ -149,46 +128,18 @@ impl AccessClient {
         method: Method,
         path: &str,
         session: Option<Session>,
-        body: Option<Vec<u8>>,
-    ) -> Result<Body, Error> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.host);
-        if let Some(session) = session {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {session}"));
+        json: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Error> {
+        let bearer = session.map(|session| session.to_string());
+        let answer = self.client.call(Call { method, path, bearer, json }).await;
+        let answer = answer.map_err(|error| self.unreachable(error.to_string()))?;
+        if answer.is_success() {
+            return Ok(answer.body.into());
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request
-            .body(Full::new(Body::from(body.unwrap_or_default())))
-            .map_err(|error| self.unreachable(error.to_string()))?;
-        let exchange = tokio::time::timeout(PATIENCE, self.exchange(request));
-        let (status, body) = exchange
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
-            .map_err(|reason| self.unreachable(reason))?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        match serde_json::from_slice::<Problem>(&body) {
+        match serde_json::from_slice::<Problem>(&answer.body) {
             Ok(problem) => Err(Error::Refused(Box::new(problem))),
-            Err(_) => Err(self.unreachable(format!("{path} answers {status} and says no more"))),
+            Err(_) => Err(self.unreachable(format!("{path} answers {} and says no more", answer.reason))),
         }
-    }
-
-    async fn exchange(&self, request: Request<Full<Body>>) -> Result<(hyper::StatusCode, Body), String> {
-        let stream =
-            TcpStream::connect((self.name.as_str(), self.port)).await.map_err(|it| it.to_string())?;
-        let response = match &self.tls {
-            None => answer_of(stream, request).await?,
-            Some(tls) => {
-                let name = ServerName::try_from(self.name.clone()).map_err(|it| it.to_string())?;
-                answer_of(tls.connect(name, stream).await.map_err(|it| it.to_string())?, request).await?
-            }
-        };
-        let status = response.status();
-        let body =
-            Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|it| it.to_string())?;
-        Ok((status, body.to_bytes()))
     }
 
     fn unreachable(&self, reason: String) -> Error {
@@ -196,36 +147,14 @@ impl AccessClient {
     }
 }
 
-async fn answer_of(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Body>>,
-) -> Result<Response<hyper::body::Incoming>, String> {
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    // The connection works while the body is read, and ends with it.
-    tokio::spawn(async move { connection.await.ok() });
-    sender.send_request(request).await.map_err(|error| error.to_string())
-}
-
-fn connector(url: &str, ca: Option<&Path>) -> Result<TlsConnector, Error> {
-    let mut roots = RootCertStore::empty();
-    // A system without authorities of its own may still have those of the operator.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca {
-        let wrong = |reason: String| Error::DeviceFile { path: path.to_owned(), reason };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+/// Whom to trust: the system's authorities, and those in `ca`.
+fn tls(url: &str, ca: Option<&Path>) -> Result<Tls, Error> {
+    Tls::new(ca).map_err(|error| match (error, ca) {
+        (http::Error::Authority { reason }, Some(path)) => {
+            Error::DeviceFile { path: path.to_owned(), reason }
         }
-    }
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Unreachable { url: url.to_owned(), reason: error.to_string() })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+        (error, _) => Error::Unreachable { url: url.to_owned(), reason: error.to_string() },
+    })
 }
 
 /// So long a call may take.
@@ -239,14 +168,13 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart_and_wrong_ones_refused() {
-        let of = |url: &str| AccessClient::new(url, None).map(|it| (it.name, it.port, it.tls.is_some()));
-        assert_eq!(of("http://127.0.0.1:8080").unwrap(), (String::from("127.0.0.1"), 8080, false));
-        assert_eq!(of("http://[::1]:8080/").unwrap(), (String::from("::1"), 8080, false));
-        assert_eq!(of("http://[::1]").unwrap(), (String::from("::1"), 80, false));
-        assert_eq!(
-            of("https://Access.example.org").unwrap(),
-            (String::from("access.example.org"), 443, true)
-        );
+        let of = |url: &str| AccessClient::new(url, None).map(|it| (it.url, it.name));
+        let is = |url: &str, name: &str| (url.to_owned(), name.to_owned());
+        assert_eq!(of("http://127.0.0.1:8080").unwrap(), is("http://127.0.0.1:8080", "127.0.0.1"));
+        assert_eq!(of("http://[::1]:8080/").unwrap(), is("http://[::1]:8080", "::1"));
+        assert_eq!(of("http://[::1]").unwrap(), is("http://[::1]", "::1"));
+        let secure = "https://Access.example.org";
+        assert_eq!(of(secure).unwrap(), is(secure, "access.example.org"));
         for wrong in ["", "access.example.org", "ftp://a", "http://a:x", "http://a:99999", "http://"] {
             assert!(of(wrong).unwrap_err().to_string().contains("http://HOST:PORT"), "{wrong}");
         }

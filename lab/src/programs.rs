@@ -3,7 +3,6 @@
 pub mod found;
 pub mod generator;
 pub mod interrupt;
-pub mod metrics;
 pub mod precedence;
 pub mod process_time;
 pub mod program;

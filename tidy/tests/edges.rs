@@ -133,7 +133,7 @@ fn manifests() -> Vec<Manifest> {
 }
 
 /// Every crate, its floor, and the crates that it may depend on.
-const FLOORS: [(&str, u8, &[&str]); 21] = [
+const FLOORS: [(&str, u8, &[&str]); 22] = [
     ("nat", 0, &[]),
     ("wire", 0, &["nat"]),
     ("search", 0, &[]),
@@ -146,18 +146,20 @@ const FLOORS: [(&str, u8, &[&str]); 21] = [
     ("tidy", 0, &[]),
     // For tests of any floor; no program may need it.
     ("harness", 0, &[]),
-    ("features", 0, &[]),
     ("engine", 1, &[]),
     // What every daemon is made of; endpoints and tools have no use for it.
     ("program", 1, &[]),
-    ("lab", 2, &["wire", "nat", "results", "engine"]),
+    ("http", 1, &[]),
+    // Asks for all features of all that any build needs.
+    ("features", 1, &["http"]),
+    ("lab", 2, &["wire", "nat", "results", "engine", "http"]),
     ("reflector", 2, &["wire", "stun", "budget", "engine", "program"]),
-    ("access", 2, &["wire", "nat", "stun", "budget", "engine", "program"]),
-    ("endpoint", 2, &["wire", "nat", "peer"]),
+    ("access", 2, &["wire", "nat", "stun", "budget", "engine", "program", "http"]),
+    ("endpoint", 2, &["wire", "nat", "peer", "http"]),
     ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),
     // Drives thousands of real endpoint cores by hand (`presence`); of the reflector it knows only the wire.
-    ("loadgen", 3, &["wire", "nat", "search", "results", "engine", "peer"]),
-    ("perf", 3, &["features", "wire", "nat", "search", "results", "engine", "lab"]),
+    ("loadgen", 3, &["wire", "nat", "search", "results", "engine", "http", "peer"]),
+    ("perf", 3, &["features", "wire", "nat", "search", "results", "engine", "http", "lab"]),
     ("benches", 3, &["features", "wire", "nat", "engine", "reflector", "access", "peer"]),
 ];
 

@@ -2,22 +2,15 @@
 //!
 //! * Only a clear 503 counts; a listener that is away, slow or odd says nothing.
 
+use http::{Call, Client, Limits};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// Asks once, for at most this long.
 pub async fn is_draining(admin: SocketAddr, patience: Duration) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(admin).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: reflector\r\nConnection: close\r\n\r\n").await?;
-        let mut status = [0; STATUS_LINE.len()];
-        stream.read_exact(&mut status).await?;
-        Ok::<bool, std::io::Error>(status == *STATUS_LINE)
-    };
-    matches!(timeout(patience, ask).await, Ok(Ok(true)))
+    let client = Client::at(admin, Limits { patience, most_bytes: MOST_BYTES });
+    client.call(Call::get("/readyz")).await.is_ok_and(|answer| answer.status == 503)
 }
 
-const STATUS_LINE: &[u8; 12] = b"HTTP/1.1 503";
+/// The page is one word; more than these bytes none has.
+const MOST_BYTES: usize = 64 << 10;

@@ -5,11 +5,11 @@
 //! * Ended when dropped.
 
 use super::interrupt::Interrupt;
-use super::metrics::Metrics;
 use super::program::{Program, Start, ending};
 use super::relay::Counters;
 use super::scratch::Scratch;
 use anyhow::{Context, bail};
+use http::Metrics;
 use serde::{Deserialize, Serialize};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -114,7 +114,7 @@ impl Reflector {
     pub fn metrics(&mut self) -> anyhow::Result<Metrics> {
         Metrics::scrape(self.ready.admin).or_else(|error| {
             self.ensure_alive()?;
-            Err(error)
+            Err(error.into())
         })
     }
 

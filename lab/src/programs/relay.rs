@@ -3,7 +3,7 @@
 //! * Once drained: `received = relayed + observed + dropped + send errors`. Anything else is a fault of its counting.
 //! * What the kernel dropped before the reflector saw it stands apart: it was never received.
 
-use super::metrics::Metrics;
+use http::Metrics;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

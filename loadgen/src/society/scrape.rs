@@ -4,8 +4,8 @@
 //! * A counter that has gone back, because the reflector was started again, counts from zero.
 
 use crate::error::Error;
-use crate::society::link;
-use crate::society::link::{Asked, Link, Target};
+use crate::society::link::{self, Asked, Link, Target};
+use http::Metrics;
 use results::presence::ReflectorLoad;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -37,14 +37,14 @@ pub fn scrape(
     let all = async {
         let mut counters = Vec::with_capacity(targets.len());
         for (url, target) in targets {
-            let text = Link::new(target.clone()).fetch().await.map_err(|asked| {
+            let answer = Link::new(target.clone()).fetch().await.map_err(|asked| {
                 let reason = match asked {
                     Asked::Refused(problem) => problem.to_string(),
                     Asked::Unreachable(reason) => reason,
                 };
                 failed(url, &reason)
             })?;
-            let read = Counters::read(&text.text());
+            let read = answer.metrics().ok().as_ref().and_then(Counters::of);
             counters.push(read.ok_or_else(|| failed(url, "no reflector_relayed_datagrams_total there"))?);
         }
         Ok(counters)
@@ -53,23 +53,17 @@ pub fn scrape(
 }
 
 impl Counters {
-    /// Of a text in the Prometheus format; nothing if it is no reflector's.
-    pub fn read(text: &str) -> Option<Counters> {
-        let sample = |line: &str| -> Option<(String, String, f64)> {
-            let (left, value) = line.trim().rsplit_once(' ')?;
-            let (name, labels) = left.split_once('{').unwrap_or((left, ""));
-            Some((name.to_owned(), labels.trim_end_matches('}').to_owned(), value.parse().ok()?))
-        };
-        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect();
-        let sum = |name: &str| samples.iter().filter(|it| it.0 == name).map(|it| it.2).sum();
-        samples.iter().any(|it| it.0 == RELAYED).then_some(())?;
+    /// Of a reflector's metrics; nothing if they are another program's.
+    pub fn of(metrics: &Metrics) -> Option<Counters> {
+        let relayed = metrics.sum(RELAYED, &[]).ok()?;
+        let sum = |name: &str| metrics.of(name).map(|sample| sample.value).sum();
         let mut dropped = BTreeMap::new();
-        for (_, labels, value) in samples.iter().filter(|it| it.0 == DROPPED && it.2 > 0.0) {
-            let reason = labels.split(',').find_map(|label| label.strip_prefix("reason=\""));
-            let reason = reason.unwrap_or("unknown\"").trim_end_matches('"').to_owned();
-            *dropped.entry(reason).or_default() += *value;
+        for sample in metrics.of(DROPPED).filter(|sample| sample.value > 0.0) {
+            let reason = sample.labels.iter().find(|(key, _)| key == "reason");
+            let reason = reason.map_or_else(|| "unknown".to_owned(), |(_, value)| value.clone());
+            *dropped.entry(reason).or_default() += sample.value;
         }
-        Some(Counters { observed: sum(OBSERVED), relayed: sum(RELAYED), dropped, busy_s: sum(BUSY) })
+        Some(Counters { observed: sum(OBSERVED), relayed, dropped, busy_s: sum(BUSY) })
     }
 
     /// What was added since.
@@ -101,6 +95,7 @@ mod tests {
 
     #[test]
     fn counters_are_summed_over_workers_and_subtracted() {
+        let read = |text: &str| Counters::of(&Metrics::parse(text).unwrap());
         let text = |scale: u32| {
             format!(
                 "# HELP x\n{RELAYED}{{path=\"socket\",worker=\"0\"}} {}\n{RELAYED}{{path=\"socket\",worker=\"1\"}} {}\n\
@@ -113,11 +108,11 @@ mod tests {
                 scale
             )
         };
-        let (before, after) = (Counters::read(&text(1)).unwrap(), Counters::read(&text(3)).unwrap());
+        let (before, after) = (read(&text(1)).unwrap(), read(&text(3)).unwrap());
         let load = after.since(&before, "m");
         assert_eq!((load.relayed, load.observed, load.busy_s), (22, 14, 2.0));
         assert_eq!(load.dropped, BTreeMap::from([("tag".to_owned(), 6)]));
         assert_eq!(before.since(&after, "m").relayed, 11, "started again");
-        assert_eq!(Counters::read("go_threads 5\n"), None);
+        assert_eq!(read("go_threads 5\n"), None);
     }
 }

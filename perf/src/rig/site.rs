@@ -19,10 +19,10 @@ use crate::rig::run::{About, Costs, Purpose, Run};
 use crate::rig::span::{Sample, Span};
 use crate::rig::stage::{INTERFACE, LATE, PROBE_BUDGET, WORKERS, serve};
 use anyhow::{Context, bail};
+use http::Metrics;
 use lab::programs::found::Programs;
 use lab::programs::generator::Generator;
 use lab::programs::interrupt::Interrupt;
-use lab::programs::metrics::Metrics;
 use lab::programs::precedence::run_first;
 use lab::programs::process_time::process_ns;
 use lab::programs::program::{Program, Start, ending};
@@ -345,7 +345,7 @@ impl Site {
         };
         scraped.or_else(|error| {
             self.ensure_alive()?;
-            Err(error)
+            Err(error.into())
         })
     }
 

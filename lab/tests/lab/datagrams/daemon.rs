@@ -4,8 +4,8 @@
 //! * Its counters are read inside its namespace; they must account for every datagram whenever a test looks.
 
 use harness::{Missing, PATIENCE, wait_until, wait_until_or};
+use http::Metrics;
 use lab::programs::found::Programs;
-use lab::programs::metrics::Metrics;
 use lab::programs::program::{Program, Signal, Start};
 use lab::programs::relay::Counters;
 use lab::{Host, Lab};

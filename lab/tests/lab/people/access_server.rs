@@ -5,9 +5,9 @@
 
 use crate::datagrams::daemon::{eventually, write_private};
 use harness::PATIENCE;
+use http::Metrics;
 use lab::Host;
 use lab::programs::found::SessionPrograms;
-use lab::programs::metrics::Metrics;
 use lab::programs::program::{Program, Signal, Start};
 use std::collections::BTreeMap;
 use std::fs;

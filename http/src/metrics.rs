@@ -1,11 +1,11 @@
 //! A scrape of a metrics endpoint: the Prometheus text format, as far as counters and gauges need it.
 //!
 //! * A line that is not understood is an error, not a zero: a metric that is missing must not look like one that is 0.
-//! * Asked by HTTP/1.0, so that the answer ends with the connection and never comes in chunks.
+//! * [`Metrics::scrape`] waits on the calling thread, and so asks in the network of that thread.
 
-use anyhow::{Context, bail};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use crate::client::{Answer, Call, Client, Limits, wait};
+use crate::error::Error;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One scrape.
@@ -30,20 +30,33 @@ impl Metrics {
     ///
     /// # Errors
     /// No answer within 30 s, a status other than 200, or text that is not understood.
-    pub fn scrape(admin: SocketAddr) -> anyhow::Result<Metrics> {
-        let body =
-            get(admin, "/metrics").with_context(|| format!("no metrics from http://{admin}/metrics"))?;
-        Metrics::parse(&body)
+    pub fn scrape(admin: SocketAddr) -> Result<Self, Error> {
+        let client = Client::at(admin, Limits { patience: PATIENCE, most_bytes: MOST_BYTES });
+        let read =
+            wait(async move { client.call(Call::get("/metrics")).await }).and_then(|it| Self::read(&it));
+        read.map_err(|reason| Error::NoMetrics { admin, reason: Box::new(reason) })
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// A status other than 200, or text that is not understood.
+    pub fn read(answer: &Answer) -> Result<Self, Error> {
+        if answer.status != 200 {
+            return Err(Error::Status(answer.status));
+        }
+        Self::parse(&String::from_utf8_lossy(&answer.body))
     }
 
     /// Reads the text format.
     ///
     /// # Errors
     /// A line that is neither a comment nor a sample.
-    pub fn parse(text: &str) -> anyhow::Result<Metrics> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        let samples = lines.map(|line| sample(line).with_context(|| format!("not a metric: {line:?}")));
-        Ok(Metrics { samples: samples.collect::<anyhow::Result<_>>()? })
+        let samples =
+            lines.map(|line| sample(line).ok_or_else(|| Error::NotAMetric { line: line.to_owned() }));
+        Ok(Self { samples: samples.collect::<Result<_, _>>()? })
     }
 
     /// The samples of a metric.
@@ -55,14 +68,14 @@ impl Metrics {
     ///
     /// # Errors
     /// There is no such sample.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<f64> {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64, Error> {
         let has = |sample: &Sample, (key, value): &(&str, &str)| {
             sample.labels.iter().any(|(k, v)| k == key && v == value)
         };
         let mut found =
             self.of(name).filter(|sample| labels.iter().all(|label| has(sample, label))).peekable();
         if found.peek().is_none() {
-            bail!("no metric {name} with labels {labels:?}");
+            return Err(Error::NoSample { name: name.to_owned(), labels: format!("{labels:?}") });
         }
         Ok(found.map(|sample| sample.value).sum())
     }
@@ -78,22 +91,6 @@ impl Metrics {
         }
         values
     }
-}
-
-/// The body of an answer.
-fn get(server: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    stream.take(MOST_BYTES).read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
-    let status = head.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) != Some("200") {
-        bail!("the answer is {status:?}");
-    }
-    Ok(body.to_owned())
 }
 
 /// `name{key="value",...} number`, with an optional timestamp behind, which is passed over.
@@ -136,11 +133,13 @@ fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
 /// A server that takes longer is not there; one on a busy machine may have to wait for a processor.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More than these bytes no scrape has.
-const MOST_BYTES: u64 = 16 << 20;
+const MOST_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
 
     const TEXT: &str = r#"# HELP x_total Things.
 # TYPE x_total counter
@@ -191,7 +190,7 @@ z{} NaN
             }
         });
         assert_eq!(Metrics::scrape(address).unwrap().sum("y", &[]).unwrap(), 3.0);
-        let error = format!("{:#}", Metrics::scrape(address).unwrap_err());
+        let error = Metrics::scrape(address).unwrap_err().to_string();
         assert!(error.contains("503"), "{error}");
         assert!(Metrics::scrape(address).is_err());
         thread.join().unwrap();
