@@ -182,13 +182,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Every account: name, enabled, devices, devices online.
-    pub fn accounts(&self) -> Vec<(AccountName, bool, usize, usize)> {
+    /// Every account, by name.
+    pub fn accounts(&self) -> Vec<AccountRow> {
         let directory = self.directory();
         let online = |id: &&DeviceId| directory.device(id).is_some_and(|it| it.presence.is_some());
         let row = |(name, account): (&AccountName, &crate::presence::directory::Account)| {
             let devices = &account.devices;
-            (name.clone(), account.enabled, devices.len(), devices.iter().filter(online).count())
+            let online = devices.iter().filter(online).count();
+            AccountRow { account: name.clone(), enabled: account.enabled, devices: devices.len(), online }
         };
         directory.accounts().into_iter().map(row).collect()
     }
@@ -207,6 +208,19 @@ impl Registry {
     fn write(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An account as an operator lists it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub struct AccountRow {
+    /// Its name.
+    pub account: AccountName,
+    /// Whether it may log in.
+    pub enabled: bool,
+    /// How many devices it has.
+    pub devices: usize,
+    /// How many of them are online.
+    pub online: usize,
 }
 
 /// Why nothing was changed.

@@ -4,6 +4,7 @@
 //! * stdout is data: tables, and passwords that were made.
 
 use crate::accounts::password;
+use crate::accounts::registry::AccountRow;
 use crate::config::StorePaths;
 use crate::operate::operation::{Operation, Outcome};
 use crate::operate::operator::Operator;
@@ -139,7 +140,7 @@ fn list(outcome: Outcome, out: &mut dyn Write) -> Result<(), Failure> {
     match outcome {
         Outcome::Accounts(rows) => {
             writeln!(out, "{:<32} {:<8} {:>7} {:>6}", "ACCOUNT", "STATE", "DEVICES", "ONLINE")?;
-            for (account, enabled, devices, online) in rows {
+            for AccountRow { account, enabled, devices, online } in rows {
                 let state = if enabled { "enabled" } else { "disabled" };
                 writeln!(out, "{account:<32} {state:<8} {devices:>7} {online:>6}")?;
             }

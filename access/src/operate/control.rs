@@ -105,14 +105,14 @@ impl Control {
         self.status.set_ready(true);
         systemd::ready();
         let listen: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
-        let (accounts, devices, _) = self.app.registry.directory().counts();
+        let counts = self.app.registry.directory().counts();
         tracing::info!(
             listen = listen.join(","),
             admin = %admin,
             tls = self.config.tls.is_some(),
             reflectors = self.config.reflectors.len(),
-            accounts,
-            devices,
+            accounts = counts.accounts,
+            devices = counts.devices,
             control = %self.config.store.control.display(),
             version = env!("CARGO_PKG_VERSION"),
             "ready"
@@ -144,7 +144,7 @@ impl Control {
     fn reload(&mut self, shown: &ArcSwap<Config>) {
         systemd::reloading();
         match self.read_again() {
-            Ok((config, rules, certificate)) => {
+            Ok(Fresh { config, rules, certificate }) => {
                 let waiting = self.config.written.fixed_differences(&config.written, &SETTINGS);
                 if !waiting.is_empty() {
                     tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
@@ -169,13 +169,13 @@ impl Control {
     }
 
     /// What a reload brings.
-    fn read_again(&self) -> Result<(Config, Rules, Option<Arc<ServerConfig>>), Failure> {
+    fn read_again(&self) -> Result<Fresh, Failure> {
         let config = Config::read(&self.layers)?;
         let rules = Rules::read(&config)?;
         // Whether there is TLS at all needs a restart; which certificate does not.
         let files = self.config.tls.as_ref();
         let certificate = files.map(|(cert, key)| tls::read(cert, key)).transpose()?;
-        Ok((config, rules, certificate))
+        Ok(Fresh { config, rules, certificate })
     }
 
     fn begin_drain(&self) -> Instant {
@@ -190,6 +190,14 @@ impl Control {
     fn is_drained(&self, ends: Instant) -> bool {
         self.places.available_permits() >= self.config.max_connections || Instant::now() >= ends
     }
+}
+
+/// What a reload brings.
+struct Fresh {
+    config: Config,
+    rules: Rules,
+    /// None without TLS.
+    certificate: Option<Arc<ServerConfig>>,
 }
 
 /// What the loop remembers between its turns.

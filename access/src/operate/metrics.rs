@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::fleet::State;
+use crate::presence::directory::Counts;
 use program::admin::metrics::Page;
 use program::admin::status::Status;
 use program::log::Gate;
@@ -35,11 +36,11 @@ impl Metrics {
     }
 
     fn known(&self, page: &mut Page<'_>) -> fmt::Result {
-        let (accounts, devices, sessions) = self.app.registry.directory().counts();
+        let Counts { accounts, devices, online } = self.app.registry.directory().counts();
         let gauges = [
             ("reflector_access_accounts", "Accounts.", accounts),
             ("reflector_access_devices", "Devices.", devices),
-            ("reflector_access_sessions", "Devices that are online.", sessions),
+            ("reflector_access_sessions", "Devices that are online.", online),
         ];
         gauges.into_iter().try_for_each(|(name, help, value)| page.gauge(name, help, &(value as u64)))
     }

@@ -4,6 +4,7 @@
 //! * Passwords never cross: the command line hashes them.
 
 use crate::accounts::password;
+use crate::accounts::registry::AccountRow;
 use crate::accounts::registry::{Refusal, Registry};
 use serde::{Deserialize, Serialize};
 use wire::json::name::AccountName;
@@ -61,8 +62,8 @@ pub enum Operation {
 pub enum Outcome {
     /// It is done, and stored.
     Done,
-    /// Name, enabled, devices, devices online.
-    Accounts(Vec<(AccountName, bool, usize, usize)>),
+    /// Every account.
+    Accounts(Vec<AccountRow>),
     /// Name, and how far it got.
     Buddies(Vec<(AccountName, BuddyState)>),
     /// It was not done, and why.

@@ -28,6 +28,17 @@ pub struct Directory {
     base_version: u64,
 }
 
+/// How much of everything there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Accounts, enabled or not.
+    pub accounts: usize,
+    /// Devices of all accounts.
+    pub devices: usize,
+    /// Devices that are online.
+    pub online: usize,
+}
+
 /// An account.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -111,9 +122,9 @@ impl Directory {
         all
     }
 
-    /// Accounts, devices, and devices that are online.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        (self.accounts.len(), self.devices.len(), self.sessions.len())
+    /// How much of everything there is.
+    pub fn counts(&self) -> Counts {
+        Counts { accounts: self.accounts.len(), devices: self.devices.len(), online: self.sessions.len() }
     }
 
     /// The version of an account's profile.

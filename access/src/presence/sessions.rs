@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(directory.session(&[1; 32], at(110)), None, "before any sweep");
         assert_eq!(directory.refresh(&[1; 32], None, Vec::new(), LEASES, at(60)), renewed);
         assert_eq!(directory.sweep(at(110), 50), 0);
-        assert_eq!((directory.counts().2, directory.due.len()), (1, 1), "one row a device");
+        assert_eq!((directory.counts().online, directory.due.len()), (1, 1), "one row a device");
         assert_eq!(directory.sweep(at(160), 50), 1);
-        assert_eq!((directory.counts().2, directory.due.len()), (0, 0));
+        assert_eq!((directory.counts().online, directory.due.len()), (0, 0));
         assert_eq!(directory.refresh(&[1; 32], None, Vec::new(), LEASES, at(161)), None);
     }
 
