@@ -33,8 +33,12 @@ impl Refusal {
     }
 
     /// The answer.
+    #[expect(
+        clippy::expect_used,
+        reason = "a problem is made of texts and a number, and memory takes any of them"
+    )]
     pub fn response(&self) -> Response<Body> {
-        let text = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let text = serde_json::to_vec(&self.problem).expect("a problem has a JSON form");
         let mut response = Response::new(Body::from(text));
         *response.status_mut() =
             StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

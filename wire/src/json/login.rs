@@ -182,9 +182,10 @@ pub fn server_name(url: &str) -> Option<String> {
     plain.then(|| host.to_ascii_lowercase())
 }
 
+#[expect(clippy::expect_used, reason = "every number in it is a u32, which always has a canonical form")]
 fn body_hash(unsigned: &Value) -> [u8; 32] {
-    // Every number in it is a u32, which always has a canonical form.
-    Sha256::digest(canonical::text(unsigned).unwrap_or_default().as_bytes()).into()
+    let text = canonical::text(unsigned).expect("a request without its signature has a canonical form");
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// Contacts that a device may show at once.
