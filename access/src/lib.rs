@@ -1,12 +1,14 @@
 //! The access server: accounts, devices, login, profile, presence, and the capabilities to reach each other.
 //!
 //! ```text
-//! settings -> args -> config -> daemon -> server -> api -> *_calls
-//!                                               |                          | judge: challenge, contact, password
-//!                                               +-> control, prober        | know:  registry = store + directory
-//!                                                                          +-> sight: profile, and minting
+//! operate   the command line, the daemon, its control loop and pages, the probing of reflectors
+//! http      connections -> routes -> calls -> answers and refusals
+//! accounts  who may log in: accounts, devices, passwords, challenges       (in the store, before it is acknowledged)
+//! mint      what is minted, by which keys, and the audit log
+//! presence  who is there: sessions, leases, contacts                       (in memory)
 //! ```
 //!
+//! * A room uses those below it; beside them lie what all share: settings, configuration, rules, the fleet, the clock.
 //! * Nothing is minted but between proven contacts at one reflector: of agreed buddies, or for a service that showed
 //!   two tickets.
 //! * What lasts (accounts, devices, buddies) is stored before it is acknowledged; presence is memory alone.
