@@ -124,7 +124,7 @@ impl Curve {
         for subject in Subject::ALL.into_iter().filter(|subject| !subject.is_limit()) {
             for purpose in [Purpose::Half, Purpose::HalfOfEpoll] {
                 let is_own = |run: &&Run<Entry>| {
-                    (run.cell.subject, run.cell.traffic, run.purpose) == (subject, Traffic::Singles, purpose)
+                    (run.cell, run.purpose) == (Entry { subject, traffic: Traffic::Singles }, purpose)
                 };
                 let rounds = counted(runs.iter().filter(is_own));
                 let all = merged(rounds.iter().map(|run| run.hdr_v2_base64.as_str()))?;

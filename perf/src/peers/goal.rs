@@ -30,11 +30,11 @@ impl Goal {
 
     /// All of them.
     pub fn all(runs: &[Run<Entry>]) -> Vec<Goal> {
-        let core = |subject, traffic| series(runs, (subject, traffic, Purpose::Half), Run::core_total_ns);
+        let core =
+            |subject, traffic| series(runs, (Entry { subject, traffic }, Purpose::Half), Run::core_total_ns);
         let p99 = |subject| {
-            series(runs, (subject, Traffic::Singles, Purpose::HalfOfEpoll), |run| {
-                Some(crate::figures::float(run.latency?.p99_ns))
-            })
+            let cell = Entry { subject, traffic: Traffic::Singles };
+            series(runs, (cell, Purpose::HalfOfEpoll), |run| Some(crate::figures::float(run.latency?.p99_ns)))
         };
         let over_coturn =
             |subject, traffic| Spread::of_ratios(&core(subject, traffic), &core(Subject::Coturn, traffic));
@@ -80,10 +80,10 @@ impl Goal {
 /// One figure of every round of one kind of run.
 pub fn series(
     runs: &[Run<Entry>],
-    (subject, traffic, purpose): (Subject, Traffic, Purpose),
+    (cell, purpose): (Entry, Purpose),
     figure: impl Fn(&Run<Entry>) -> Option<f64>,
 ) -> Vec<(u32, f64)> {
-    let is_own = |run: &&Run<Entry>| (run.cell, run.purpose) == (Entry { subject, traffic }, purpose);
+    let is_own = |run: &&Run<Entry>| (run.cell, run.purpose) == (cell, purpose);
     let counted = counted(runs.iter().filter(is_own)).into_iter();
     counted.filter_map(|run| Some((run.round, figure(run)?))).collect()
 }

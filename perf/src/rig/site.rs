@@ -244,11 +244,10 @@ impl Site {
             let ids = napi.into_iter().flat_map(|napi| napi.ids().iter().copied()).chain([program]);
             ids.filter_map(process_ns).sum()
         };
-        let napi = match &self.ground {
-            Ground::Cable(_, napi) => napi.iter().map(Some).collect(),
-            Ground::Loopback | Ground::Elsewhere => vec![None, None],
+        let [of_generator, of_reflector] = match &self.ground {
+            Ground::Cable(_, napi) => napi.each_ref().map(Some),
+            Ground::Loopback | Ground::Elsewhere => [None, None],
         };
-        let [of_generator, of_reflector] = <[_; 2]>::try_from(napi).unwrap_or_default();
         let each = |cpus: &[usize]| u64::try_from(cpus.len()).unwrap_or(1).max(1);
         let mut sample = Sample {
             generator: Placement::mean_time(&self.placement.generator)?,

@@ -151,7 +151,7 @@ impl Stage {
     /// The relay or the generator failed, or the run was interrupted.
     pub fn run(&mut self, load: &Load, interrupt: &Interrupt) -> anyhow::Result<(Outcome, Option<Span>)> {
         let folder = self.hosts.first.namespace().folder()?;
-        let mut start = self.generator(load, &folder);
+        let mut start = self.generator(load, &folder)?;
         start.on(&[self.cores.generator]);
         let json = folder.join(RESULT);
         let mut generator = self.hosts.first.enter(|| Generator::launch(&start, json))??;
@@ -223,7 +223,7 @@ impl Stage {
     }
 
     /// The generator's command line for a load.
-    fn generator(&self, load: &Load, folder: &std::path::Path) -> Start {
+    fn generator(&self, load: &Load, folder: &std::path::Path) -> anyhow::Result<Start> {
         let mut start = Start::new(&self.loadgen);
         start.arg("run").option("--xdp", INTERFACE).option("--reflector", self.listen);
         let ms = |span: Duration| format!("{}ms", span.as_millis());
@@ -233,7 +233,7 @@ impl Stage {
         start.option("--workers", 1).option("--json", folder.join(RESULT).display()).arg("--quiet");
         if self.subject.is_reflector() {
             let nat = nat::Mix::only(nat::Behaviour::Open);
-            let keys = self.hosts.second.namespace().folder().unwrap_or_default().join(KEYS);
+            let keys = self.hosts.second.namespace().folder()?.join(KEYS);
             start.option("--keys", keys.display()).option("--endpoints", self.settings.endpoints);
             start.option("--nat", nat).option("--pairs", "ring").option("--external", BLOCK);
             start.option("--keepalive", 0);
@@ -241,7 +241,7 @@ impl Stage {
             let arriving = if self.subject == Subject::Coturn { "bare" } else { "untouched" };
             start.option("--flows", folder.join(FLOWS).display()).option("--arriving", arriving);
         }
-        start
+        Ok(start)
     }
 }
 

@@ -177,19 +177,17 @@ impl SweepArgs {
             for workers in &matrix.workers {
                 interrupt.check()?;
                 let kind = (*engine, *workers);
-                let opened = match processors.placement(*workers) {
-                    _ if lack(kind, ground, programs).is_some() => {
-                        Err(anyhow::Error::msg(lack(kind, ground, programs).unwrap_or_default()))
-                    }
-                    None => Err(anyhow::Error::msg(format!(
+                let opened = match (lack(kind, ground, programs), processors.placement(*workers)) {
+                    (Some(lack), _) => Err(anyhow::Error::msg(lack)),
+                    (None, None) => Err(anyhow::Error::msg(format!(
                         "needs {} processors, {} may be used",
                         workers + 1,
                         processors.allowed.len()
                     ))),
-                    Some(placement) if ground == GroundName::Cable => {
+                    (None, Some(placement)) if ground == GroundName::Cable => {
                         Site::cable(kind, placement, self.nat, programs)
                     }
-                    Some(placement) => Site::loopback(kind, placement, self.nat, programs),
+                    (None, Some(placement)) => Site::loopback(kind, placement, self.nat, programs),
                 };
                 let is_typed = !self.engines.is_empty() && *workers == 1 || !self.workers.is_empty();
                 match opened {
