@@ -3,7 +3,6 @@
 //! * A call takes at most [`Limits::patience`], and at most [`Limits::most_bytes`] of an answer are read.
 //! * The connection of a single call ends with it.
 
-use crate::connection::Connection;
 use crate::error::Error;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -103,14 +102,6 @@ impl Client {
     #[must_use]
     pub fn secure(url: &Url, limits: Limits, tls: Tls) -> Self {
         Self { tls: Some(tls), ..Self::plain(url, limits) }
-    }
-
-    /// Calls over a connection of its own.
-    ///
-    /// # Errors
-    /// The server cannot be reached, or what it sends is no answer.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
-        Connection::new(self.clone()).call(call).await
     }
 }
 

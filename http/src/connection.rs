@@ -52,6 +52,16 @@ impl Connection {
     }
 }
 
+impl Client {
+    /// Calls over a connection of its own.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or what it sends is no answer.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
+        Connection::new(self.clone()).call(call).await
+    }
+}
+
 fn request(authority: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>, Error> {
     let mut request = Request::builder().method(call.method).uri(call.path).header(header::HOST, authority);
     if let Some(bearer) = call.bearer {
