@@ -6,3 +6,4 @@ pub mod interfaces;
 pub mod netlink;
 pub mod nic;
 pub mod routes;
+pub mod sockaddr;

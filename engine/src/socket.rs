@@ -11,7 +11,6 @@ pub mod inbound;
 pub mod kind;
 pub mod outbound;
 pub(crate) mod partners;
-pub mod sockaddr;
 pub mod steer;
 pub mod stop;
 pub mod udp;

@@ -10,6 +10,8 @@
 
 mod edges;
 mod features;
+mod modules;
+mod rooms;
 mod source;
 
 use std::collections::BTreeSet;

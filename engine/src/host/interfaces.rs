@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::socket::sockaddr::Name;
+use crate::host::sockaddr::Name;
 use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

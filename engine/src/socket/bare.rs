@@ -6,9 +6,9 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
+use crate::host::sockaddr::Name;
 use crate::socket::control::Control;
 use crate::socket::inbound::Inbound;
-use crate::socket::sockaddr::Name;
 use crate::socket::udp::Socket;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -12,9 +12,9 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
+use crate::host::sockaddr::Name;
 use crate::socket::control::{Control, Received};
 use crate::socket::handler::{Condition, SCRATCH_LEN};
-use crate::socket::sockaddr::Name;
 use crate::socket::udp::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -7,11 +7,11 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
+use crate::host::sockaddr::Name;
 use crate::socket::control::Control;
 pub use crate::socket::groups::Datagram;
 use crate::socket::groups::{Group, Groups};
 use crate::socket::handler::{SendError, Sent, SocketId};
-use crate::socket::sockaddr::Name;
 use crate::socket::udp::Socket;
 use std::io;
 use std::net::IpAddr;

@@ -15,10 +15,10 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
+use crate::host::sockaddr::Name;
 use crate::socket::control::{CONTROL_LEN, Received};
 use crate::socket::handler::SCRATCH_LEN;
 use crate::socket::inbound::{Arrived, CACHE_STAGGER, Message};
-use crate::socket::sockaddr::Name;
 use crate::socket::uring::memory::Memory;
 use crate::socket::uring::ring::Ring;
 use io_uring::types::{BufRingEntry, RecvMsgOut};

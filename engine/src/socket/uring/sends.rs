@@ -12,11 +12,11 @@
 #![allow(unsafe_code)]
 #![deny(clippy::disallowed_types)]
 
+use crate::host::sockaddr::Name;
 use crate::socket::control::Control;
 use crate::socket::groups::{Datagram, Group, Groups, MAX_SEGMENTS};
 use crate::socket::handler::{SendError, Sent};
 use crate::socket::outbound::{control, goes_singly, send_single, sent, transmit};
-use crate::socket::sockaddr::Name;
 use crate::socket::udp::Socket;
 use crate::socket::uring::buffers::Buffers;
 use io_uring::types::Fixed;
