@@ -6,6 +6,7 @@
 pub mod load;
 pub mod log_format;
 pub mod presence;
+pub mod target;
 pub mod xdp;
 
 use crate::args::load::{LoadArgs, Meant};

@@ -3,11 +3,11 @@
 //! * As `run`: every value carries its unit, every flag is also a variable `REFLECTOR_LOADGEN_...`, a mistake is one line.
 
 use crate::args::log_format::LogFormat;
+use crate::args::target::Target;
 use crate::error::{Error, refuse};
 use crate::load::shape::addresses::Addresses;
 use crate::load::shape::churn::Churn;
 use crate::load::shape::config::make_local;
-use crate::society::link::Target;
 use crate::threshold::Threshold;
 use crate::units;
 use clap::Args;

@@ -5,10 +5,11 @@
 //! * A call's time counts from when the endpoint asked, so waiting for a free connection is in it.
 //! * Plain HTTP: what is measured is the server, not TLS.
 
+use crate::args::target::Target;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::society::ledger::{histogram, note};
-use crate::society::link::{Asked, Link, Target};
+use crate::society::link::{Asked, Link};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::future::Future;

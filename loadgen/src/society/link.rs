@@ -4,27 +4,19 @@
 //! * A signal ends a wait for the server soon.
 //! * A refusal comes as the problem document that the server sent.
 
+use crate::args::target::Target;
 use crate::error::Error;
-use http::{Answer, Call, Client, Connection, Limits, Method, Metrics, Url};
+use http::{Answer, Call, Client, Connection, Limits, Method, Metrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use wire::json::login::{Session, server_name};
+use wire::json::login::Session;
 use wire::json::problem::Problem;
-
-/// Whom to call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    address: SocketAddr,
-    url: Url,
-    /// The name that logins are signed for.
-    name: String,
-}
 
 /// A connection, perhaps.
 pub struct Link {
@@ -45,40 +37,17 @@ pub enum Asked {
     Unreachable(String),
 }
 
-impl Target {
-    /// Where it is.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Takes a URL apart and finds its host.
-    ///
-    /// # Errors
-    /// Not `http://HOST[:PORT][/PATH]`, or a host without an address.
-    pub fn find(url: &str) -> Result<Target, Error> {
-        let shown = crate::units::quote(url);
-        let wrong = || Error::Usage(format!("{shown} is not http://HOST:PORT; TLS is not spoken here"));
-        let name = server_name(url).filter(|_| url.starts_with("http://")).ok_or_else(wrong)?;
-        let url = Url::parse(url).ok_or_else(wrong)?;
-        let found = (url.host(), url.port()).to_socket_addrs().map_err(|error| {
-            Error::Configuration(format!("{shown}: {error}; name a host that has an address"))
-        })?;
-        let address = found.into_iter().next().ok_or_else(wrong)?;
-        Ok(Target { address, url, name })
-    }
-}
-
 impl Link {
     /// Not connected yet.
     pub fn new(target: Target) -> Link {
         let limits = Limits { patience: PATIENCE, most_bytes: MOST_ANSWER };
-        let client = Client::plain(&target.url, limits).placed(target.address);
+        let client = Client::plain(target.url(), limits).placed(target.address());
         Link { target, connection: Connection::new(client) }
     }
 
     /// The name that logins are signed for.
     pub fn name(&self) -> &str {
-        &self.target.name
+        self.target.name()
     }
 
     /// Posts a question.
@@ -101,7 +70,7 @@ impl Link {
     /// # Errors
     /// Refused, or not answered.
     pub async fn fetch(&mut self) -> Result<Good, Asked> {
-        good(self.connection.call(Call::get(self.target.url.path())).await)
+        good(self.connection.call(Call::get(self.target.url().path())).await)
     }
 }
 
@@ -177,17 +146,6 @@ const MOST_ANSWER: usize = 8 << 20;
 mod tests {
     use super::*;
 
-    #[test]
-    fn urls_are_taken_apart_and_wrong_ones_refused() {
-        let target = Target::find("http://127.0.0.1:8480/metrics").unwrap();
-        assert_eq!((target.url.authority(), target.url.path()), ("127.0.0.1:8480", "/metrics"));
-        assert_eq!((target.address, target.name.as_str()), (([127, 0, 0, 1], 8480).into(), "127.0.0.1"));
-        assert_eq!(Target::find("http://[::1]").unwrap().address, "[::1]:80".parse().unwrap());
-        for wrong in ["", "127.0.0.1:8480", "https://127.0.0.1", "http://", "http://127.0.0.1:x"] {
-            let error = Target::find(wrong).unwrap_err();
-            assert!(error.exit_code() == 2 && error.to_string().contains("http://HOST:PORT"), "{wrong}");
-        }
-    }
     #[test]
     fn a_signal_ends_a_wait_unless_the_grace_suffices() {
         let (never, interrupted) = (std::future::pending::<()>, AtomicBool::new(true));

@@ -3,8 +3,9 @@
 //! * Sums the samples of a name; labels that tell workers and paths apart do not matter here.
 //! * A counter that has gone back, because the reflector was started again, counts from zero.
 
+use crate::args::target::Target;
 use crate::error::Error;
-use crate::society::link::{self, Asked, Link, Target};
+use crate::society::link::{self, Asked, Link};
 use http::Metrics;
 use results::presence::ReflectorLoad;
 use std::collections::BTreeMap;
