@@ -278,10 +278,9 @@ mod tests {
     use crate::sample;
     use search::Verdict;
 
-    #[test]
-    fn a_reading_is_judged_by_loss_and_by_what_failed() {
-        let mut run = sample::run(sample::cell(), Purpose::Search, 100_000, 0.004);
-        let verdict = |run: &Run, most_loss| run.tried(most_loss).verdict;
+    /// A run of which 0.4 % were lost, and then worse and worse.
+    fn is_judged<C>(mut run: Run<C>) {
+        let verdict = |run: &Run<C>, most_loss| run.tried(most_loss).verdict;
         assert_eq!((verdict(&run, 0.005), verdict(&run, 0.0)), (Verdict::Passed, Verdict::Lost));
         run.failed = vec!["lag-p99".to_owned()];
         assert!(verdict(&run, 0.005) == Verdict::Passed && !run.is_believed());
@@ -291,6 +290,11 @@ mod tests {
         assert!(verdict(&run, 0.005) == Verdict::Disturbed && run.is_disturbed());
         let nothing = Run { sent: 0, failed: Vec::new(), ..run };
         assert_eq!((verdict(&nothing, 1.0), nothing.loss()), (Verdict::Invalid, 1.0));
+    }
+
+    #[test]
+    fn a_reading_is_judged_by_loss_and_by_what_failed() {
+        is_judged(sample::run(sample::cell(), Purpose::Search, 100_000, 0.004));
     }
 
     #[test]
@@ -325,17 +329,7 @@ mod tests {
 
     #[test]
     fn a_run_is_judged_by_loss_and_by_what_failed() {
-        let verdict = |run: &Run<Entry>, most_loss| run.tried(most_loss).verdict;
-        let mut run = sample::peers_run(Subject::Epoll, 100_000, 0.004, 5_000.0);
-        assert_eq!((verdict(&run, 0.005), verdict(&run, 0.0)), (Verdict::Passed, Verdict::Lost));
-        run.failed = vec!["lag-p99".to_owned()];
-        assert!(verdict(&run, 0.005) == Verdict::Passed && !run.is_believed());
-        run.failed.push("send-errors".to_owned());
-        assert!(verdict(&run, 0.005) == Verdict::Invalid && !run.is_believed());
-        run.failed.push(DISTURBANCES[0].to_owned());
-        assert!(verdict(&run, 0.005) == Verdict::Disturbed && run.is_disturbed());
-        let nothing = Run { sent: 0, failed: Vec::new(), ..run };
-        assert_eq!((verdict(&nothing, 1.0), nothing.loss()), (Verdict::Invalid, 1.0));
+        is_judged(sample::peers_run(Subject::Epoll, 100_000, 0.004, 5_000.0));
     }
 
     #[test]
