@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
+mod documents;
 mod edges;
 mod features;
 mod modules;
