@@ -63,6 +63,7 @@ fn an_interrupted_sweep_goes_on() {
     let mut running = Running::start(&mut sweep(&folder)).ended_by(Signal::SIGTERM);
     let made = || ledger::runs_of(&folder).unwrap_or_default().len();
     wait_until_or(|| made() >= 2 || running.has_ended(), || format!("only {} runs were made", made()));
+    assert!(!running.has_ended(), "it ended before it was interrupted: {}", running.stderr());
     running.signal(Signal::SIGINT);
     let status = running.wait();
     let stderr = running.stderr();
