@@ -26,7 +26,7 @@ impl Manifest {
         let mut manifest = Self {
             folder: folder.to_owned(),
             text: text.to_owned(),
-            package: package.expect("a manifest names its package").to_owned(),
+            package: short(package.expect("a manifest names its package")).to_owned(),
             normal: BTreeSet::new(),
             dev: BTreeSet::new(),
         };
@@ -41,7 +41,7 @@ impl Manifest {
             [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)]
         {
             for (key, value) in table.get(kind).and_then(toml::Value::as_table).into_iter().flatten() {
-                let name = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
+                let name = short(value.get("package").and_then(toml::Value::as_str).unwrap_or(key));
                 let edges = if is_dev { &mut self.dev } else { &mut self.normal };
                 if floor_of(name).is_some() || value.get("path").is_some() {
                     edges.insert(name.to_owned());
@@ -56,6 +56,11 @@ impl Manifest {
         let line = self.text.lines().position(names).map_or(1, |above| above + 1);
         Finding { path: format!("{}/Cargo.toml", self.folder), line, rule, right }
     }
+}
+
+/// A package's name as folders and floors have it: libraries are published with a prefix of their own.
+fn short(package: &str) -> &str {
+    package.strip_prefix("reflector-").unwrap_or(package)
 }
 
 fn floor_of(name: &str) -> Option<(u8, &'static [&'static str])> {
@@ -118,7 +123,8 @@ fn manifests() -> Vec<Manifest> {
     let table: toml::Table = text.parse().expect("the root manifest is TOML");
     let members = table["workspace"]["members"].as_array().expect("the workspace lists its members");
     for (key, value) in table["workspace"]["dependencies"].as_table().into_iter().flatten() {
-        let known = value.get("package").is_none() && floor_of(key).is_some();
+        let package = value.get("package").and_then(toml::Value::as_str);
+        let known = package.is_none_or(|package| short(package) == key) && floor_of(key).is_some();
         assert!(
             value.get("path").is_none() || known,
             "Cargo.toml: {key} needs its own name and a floor in FLOORS"
