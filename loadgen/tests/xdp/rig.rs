@@ -123,7 +123,10 @@ fn is_consistent(report: &Report) {
     let pairs = |count: fn(&results::run::NatPair) -> u64| report.nat_pairs.iter().map(count).sum::<u64>();
     assert_eq!((pairs(|it| it.sent), pairs(|it| it.delivered)), (data.sent, data.delivered));
     assert!(report.rate.sent <= report.rate.due);
-    assert!(report.generator.cpu_ns > 0 && report.generator.spin_ns > 0, "{:?}", report.generator);
+    // One that is behind from first to last never has time to spin.
+    let is_behind = report.rate.sent < report.rate.due;
+    assert!(report.generator.cpu_ns > 0, "{:?}", report.generator);
+    assert!(report.generator.spin_ns > 0 || is_behind, "{:?}", report.generator);
 }
 
 /// Waits until something is so, while a run goes on.
