@@ -96,8 +96,19 @@ impl End {
     /// # Errors
     /// The interface is down, or the frame too long.
     pub fn inject(&self, frame: &[u8]) -> Result<(), Error> {
-        let what = || format!("cannot send a frame of {} bytes on {}", frame.len(), self.interface);
-        self.packet_socket()?.send(frame).map_err(Error::kernel(what()))
+        self.inject_all(std::iter::once(frame))
+    }
+
+    /// Sends frames out of here, one after the other.
+    ///
+    /// # Errors
+    /// As [`End::inject`].
+    pub fn inject_all<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>) -> Result<(), Error> {
+        let socket = self.packet_socket()?;
+        frames.into_iter().try_for_each(|frame| {
+            let what = || format!("cannot send a frame of {} bytes on {}", frame.len(), self.interface);
+            socket.send(frame).map_err(Error::kernel(what()))
+        })
     }
 
     /// Makes this end fit to face an XDP program on the other: attaches one that passes everything.

@@ -41,6 +41,10 @@ fn main() -> ExitCode {
     let mut add = |needs: &[Need], tests: Vec<Test>| {
         tests.into_iter().for_each(|(name, work)| suite.add(name, needs, work));
     };
+    // The longest first, so that the others run beside them: most of their time passes in waiting.
+    for tests in [absence::tests, grid::tests, calls::tests, changes::tests] {
+        add(&[lab], tests(Path::Socket));
+    }
     add(&[lab], nat_behaviour::tests());
     add(&[lab], cables::tests());
     add(&[lab], leftovers::tests());
@@ -56,9 +60,6 @@ fn main() -> ExitCode {
         add(&[needs(path), &[tunnel::iperf_2]].concat(), tunnel::iperf_tests(path));
     }
     add(&[lab, stun::aioice], stun::aioice_tests(Path::Socket));
-    for tests in [calls::tests, changes::tests, absence::tests, grid::tests] {
-        add(&[lab], tests(Path::Socket));
-    }
     add(&[lab], tutorial::tests());
     examples::tests().into_iter().for_each(|(test, needs)| add(needs, vec![test]));
     let by_fib = test("xdp::neighbours_by_fib", || conversation::neighbours_by_fib(Path::Xdp));

@@ -46,8 +46,10 @@ pub(crate) fn be_victim() -> ExitCode {
 }
 
 fn nothing_stays_after(end: &str, signal: Option<Signal>) {
-    let own = std::env::current_exe().unwrap();
-    let mut victim = Running::start(Command::new(own).env(VICTIM, end));
+    // A test run in the background of a script ignores SIGINT, and so would everything that it starts.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(std::env::current_exe().unwrap()).env(VICTIM, end);
+    let mut victim = Running::start(&mut command);
     wait_until("the victim says nothing", || victim.stdout().ends_with('\n') || victim.has_ended());
     let line = victim.stdout();
     let words: Vec<&str> = line.split_whitespace().collect();
