@@ -24,8 +24,8 @@ pub struct Budget<const CAPACITY_NS: u64> {
 }
 
 impl<const CAPACITY_NS: u64> Budget<CAPACITY_NS> {
-    /// Full buckets, as many as `number` or the next power of two; their memory is written here, so that no page is mapped
-    /// later.
+    /// Full buckets, as many as `number` or the next power of two. Their memory is written here, so no page is mapped later,
+    /// on the packet path.
     pub fn new(number: usize) -> Self {
         Self { full_at_ns: vec![FULL; number.next_power_of_two()].into_boxed_slice() }
     }

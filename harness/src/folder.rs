@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The folder.
+/// A temporary folder that exists as long as this value.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Why a call was not answered, or an answer is none.
+//! Why a call failed, or its answer could not be used.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub enum Error {
     /// No runtime could be made to wait on.
     #[error("no runtime for calls: {0}")]
     Runtime(std::io::Error),
-    /// An answer's status is another than 200.
+    /// The answer has a status other than 200.
     #[error("the answer is {0}")]
     Status(u16),
     /// A metrics endpoint does not answer with metrics.
@@ -35,7 +35,7 @@ pub enum Error {
     NoMetrics {
         /// Where it is.
         admin: SocketAddr,
-        /// Why there are none.
+        /// Why its answer could not be read as metrics.
         reason: Box<Error>,
     },
     /// A line is neither a comment nor a sample.

@@ -138,7 +138,7 @@ fn main() -> ExitCode {
 }
 
 fn quick(args: &QuickArgs) -> anyhow::Result<u8> {
-    let Measured { survey, folder, .. } = measure(&args.sweep(), "quick", Ledger::anew)?;
+    let Measured { survey, folder, .. } = measure(&args.sweep(), "quick", Ledger::replace)?;
     sweep::report::write(&survey, &folder)?;
     tell(&format!("report: {}", folder.join("report.html").display()));
     show(&format!("\n{}\n{}\n", tables::runs(&survey).terminal(), survey.headline))?;

@@ -115,8 +115,8 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// The answer to a login or a refresh. Which login it answers was said when the session was changed: by now another may
-/// have come.
+/// The answer to a login or a refresh. The incarnation is the one that the change of the session returned, because another
+/// login may have come since then.
 async fn everything(
     app: &App,
     rules: &Rules,

@@ -199,7 +199,7 @@ fn run(mut log: Log, mut items: Receiver<Item>, failures: &AtomicU64) {
         }
         write_all(&mut log, &batch, failures);
         for written in flushed {
-            // Whoever asked may have given up waiting.
+            // The caller may have given up waiting.
             let _ = written.send(());
         }
     }

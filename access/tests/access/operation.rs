@@ -311,7 +311,7 @@ impl Echo {
                         answer[2..4].copy_from_slice(&length.to_be_bytes());
                     }
                 }
-                // Whoever asked may be gone.
+                // The prober may have hung up.
                 let _ = socket.send_to(&answer, from);
             }
         });

@@ -21,7 +21,7 @@ pub struct Datagram {
     pub offset: usize,
     /// Its bytes.
     pub len: usize,
-    /// Destination.
+    /// Transport address that the datagram is sent to.
     pub to: SocketAddr,
     /// The address to leave from, on a socket with packet info; `None` leaves it to the kernel.
     pub from: Option<IpAddr>,
@@ -155,7 +155,7 @@ impl Groups {
 /// A train, or a single datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
-    /// Destination.
+    /// Transport address that its datagrams are sent to.
     pub to: SocketAddr,
     /// The address to leave from.
     pub from: Option<IpAddr>,

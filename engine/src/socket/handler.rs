@@ -59,7 +59,7 @@ pub enum Action {
     /// The datagram's own bytes go to `to`: from the socket it came on, or from that socket's partner if `to` is of
     /// the other family.
     InPlace {
-        /// Destination.
+        /// Transport address that the datagram is sent to.
         to: SocketAddr,
         /// Comes back in [`Sent::label`].
         label: u8,
@@ -68,7 +68,7 @@ pub enum Action {
     Scratch {
         /// Bytes written.
         len: usize,
-        /// Destination.
+        /// Transport address that the datagram is sent to.
         to: SocketAddr,
         /// The socket to send from.
         socket: SocketId,

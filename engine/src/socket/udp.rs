@@ -132,7 +132,7 @@ pub fn open_group(address: SocketAddr, count: usize, options: &Options) -> Resul
     (0..count).map(|_| Socket::open(address, &shared)).collect()
 }
 
-/// Why a socket could not be opened; one line with the mend.
+/// Why a socket could not be opened; one line that also says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", hint(.source, .address))]
 pub struct OpenError {

@@ -67,10 +67,10 @@ fn pinned_in(pins: &Path) {
     drop(last);
     ip("link del one");
     pair("one", "other");
-    let mut anew = Xdp::load("one", &served()).unwrap();
-    anew.attach(Mode::Native, Some(pins)).unwrap();
+    let mut again = Xdp::load("one", &served()).unwrap();
+    again.attach(Mode::Native, Some(pins)).unwrap();
     assert!(shows(" xdp "), "an interface of the same name is another one");
-    anew.detach().unwrap();
+    again.detach().unwrap();
 }
 
 pub(crate) fn refusals() {

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The folder.
+/// A private folder that exists as long as this value.
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,

@@ -28,7 +28,7 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Good(Answer);
 
-/// Why there is none.
+/// Why a call has no good answer.
 #[derive(Debug)]
 pub enum Asked {
     /// The server says no.

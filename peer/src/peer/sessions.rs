@@ -104,7 +104,7 @@ impl Sessions {
         self.pending.as_ref().filter(|pending| pending.next_us <= now_us).map(|pending| pending.tries)
     }
 
-    /// Reads the answer to the handshake that this index belongs to, and its payload; nothing changes if it is none.
+    /// Reads the answer to the handshake that this index belongs to, and its payload; nothing changes if it is not one.
     pub(crate) fn read_answer(&mut self, index: Index, noise: &[u8]) -> Option<Vec<u8>> {
         self.pending.as_mut().filter(|pending| pending.index == index)?.initiation.read_answer(noise)
     }

@@ -57,7 +57,7 @@ pub struct Run<C = Cell> {
     /// and its interface's kernel thread.
     #[serde(rename = "worker_ns")]
     pub own_ns: Option<f64>,
-    /// What the reflector counted, warm-up and PROBEs included; of a relay that is none, and in a comparison, nothing.
+    /// What the reflector counted, warm-up and PROBEs included; empty for a relay other than this reflector, and in a comparison.
     #[serde(default)]
     pub relay: Counters,
     /// Resident memory of the reflector, bytes.

@@ -59,11 +59,11 @@ impl Ledger {
         Ok(Ledger { file: file?, commands: commands?, runs })
     }
 
-    /// Begins a sweep in a folder in which an earlier one of the same kind may lie, which goes.
+    /// Begins a sweep in a folder, and removes an earlier sweep of the same kind from it.
     ///
     /// # Errors
     /// The folder holds a sweep that another kind of command made, or cannot be written.
-    pub fn anew(folder: &Path, header: &Header) -> anyhow::Result<Ledger> {
+    pub fn replace(folder: &Path, header: &Header) -> anyhow::Result<Ledger> {
         if let Ok(begun) = header_of(folder) {
             let kind = |header: &Header| header.command.split(' ').nth(1).map(str::to_owned);
             if kind(&begun) != kind(header) {
@@ -197,12 +197,12 @@ mod tests {
         drop(Ledger::open(scratch.path(), &header).unwrap());
         // A quick run replaces the one before, and nothing else.
         let quick = Header { command: "reflector-perf quick".to_owned(), ..header.clone() };
-        let error = Ledger::anew(scratch.path(), &quick).unwrap_err().to_string();
+        let error = Ledger::replace(scratch.path(), &quick).unwrap_err().to_string();
         assert!(error.contains("reflector-perf sweep") && error.contains("--out"), "{error}");
         let of_quick = scratch.path().join("quick");
-        let mut ledger = Ledger::anew(&of_quick, &quick).unwrap();
+        let mut ledger = Ledger::replace(&of_quick, &quick).unwrap();
         ledger.add(sample::run(sample::cell(), Purpose::Half, 1_000, 0.0), &[]).unwrap();
-        assert!(Ledger::anew(&of_quick, &quick).unwrap().runs().is_empty());
+        assert!(Ledger::replace(&of_quick, &quick).unwrap().runs().is_empty());
         let other = Header { rounds: 9, ..header };
         let error = Ledger::open(scratch.path(), &other).unwrap_err().to_string();
         assert!(error.contains("different: rounds") && error.contains("--out"), "{error}");

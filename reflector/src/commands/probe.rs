@@ -173,5 +173,5 @@ fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A wait of no time is none that the kernel knows.
+/// The shortest wait that a socket accepts: to the kernel, a timeout of zero means forever.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);

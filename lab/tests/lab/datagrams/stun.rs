@@ -39,24 +39,26 @@ pub(crate) fn coturn() -> Option<Missing> {
     Missing::programs(&[(STUNCLIENT, "coturn"), (NATDISCOVERY, "coturn")])
 }
 
-/// aioice, in a virtual environment of its own.
+/// aioice, for some Python.
 pub(crate) fn aioice() -> Option<Missing> {
-    let python = python();
-    let works = |python: &PathBuf| {
+    let missing = || Missing {
+        reason: "needs aioice: apt-get install python3-aioice".to_owned(),
+        root: false,
+        packages: vec!["python3-aioice".to_owned()],
+    };
+    python().is_none().then(missing)
+}
+
+/// A Python that has aioice: that of the virtual environment that `.ci/run tools` makes in the target folder, otherwise
+/// the system's.
+fn python() -> Option<PathBuf> {
+    let program = std::env::current_exe().unwrap();
+    let target = program.ancestors().nth(3).expect("target folder, profile, deps, program");
+    let has_aioice = |python: &PathBuf| {
         let outcome = Command::new(python).args(["-c", "import aioice"]).stdin(Stdio::null()).output();
         outcome.is_ok_and(|output| output.status.success())
     };
-    (!works(&python)).then(|| {
-        let place = python.display();
-        Missing::feature(format!("needs {place} with aioice; `.ci/run tools` makes that virtual environment"))
-    })
-}
-
-/// The Python of the virtual environment that `.ci/run` makes in the target folder.
-fn python() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let target = program.ancestors().nth(3).expect("target folder, profile, deps, program");
-    target.join("aioice/bin/python")
+    [target.join("aioice/bin/python"), PathBuf::from("/usr/bin/python3")].into_iter().find(has_aioice)
 }
 
 /// A reflector with a second address of each family.
@@ -145,7 +147,7 @@ fn aioice_gathers(path: Path) {
     let reflector = reflector(&mut lab, path);
     let (nat, inside) = natted(&mut lab, Mapping::Apdm, Filtering::Apdf);
     let (server, port) = (reflector.ipv4.ip().to_string(), PORT.to_string());
-    let python = python();
+    let python = python().unwrap();
     let said = run(&inside, python.to_str().unwrap(), &["-c", GATHER, &server, &port]);
     let mut candidates: Vec<&str> = said.lines().collect();
     candidates.sort_unstable();

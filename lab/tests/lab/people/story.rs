@@ -65,7 +65,7 @@ impl Scene {
             let row = |name: &str, value: &str| {
                 said.lines().any(|line| line.starts_with(name) && line.contains(&format!(" {value}, ")))
             };
-            // An answer that comes too late is none.
+            // An answer that comes too late does not count.
             if !row("mapping", mapping) || !row("filtering", filtering) {
                 return Err(watch.bad(format!("{}: {said}", member.name)));
             }

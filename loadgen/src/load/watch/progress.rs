@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub enum Progress {
     /// Nowhere.
     Silent,
-    /// A view that is drawn anew.
+    /// A live view, redrawn a few times a second.
     Screen(Box<Screen>),
     /// A line a second.
     Lines(Lines),
