@@ -65,9 +65,11 @@ fn a_ticket_proves_its_address_and_every_error_has_its_cause() {
 #[test]
 fn a_ticket_is_good_from_its_making_to_its_last_second() {
     let (ring, header) = observed();
+    // The reflector's clock may be up to a minute ahead of the one that judges.
+    const EARLIEST: u32 = NOW - 60;
     for now in NOW - 300..NOW + 300 {
         let expected = match now {
-            NOW..=TICKET_END => Ok(address(from())),
+            EARLIEST..=TICKET_END => Ok(address(from())),
             _ => Err(TicketError::Expired),
         };
         assert_eq!(
