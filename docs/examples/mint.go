@@ -60,7 +60,7 @@ func verify(key []byte, keyID byte, ticket []byte, now uint32) side {
 	if len(ticket) == 32 && ticket[0] == 0x09 && ticket[1] == keyID {
 		expires, from := binary.BigEndian.Uint32(ticket[4:]), side{ticket[8:24], ticket[2:4]}
 		right := tag(key, 0x09, keyID, expires, from, side{make([]byte, 16), make([]byte, 2)})
-		if now <= expires && expires <= now+120 && subtle.ConstantTimeCompare(ticket[24:], right) == 1 {
+		if now <= expires && expires <= now+180 && subtle.ConstantTimeCompare(ticket[24:], right) == 1 {
 			return from
 		}
 	}

@@ -41,7 +41,7 @@ function tag(key, purpose, classKey, expires, low, high) {
 function verify(key, keyId, ticket, now) {
   const [expires, nobody] = [ticket.readUInt32BE(4), { ip: Buffer.alloc(16), port: Buffer.alloc(2) }];
   const right = tag(key, 0x09, ticket[1], expires, side(ticket), nobody);
-  const inTime = now <= expires && expires <= now + 120;
+  const inTime = now <= expires && expires <= now + 180;
   if (ticket[0] !== 0x09 || ticket[1] !== keyId || !inTime || !timingSafeEqual(ticket.subarray(24), right))
     throw new Error("a ticket proves nothing: another reflector's, another key's, or expired; PROBE again");
   return side(ticket);

@@ -29,7 +29,7 @@ def address(key, key_id, ticket, now):
     """Address and port of whoever received this ticket; a ticket that proves nothing ends here."""
     kind, class_key, port, expires, ip, proof = struct.unpack(">2B2sI16s8s", ticket)
     right = tag(key, 0x09, class_key, expires, (ip, port), (bytes(16), bytes(2)))
-    if not (kind == 0x09 and class_key == key_id and now <= expires <= now + 120 and hmac.compare_digest(proof, right)):
+    if not (kind == 0x09 and class_key == key_id and now <= expires <= now + 180 and hmac.compare_digest(proof, right)):
         sys.exit("a ticket proves nothing: another reflector's, another key's, or expired; PROBE again")
     return ip, port
 

@@ -172,7 +172,7 @@ fn t1_contacts_that_prove_nothing_are_refused_and_nothing_is_minted() {
         ("swapped contacts", shown("ams1", ticket("fra1", 100)), "ticket"),
         ("another deployment", shown("fra1", foreign.ticket("fra1", address, 100)), "ticket"),
         ("expired", shown("fra1", ticket("fra1", -2)), "ticket"),
-        ("longer than any lives", shown("fra1", ticket("fra1", 130)), "ticket"),
+        ("longer than any lives", shown("fra1", ticket("fra1", 190)), "ticket"),
         ("another address", shown("fra1", changed(&|it| it.peer.port += 1)), "ticket"),
         ("prolonged", shown("fra1", changed(&|it| it.expires += 1)), "ticket"),
         ("another key", shown("fra1", changed(&|it| it.class_key = 4)), "ticket"),

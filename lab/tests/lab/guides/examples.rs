@@ -115,7 +115,7 @@ fn minting_gives_the_vectors(language: Language) {
         Header { kind: Kind::Send as u8, ..right },
         Header { expires: now + 61, ..right },
         ticket(&ring, id, now - 1, send.peer),
-        ticket(&ring, id, now + 121, send.peer),
+        ticket(&ring, id, now + 181, send.peer),
         ticket(&ring, other_id, now + 60, send.peer),
         Header { peer: source, ..right },
     ] {
