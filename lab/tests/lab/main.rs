@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::new();
     // Most of a test's time is waiting for silence.
-    suite.threads(4);
+    suite.threads(6);
     let mut add = |needs: &[Need], tests: Vec<Test>| {
         tests.into_iter().for_each(|(name, work)| suite.add(name, needs, work));
     };

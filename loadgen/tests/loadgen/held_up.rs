@@ -4,6 +4,7 @@
 //!   for this process as a whole.
 //! * Counts are exact and times are right as long as that is next to nothing. So a test that fails although nobody was
 //!   held up has failed; one of which somebody was held up shows nothing and is repeated.
+//! * Tests run side by side, one per processor; what they take from each other is noted like anything else's.
 
 #![allow(clippy::print_stderr)] // A repetition is told; libtest keeps it to itself.
 
@@ -11,21 +12,13 @@ use results::run::Report;
 use search::Verdict;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a test while no other one runs; again if it fails while somebody was held up.
-#[allow(dead_code)] // Days of presence need no CPU of their own.
-pub(crate) fn unless_held_up(test: impl Fn()) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    again_if_held_up(test);
-}
-
 /// Runs a test; again if it fails while somebody was held up.
-pub(crate) fn again_if_held_up(test: impl Fn()) {
+pub(crate) fn unless_held_up(test: impl Fn()) {
     for _ in 1..TRIES {
         let before_ns = HELD_UP_NS.load(SeqCst);
         let Err(panic) = quietly(|| beside_a_sentinel(&test)) else { return };

@@ -15,7 +15,7 @@ mod set_clock;
 mod site;
 
 use harness::{Need, Signal, Suite};
-use held_up::again_if_held_up;
+use held_up::unless_held_up;
 use results::presence::{NoticeReport, PresenceReport};
 use site::Site;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     // Nearly all of a day is waiting.
     suite.threads(SIDE_BY_SIDE);
     let mut add =
-        |name: &str, needs: &[Need], work: fn()| suite.add(name, needs, move || again_if_held_up(work));
+        |name: &str, needs: &[Need], work: fn()| suite.add(name, needs, move || unless_held_up(work));
     add("sixty_come_talk_and_go_and_every_notice_is_accounted_for", &[], sixty_come_talk_and_go);
     add("who_comes_and_goes_all_the_time_is_seen_coming_each_time", &[], who_comes_and_goes_all_the_time);
     add("an_interrupted_run_keeps_what_it_has", &[], an_interrupted_run_keeps_what_it_has);

@@ -2,7 +2,7 @@
 //!
 //! * Needs root and what a lab needs; without it every test is reported as ignored, with the reason; with the variable
 //!   NOTHING_IGNORED set, it fails instead.
-//! * Runs come one after the other, so that they do not starve each other; nothing here judges a time that was not injected.
+//! * Two runs go side by side; nothing here judges a time that was not injected.
 //! * A run during which the machine kept somebody waiting shows nothing and is repeated (`held_up`).
 
 #![forbid(unsafe_code)]
@@ -30,7 +30,7 @@ type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.threads(1);
+    suite.threads(2);
     let mut add = |(name, work): Test, needs: &[Need]| suite.add(name, needs, move || unless_held_up(work));
     for test in endpoints::TESTS.into_iter().chain(flows::TESTS).chain(mishaps::TESTS) {
         add(test, &[rig::lacks]);
