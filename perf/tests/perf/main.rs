@@ -1,7 +1,7 @@
 //! Tests that start the real programs on loopback.
 //!
 //! * Correctness only: what was counted, lost and said, never how fast; a machine that is busy fails nothing here.
-//! * One test at a time, so that they do not take each other's cores; every program is ended whatever happens.
+//! * Every program is ended whatever happens.
 //! * Rates are a few thousand a second, runs a few seconds.
 
 #![forbid(unsafe_code)]
@@ -19,22 +19,17 @@ use lab::programs::generator::Load;
 use lab::programs::interrupt::Interrupt;
 use lab::programs::reflector::{Options, Reflector};
 use lab::programs::relay::Counters;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The programs, for one test at a time.
+/// The programs, and nobody who interrupts them.
 struct Stage {
     programs: Programs,
     interrupt: Interrupt,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Stage {
     fn enter() -> Stage {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let programs = Programs::find().unwrap();
-        Stage { programs, interrupt: Interrupt::never(), _alone: alone }
+        Stage { programs: Programs::find().unwrap(), interrupt: Interrupt::never() }
     }
 
     fn reflector(&self, arguments: &[&str]) -> Reflector {
