@@ -34,6 +34,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
+    // Most of a test's time is waiting for processes and for silence.
+    suite.threads(4);
     for (name, test) in ONCE {
         suite.add(*name, &[], *test);
     }
