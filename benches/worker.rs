@@ -133,8 +133,8 @@ struct Load {
     sender: [Socket; 1],
     sink: Socket,
     inbound: Inbound,
-    singles: Outbound,
-    trains: Outbound,
+    singles: Outbound<()>,
+    trains: Outbound<()>,
 }
 
 impl Load {
@@ -208,7 +208,7 @@ impl Load {
                 to: case.relay.address,
                 from: None,
                 socket: SocketId(0),
-                label: 0,
+                label: (),
             };
             outbound.push(datagram);
             // A train leaves by itself; singles leave 64 to a call.

@@ -231,21 +231,19 @@ fn subjects() -> Result<Vec<Subject>> {
         )?,
         subject("cross-family: passed", "reflector", with(8, 0x20), Answer::Pass, None)?,
     ];
-    let refusals: [(&'static str, Vec<u8>, Reason); 10] = [
-        ("short", v4.frame(good.get(..31).unwrap_or_default()), Reason::Short),
-        ("oversize", v4.frame(&[good.clone(), vec![0; 1300]].concat()), Reason::Oversize),
-        ("kind", with(0, 0x0b), Reason::Kind),
-        ("source", inside.turned().frame(&probe), Reason::Source),
-        ("key", with(1, 5), Reason::Key),
-        ("expired", v4.frame(&v4.send(-1)), Reason::Expired),
-        ("lifetime", v4.frame(&v4.send(900)), Reason::Lifetime),
-        ("destination: port", stranger.frame(&stranger.send(500)), Reason::Destination),
-        ("destination: address", inside.frame(&inside.send(500)), Reason::Destination),
-        ("tag", with(24, good.get(24).map_or(0, |byte| byte ^ 1)), Reason::Tag),
-    ];
-    for (name, frame, reason) in refusals {
-        subjects.push(subject(name, "reflector", frame, Answer::Drop, Some(reason))?);
-    }
+    let refusal = |name, frame, reason| subject(name, "reflector", frame, Answer::Drop, Some(reason));
+    subjects.extend([
+        refusal("short", v4.frame(good.get(..31).unwrap_or_default()), Reason::Short)?,
+        refusal("oversize", v4.frame(&[good.clone(), vec![0; 1300]].concat()), Reason::Oversize)?,
+        refusal("kind", with(0, 0x0b), Reason::Kind)?,
+        refusal("source", inside.turned().frame(&probe), Reason::Source)?,
+        refusal("key", with(1, 5), Reason::Key)?,
+        refusal("expired", v4.frame(&v4.send(-1)), Reason::Expired)?,
+        refusal("lifetime", v4.frame(&v4.send(900)), Reason::Lifetime)?,
+        refusal("destination: port", stranger.frame(&stranger.send(500)), Reason::Destination)?,
+        refusal("destination: address", inside.frame(&inside.send(500)), Reason::Destination)?,
+        refusal("tag", with(24, good.get(24).map_or(0, |byte| byte ^ 1)), Reason::Tag)?,
+    ]);
     Ok(subjects)
 }
 

@@ -7,7 +7,7 @@ use endpoint::Error;
 use std::fmt::{self, Write as _};
 
 /// A reason to end, with the exit code that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The command line is wrong: exit code 2.
     Usage(String),

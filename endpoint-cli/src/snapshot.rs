@@ -13,7 +13,7 @@ use wire::json::nat::NatJson;
 use wire::json::profile::BuddyState;
 
 /// An endpoint at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The own account; nothing before the first login.
     pub account: Option<AccountName>,
@@ -28,7 +28,7 @@ pub struct Snapshot {
 }
 
 /// The own contact at one reflector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactLine {
     /// The reflector.
     pub reflector: ReflectorName,
@@ -43,7 +43,7 @@ pub struct ContactLine {
 }
 
 /// A buddy's device, or a buddy without any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuddyLine {
     /// Whose.
     pub account: AccountName,
@@ -74,7 +74,7 @@ pub struct BuddyLine {
 }
 
 /// A path in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PathWord {
     /// From host to host.

@@ -15,7 +15,7 @@ use wire::json::login::OfferedReflector;
 use wire::json::name::{AccountName, DeviceId};
 
 /// A device that is enrolled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// `http://HOST:PORT` or `https://HOST`.

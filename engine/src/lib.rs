@@ -19,5 +19,5 @@ pub mod socket;
 pub mod xdp;
 
 pub use socket::handler::{
-    Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, SendError, Sent, SocketId,
+    Action, Arrival, Batch, Condition, Handler, Label, SCRATCH_LEN, SendError, Sent, SocketId,
 };

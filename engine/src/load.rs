@@ -43,7 +43,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use self::counts::{Counts, Slice};
-pub use self::plan::{Arriving, CELLS, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Pace, Plan, Times};
+pub use self::plan::{
+    Arriving, CELLS, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Pace, Plan, Sample, Times,
+};
 pub use self::transmit::Transmitter;
 
 /// Both programs, loaded for an interface.
@@ -75,18 +77,19 @@ impl Load {
         let samples = plan.faults.iter().map(|faults| faults.samples.len()).sum::<usize>();
         let flows = usize::try_from(layout.flows).unwrap_or_default();
         let slices = cpus.min(MAX_CPUS) * layout.slices;
-        let sizes = [
-            ("controls", 1, CONTROL_WORDS),
-            ("workers", plan.workers.len(), WORKER_WORDS),
-            ("senders", flows, SENDER_WORDS),
-            ("receivers", flows, RECEIVER_WORDS),
-            ("samples", samples, SAMPLE_WORDS),
-            ("receipts", cpus.min(MAX_CPUS), RECEIVED_WORDS),
-            ("slices", slices, SLICE_WORDS),
-            ("filler", 1, FILLER_WORDS),
+        let array = |name, entries, words| Array { name, entries, words };
+        let arrays = [
+            array("controls", 1, CONTROL_WORDS),
+            array("workers", plan.workers.len(), WORKER_WORDS),
+            array("senders", flows, SENDER_WORDS),
+            array("receivers", flows, RECEIVER_WORDS),
+            array("samples", samples, SAMPLE_WORDS),
+            array("receipts", cpus.min(MAX_CPUS), RECEIVED_WORDS),
+            array("slices", slices, SLICE_WORDS),
+            array("filler", 1, FILLER_WORDS),
         ];
-        let mut programs = load(&layout.plan_words(), &sizes)?;
-        let mut maps = sizes.into_iter().map(|size| map(&mut programs, size));
+        let mut programs = load(&layout.plan_words(), &arrays)?;
+        let mut maps = arrays.iter().map(|array| map(&mut programs, array));
         let mut next = || maps.next().unwrap_or(Err(LACKING));
         let (controls, workers) = (next()?, next()?);
         let (senders, receivers, samples) = (next()?, next()?, next()?);
@@ -250,7 +253,7 @@ impl Load {
     /// Completes the samples of faults, which need the addresses of their flows.
     fn write_samples(&self) {
         let samples = self.plan.faults.iter().flat_map(|faults| &faults.samples);
-        for (place, (flow, head, len)) in samples.enumerate() {
+        for (place, Sample { flow, head, len }) in samples.enumerate() {
             let index = usize::try_from(*flow).unwrap_or_default();
             let word = |place| self.senders.get(index, place);
             let sender = [word(0), word(1), word(2), word(3)];
@@ -265,11 +268,19 @@ impl std::fmt::Debug for Load {
     }
 }
 
+/// An array of the object, of the size that a plan needs.
+struct Array {
+    name: &'static str,
+    entries: usize,
+    /// Of each entry.
+    words: usize,
+}
+
 /// Loads both programs, made for a plan, with arrays of these sizes.
-fn load(plan: &[u64], sizes: &[(&str, usize, usize)]) -> Result<Ebpf, XdpError> {
+fn load(plan: &[u64], arrays: &[Array]) -> Result<Ebpf, XdpError> {
     let mut loader = EbpfLoader::new();
     loader.override_global("plan", plan, true);
-    for (name, entries, _) in sizes {
+    for Array { name, entries, .. } in arrays {
         let entries = u32::try_from(*entries).map_err(|_| LACKING)?;
         loader.map_max_entries(name, entries.max(1));
     }
@@ -281,13 +292,13 @@ fn load(plan: &[u64], sizes: &[(&str, usize, usize)]) -> Result<Ebpf, XdpError> 
 }
 
 /// The memory of an array, which must be as large as this process believes.
-fn map(programs: &mut Ebpf, (name, entries, words): (&str, usize, usize)) -> Result<Memory, XdpError> {
-    let map = xdp::take(programs, name)?;
+fn map(programs: &mut Ebpf, array: &Array) -> Result<Memory, XdpError> {
+    let map = xdp::take(programs, array.name)?;
     let info = map.info().map_err(xdp::not_mapped)?;
-    if usize::try_from(info.value_size()).ok() != Some(words * size_of::<u64>()) {
+    if usize::try_from(info.value_size()).ok() != Some(array.words * size_of::<u64>()) {
         return Err(LACKING);
     }
-    Memory::map(map.fd().as_fd(), entries.max(1), words)
+    Memory::map(map.fd().as_fd(), array.entries.max(1), array.words)
 }
 
 /// The programs as compiled: see `bpf/build`.

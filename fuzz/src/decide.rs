@@ -46,7 +46,7 @@ fn check(before: &[u8], source: TransportAddress, now: u32, policy: &Policy) {
             assert_eq!(verify_ticket(&RING, &header, now), Ok(source));
             never_accepted(&after, &[from], now, policy);
         }
-        Verdict::Relay(to) => {
+        Verdict::Relay { to, .. } => {
             relayed(before, &after, source, to, now, policy);
             never_accepted(&after, &[from, to], now, policy);
         }
@@ -71,7 +71,7 @@ fn relayed(before: &[u8], after: &[u8], source: TransportAddress, to: SocketAddr
     } else if answer.len() > policy.longest_to(source) {
         assert_eq!(verdict, Verdict::Drop(Reason::Oversize));
     } else {
-        assert_eq!(verdict, Verdict::Relay(source.to_socket()));
+        assert_eq!(verdict, Verdict::Relay { to: source.to_socket(), class_key: sent.class_key });
         assert_eq!(header_of(&answer).peer, sent.peer);
     }
 }

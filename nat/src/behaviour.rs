@@ -8,7 +8,7 @@ use Mapping::{Adm, Apdm, Eim};
 use std::fmt;
 
 /// How a host is reachable: openly, or through a NAT of this mapping and filtering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Behaviour {
     /// A public address, neither mapped nor filtered.
     Open,
@@ -78,7 +78,7 @@ impl fmt::Display for Behaviour {
 }
 
 /// When a NAT gives one inside transport address the same external one again (RFC 4787 section 4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mapping {
     /// Endpoint-independent: towards every remote.
     Eim,
@@ -99,7 +99,7 @@ impl fmt::Display for Mapping {
 }
 
 /// Whom a NAT lets in at a mapping (RFC 4787 section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filtering {
     /// Endpoint-independent: everyone.
     Eif,

@@ -7,7 +7,7 @@
 use crate::behaviour::Behaviour;
 
 /// What was typed or set wrongly, found before any NAT exists.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text names no behaviour at all.
     #[error(
@@ -104,7 +104,7 @@ pub enum Error {
 }
 
 /// Why a datagram from inside does not leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OutboundRefusal {
     /// Inside host or remote are of another family than the external address.
     #[error("inside host, remote and external address must be of one family")]
@@ -124,7 +124,7 @@ pub enum OutboundRefusal {
 }
 
 /// Why a datagram from outside does not enter; the later variant had come further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum InboundRefusal {
     /// It was sent to another address than this NAT's.
     #[error("the destination is not the NAT's external address")]
@@ -144,7 +144,7 @@ pub enum InboundRefusal {
 }
 
 /// Why a datagram from inside to the NAT's own address is not turned back inside (RFC 4787 section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum HairpinRefusal {
     /// This NAT does not hairpin, or is no NAT.
     #[error("hairpinning is off")]

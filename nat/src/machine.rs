@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// Calls take time in proportion to the pinholes kept. Time is milliseconds from any origin; where it goes back,
 /// nothing ages.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct Nat {
     rules: Arc<Rules>,
     external: IpAddr,
@@ -233,7 +233,7 @@ impl Nat {
 }
 
 /// A datagram that was turned back inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hairpin {
     /// The sender as the receiver sees it: its external transport address.
     pub source: SocketAddr,

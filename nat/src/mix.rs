@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Shares of the ten behaviours in a population.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// In hundredths of a percent, in the order of `Behaviour::ALL`.
     shares: [u32; Behaviour::ALL.len()],
@@ -88,7 +88,7 @@ impl FromStr for Mix {
 }
 
 /// Which host has which behaviour: a sequence that repeats, at most 10,000 long.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     order: Box<[Behaviour]>,
 }
@@ -110,23 +110,32 @@ impl Assignment {
 fn spread(parts: &[(Behaviour, i64)]) -> Vec<Behaviour> {
     let period: i64 = parts.iter().map(|(_, weight)| weight).sum();
     let slack = i64::try_from(parts.len()).map_or(1, |count| (2 * count - 2).max(1));
-    let mut behind: Vec<(Behaviour, i64, i64)> =
-        parts.iter().map(|(behaviour, weight)| (*behaviour, *weight, 0)).collect();
+    let part = |&(behaviour, weight): &(Behaviour, i64)| Part { behaviour, weight, lag: 0 };
+    let mut behind: Vec<Part> = parts.iter().map(part).collect();
     let mut order = Vec::new();
     for _ in 0..period {
-        for (_, weight, lag) in &mut behind {
-            *lag += *weight;
+        for part in &mut behind {
+            part.lag += part.weight;
         }
-        let due = behind.iter_mut().filter(|(_, _, lag)| *lag * slack >= period);
+        let due = behind.iter_mut().filter(|part| part.lag * slack >= period);
         // Time until the limit, as a fraction with the weight below; compared crosswise to stay in integers.
         let limit = |lag: i64| (slack - 1) * period - slack * lag;
-        let next = due.min_by(|a, b| (limit(a.2) * b.1).cmp(&(limit(b.2) * a.1)));
-        if let Some((behaviour, _, lag)) = next {
-            *lag -= period;
-            order.push(*behaviour);
+        let next = due.min_by(|a, b| (limit(a.lag) * b.weight).cmp(&(limit(b.lag) * a.weight)));
+        if let Some(part) = next {
+            part.lag -= period;
+            order.push(part.behaviour);
         }
     }
     order
+}
+
+/// One behaviour of a mix.
+struct Part {
+    behaviour: Behaviour,
+    /// Its hosts in each period.
+    weight: i64,
+    /// By how much it has fallen behind, in hosts times the period.
+    lag: i64,
 }
 
 /// Hundredths of a percent from "50%", "12.5%", "0.25%".

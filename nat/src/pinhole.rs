@@ -14,7 +14,7 @@ use crate::behaviour::{Filtering, Mapping};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One inside host, one external transport address, and the remote it is open towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinhole {
     /// The inside host.
     pub inside: SocketAddr,
@@ -27,7 +27,7 @@ pub struct Pinhole {
 }
 
 /// How much of a remote a NAT remembers: as much as mapping or filtering depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Towards {
     /// Nothing: EIM with EIF.
     Everyone,
@@ -38,7 +38,7 @@ pub enum Towards {
 }
 
 /// How much of a remote is compared, the deeper the later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Depth {
     Nothing,
     Address,
@@ -64,7 +64,7 @@ impl Depth {
 }
 
 /// A transport address of the family its NAT has: 18 bytes where `SocketAddr` takes 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PackedAddr {
     /// IPv4 in the first four bytes, zeros behind.
     address: [u8; 16],
@@ -115,7 +115,7 @@ impl PackedAddr {
 }
 
 /// One pinhole as it is stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) inside: PackedAddr,
     pub(crate) remote: PackedAddr,
@@ -150,7 +150,7 @@ impl Record {
 }
 
 /// All records of one NAT in the order they were made; no heap until there are two at once.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Table {
     Empty,
     One(Record),

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 /// External ports as sorted ranges, so that a pool may leave holes for ports nobody should use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortPool {
     ranges: Box<[RangeInclusive<u16>]>,
     /// How many ports all ranges hold, at most 65,535.
@@ -67,7 +67,7 @@ impl Default for PortPool {
 }
 
 /// Where the search for a free external port begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortChoice {
     /// After the port given out last.
     Sequential,

@@ -11,7 +11,7 @@ use crate::behaviour::{Behaviour, Filtering, Mapping};
 use crate::mix::Mix;
 
 /// The way a datagram takes between two hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
     /// From host to host.
     Direct,
@@ -50,7 +50,7 @@ pub const fn after_punch(a: Behaviour, b: Behaviour) -> (Route, Route) {
 /// What part of the traffic of a population takes the reflector, 0.0 to 1.0.
 ///
 /// Both hosts of a pair are drawn from the mix independently; every ordered pair weighs the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReflectedShare {
     /// Of first messages.
     pub first: f64,

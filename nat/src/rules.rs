@@ -9,7 +9,7 @@ use crate::pinhole::Depth;
 use crate::port::{PortChoice, PortPool};
 
 /// Everything that can be chosen about a NAT; start from [`Settings::of`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Mapping and filtering, or open: then nothing below matters.
     pub behaviour: Behaviour,
@@ -56,7 +56,7 @@ impl Settings {
 }
 
 /// Settings that were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     settings: Settings,
     depths: Option<Depths>,
@@ -106,7 +106,7 @@ impl Rules {
 }
 
 /// How much of a remote counts for the mapping and for the filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Depths {
     pub(crate) mapping: Depth,
     pub(crate) filtering: Depth,

@@ -31,7 +31,7 @@ pub(crate) struct Contacts {
 }
 
 /// The address families that can be sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Families {
     /// IPv4.
     pub ipv4: bool,
@@ -58,7 +58,7 @@ pub(crate) struct Contact {
 }
 
 /// What is known of the own contact at one reflector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactReport {
     /// The reflector.
     pub reflector: ReflectorName,

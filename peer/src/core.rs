@@ -342,10 +342,10 @@ impl Core {
                     peer.handle_response(&mut self.own, arrival, (receiver, sender), noise, now_us);
                 }
             }
-            Packet::Sealed { form, receiver, counter, sealed } => {
+            Packet::Sealed { receiver, sealed } => {
                 let Some(id) = self.own.indexes.get(&receiver) else { return };
                 if let Some(peer) = self.peers.get_mut(id) {
-                    peer.handle_sealed(&mut self.own, arrival, receiver, (form, counter, sealed), now_us);
+                    peer.handle_sealed(&mut self.own, arrival, receiver, sealed, now_us);
                 }
             }
         }
@@ -425,7 +425,7 @@ impl Core {
 }
 
 /// Why a datagram was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No such peer.
     #[error("no such peer, or not a buddy any more; look into the profile")]

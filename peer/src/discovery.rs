@@ -37,7 +37,7 @@ pub struct Discovery {
 }
 
 /// What was found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Findings {
     /// The behaviour, as far as it was found out.
     pub behaviour: Behaviour,
@@ -49,7 +49,7 @@ pub struct Findings {
     pub whole: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Bind,
     Filter,
@@ -58,7 +58,7 @@ enum Step {
     Done,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     Plain,
     OtherAddressAndPort,

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use wire::json::login::{ContactProof, RefreshRequest};
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// To be asked of the access server; answered by `handle_login`, `handle_lost_session` or `handle_failure`.
     Request(Request),
@@ -70,7 +70,7 @@ pub enum Event {
 }
 
 /// A call of the access server's HTTP interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `POST /v1/challenge`, then `/v1/login`.
     Login {
@@ -86,11 +86,11 @@ pub enum Request {
 }
 
 /// A device that may be talked to, by a number that holds as long as the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub(crate) u32);
 
 /// The way of datagrams to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// From host to host.
     Direct(SocketAddr),
@@ -101,7 +101,7 @@ pub enum Path {
 }
 
 /// Why datagrams take the way they take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// A challenge sent there was answered.
@@ -135,7 +135,7 @@ impl fmt::Display for Why {
 }
 
 /// A datagram to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
     pub destination: SocketAddr,

@@ -26,7 +26,7 @@ pub(crate) struct Lease {
 }
 
 /// What to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// Log in.
     Login,

@@ -7,7 +7,7 @@
 
 mod replay;
 
-use crate::message::packet::{Form, Index, TAG_LEN, sealed_head};
+use crate::message::packet::{Form, Index, Sealed, TAG_LEN, sealed_head};
 use crate::noise::replay::Window;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -140,12 +140,12 @@ impl Session {
     }
 
     /// Opens a sealed message; `None` for what was not sealed for this session, or was opened before.
-    pub(crate) fn open(&mut self, form: Form, counter: u32, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&mut self, Sealed { form, counter, bytes }: Sealed<'_>) -> Option<Vec<u8>> {
         if !self.window.is_fresh(counter) {
             return None;
         }
-        let mut plain = vec![0; sealed.len()];
-        let len = self.cryptor.0.read_message(nonce(form, counter), sealed, &mut plain).ok()?;
+        let mut plain = vec![0; bytes.len()];
+        let len = self.cryptor.0.read_message(nonce(form, counter), bytes, &mut plain).ok()?;
         plain.truncate(len);
         self.window.take(counter);
         Some(plain)
@@ -251,9 +251,9 @@ mod tests {
         (a, Session::new(cryptor_b, (j, i), 1, 0))
     }
 
-    fn sealed(packet: &[u8]) -> (Form, u32, &[u8]) {
+    fn sealed(packet: &[u8]) -> Sealed<'_> {
         match Packet::parse(packet).unwrap() {
-            Packet::Sealed { form, counter, sealed, .. } => (form, counter, sealed),
+            Packet::Sealed { sealed, .. } => sealed,
             other => panic!("not sealed: {other:?}"),
         }
     }
@@ -264,15 +264,13 @@ mod tests {
         let first = a.seal(Form::Datagram, b"one", 0).unwrap();
         let second = a.seal(Form::Control, b"two", 32).unwrap();
         assert_eq!(first.len(), 3 + crate::message::packet::OVERHEAD);
-        let (form, counter, bytes) = sealed(&second[32..]);
-        assert_eq!(b.open(Form::Datagram, counter, bytes), None);
-        assert_eq!(b.open(form, counter, bytes).unwrap(), b"two");
-        assert_eq!(b.open(form, counter, bytes), None, "a replay");
-        let (form, counter, bytes) = sealed(&first);
-        assert_eq!(b.open(form, counter, bytes).unwrap(), b"one", "late, but fresh");
+        let two = sealed(&second[32..]);
+        assert_eq!(b.open(Sealed { form: Form::Datagram, ..two }), None);
+        assert_eq!(b.open(two).unwrap(), b"two");
+        assert_eq!(b.open(two), None, "a replay");
+        assert_eq!(b.open(sealed(&first)).unwrap(), b"one", "late, but fresh");
         let back = b.seal(Form::Datagram, b"", 0).unwrap();
-        let (form, counter, bytes) = sealed(&back);
-        assert_eq!(a.open(form, counter, bytes).unwrap(), b"");
+        assert_eq!(a.open(sealed(&back)).unwrap(), b"");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) struct Word {
 }
 
 /// What went to and came from a peer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Datagrams of the application sent.
     pub sent: u64,

@@ -181,6 +181,35 @@ pub enum Event {
     StunUnsent(SendError),
 }
 
+/// What a datagram that leaves is, until the kernel has answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Label {
+    /// A DATA.
+    #[default]
+    Data,
+    /// An OBSERVED.
+    Observed,
+    /// A STUN success response.
+    StunSuccess,
+    /// A STUN error response.
+    StunError,
+}
+
+impl Label {
+    /// What happened to it when the kernel has answered.
+    #[inline]
+    pub const fn event(self, outcome: Result<(), SendError>) -> Event {
+        match (self, outcome) {
+            (Label::Data, Ok(())) => Event::Relayed,
+            (Label::Observed, Ok(())) => Event::Observed,
+            (Label::StunSuccess, Ok(())) => Event::StunAnswered,
+            (Label::StunError, Ok(())) => Event::StunRejected,
+            (Label::Data | Label::Observed, Err(error)) => Event::Unsent(error),
+            (Label::StunSuccess | Label::StunError, Err(error)) => Event::StunUnsent(error),
+        }
+    }
+}
+
 impl Event {
     /// The place of its datagrams; its bytes stand behind.
     #[inline]

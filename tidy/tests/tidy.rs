@@ -125,6 +125,22 @@ fn nothing_left_over(source: &Source) -> Vec<Finding> {
     lines.into_iter().map(|line| source.finding(line, "a leftover", right)).collect()
 }
 
+fn derives_in_order(source: &Source) -> Vec<Finding> {
+    let place = |name: &str| DERIVES.iter().position(|known| *known == name).unwrap_or(DERIVES.len());
+    let right = "std's derives first, in this order: Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash";
+    source
+        .code
+        .lines()
+        .zip(1..)
+        .filter(|(text, _)| {
+            let list = text.trim().strip_prefix("#[derive(").and_then(|rest| rest.split(')').next());
+            let places: Vec<usize> = list.into_iter().flat_map(|list| list.split(", ")).map(place).collect();
+            !places.is_sorted()
+        })
+        .map(|(_, line)| source.finding(line, "derives out of order", right))
+        .collect()
+}
+
 /// Asserts that `rule` finds exactly these lines in each sample (path, text, lines).
 fn judge(rule: fn(&Source) -> Vec<Finding>, samples: &[(&str, &str, &[usize])]) {
     for (path, text, lines) in samples {
@@ -141,6 +157,8 @@ fn hold(rule: fn(&Source) -> Vec<Finding>) {
 const MAX_FUNCTION_LINES: usize = 70;
 const MAX_FILE_LINES: usize = 500;
 const VAGUE_NAMES: [&str; 7] = ["mod", "util", "utils", "common", "helper", "helpers", "manager"];
+const DERIVES: [&str; 9] =
+    ["Clone", "Copy", "Debug", "Default", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash"];
 const LEFTOVER_CODE: [&str; 4] = ["todo!", "unimplemented!", "dbg!", "#[ignore"];
 const LEFTOVER_WORDS: [&str; 2] = ["TODO", "FIXME"];
 
@@ -240,4 +258,16 @@ fn nothing_is_left_over() {
         &[("a.rs", "let a = \"TODO todo!() dbg!\"; // todo!() is a macro, TODOS are not", &[])],
     );
     hold(nothing_left_over);
+}
+
+#[test]
+fn derives_have_one_order() {
+    let right = "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]";
+    let not_code = "// #[derive(Debug, Clone)]";
+    judge(derives_in_order, &[("a.rs", right, &[]), ("a.rs", not_code, &[])]);
+    let wrong = ["#[derive(Debug, Clone)]", "    #[derive(Args, Debug)]", "#[derive(PartialEq, Debug, Eq)]"];
+    for text in wrong {
+        judge(derives_in_order, &[("a.rs", &format!("\n{text}\nstruct A;"), &[2])]);
+    }
+    hold(derives_in_order);
 }

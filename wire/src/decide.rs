@@ -28,8 +28,13 @@ pub enum Verdict {
     Drop(Reason),
     /// The datagram is now an OBSERVED and goes back to its source.
     Observe,
-    /// The datagram is now a DATA and goes to this destination.
-    Relay(SocketAddr),
+    /// The datagram is now a DATA.
+    Relay {
+        /// Transport address that it goes to.
+        to: SocketAddr,
+        /// Byte 1 of its header: class (high half) and key id of the capability.
+        class_key: u8,
+    },
 }
 
 /// Decides one datagram and, when it is accepted, rewrites its header in place.
@@ -109,7 +114,7 @@ fn relay(
     header.kind = Kind::Data as u8;
     header.peer = sender;
     header.write(bytes);
-    Ok(Verdict::Relay(destination.to_socket()))
+    Ok(Verdict::Relay { to: destination.to_socket(), class_key: header.class_key })
 }
 
 /// Less than half is left: the receiver's right to answer starts anew, under the same key and class.

@@ -42,7 +42,7 @@ impl Tickets {
         let block: Block = "127.0.0.0/8".parse().unwrap();
         let policy = Policy { allow_destination: BlockSet::new(&[block]), ..Policy::default() };
         match wire::decide(&mut datagram, from.parse().unwrap(), unix_s(), &self.ring(reflector), &policy) {
-            Verdict::Relay(to) => Some(to),
+            Verdict::Relay { to, .. } => Some(to),
             _ => None,
         }
     }

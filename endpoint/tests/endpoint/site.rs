@@ -110,7 +110,7 @@ async fn reflect(socket: UdpSocket, ring: KeyRing) {
         let to = match decide(&mut buffer[..length], source, now_s, &ring, &policy) {
             Verdict::Drop(_) => continue,
             Verdict::Observe => source,
-            Verdict::Relay(to) => to,
+            Verdict::Relay { to, .. } => to,
         };
         socket.send_to(&buffer[..length], to).await.ok();
     }

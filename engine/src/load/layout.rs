@@ -70,7 +70,7 @@ impl Layout {
             return Err(XdpError::Value("a payload holds at least the stamp, 24 bytes"));
         }
         let samples = plan.faults.iter().flat_map(|faults| &faults.samples);
-        let longest = samples.clone().map(|(_, _, len)| *len).max().unwrap_or_default();
+        let longest = samples.clone().map(|sample| sample.len).max().unwrap_or_default();
         let longest = (self.front() + longest).max(self.frame_len);
         let most = usize::try_from(mtu).unwrap_or_default().saturating_add(ETHERNET + VLAN_TAG);
         if longest > most.min(MOST_FRAME) {
@@ -82,10 +82,10 @@ impl Layout {
         }
         let worker_flows =
             plan.workers.iter().all(|pace| pace.first_flow.saturating_add(pace.flows) <= self.flows);
-        if !worker_flows || !samples.clone().all(|(flow, _, _)| *flow < self.flows) {
+        if !worker_flows || !samples.clone().all(|sample| sample.flow < self.flows) {
             return Err(XdpError::Value("a worker or a fault names a flow that the plan does not have"));
         }
-        if !samples.clone().all(|(_, head, _)| head.len() == self.head_len) {
+        if !samples.clone().all(|sample| sample.head.len() == self.head_len) {
             return Err(XdpError::Value("the heads of faults are as long as the plan says"));
         }
         Ok(())

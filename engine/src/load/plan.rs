@@ -77,8 +77,19 @@ pub struct Pace {
 pub struct Faults {
     /// The fraction of all datagrams, 0 to 1.
     pub share: f64,
-    /// Some, drawn from at random: the flow whose sender sends it, its head, and its UDP payload length.
-    pub samples: Vec<(u32, Vec<u8>, usize)>,
+    /// Some, drawn from at random.
+    pub samples: Vec<Sample>,
+}
+
+/// A faulty datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The flow whose sender sends it.
+    pub flow: u32,
+    /// Its head.
+    pub head: Vec<u8>,
+    /// Its UDP payload, bytes.
+    pub len: usize,
 }
 
 /// A flow: who sends, who receives, and from where the receiver sees it come.

@@ -82,15 +82,15 @@ impl Received {
     #[inline]
     pub fn read(mut messages: &[u8]) -> Received {
         let mut received = Received::default();
-        while let Some((level, kind, data, next)) = split(messages) {
-            received.take(level, kind, data);
+        while let Some((message, next)) = split(messages) {
+            received.take(message);
             messages = next;
         }
         received
     }
 
     #[inline]
-    fn take(&mut self, level: i32, kind: i32, data: &[u8]) {
+    fn take(&mut self, Message { level, kind, data }: Message<'_>) {
         match (level, kind) {
             (libc::SOL_UDP, libc::UDP_GRO) => {
                 // An int of 4 bytes, unlike UDP_SEGMENT's 2.
@@ -112,16 +112,25 @@ impl Received {
     }
 }
 
+/// A control message, as a cmsghdr has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Message<'a> {
+    level: i32,
+    kind: i32,
+    data: &'a [u8],
+}
+
 /// The first message of `bytes`, and what follows it.
 #[inline]
-fn split(bytes: &[u8]) -> Option<(i32, i32, &[u8], &[u8])> {
+fn split(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<8>()?;
     let (level, rest) = rest.split_first_chunk::<4>()?;
     let (kind, _) = rest.split_first_chunk::<4>()?;
     let len = usize::from_ne_bytes(*len);
     let data = bytes.get(HEAD_LEN..len)?;
     let next = bytes.get(len.next_multiple_of(8)..).unwrap_or_default();
-    Some((i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind), data, next))
+    let (level, kind) = (i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind));
+    Some((Message { level, kind, data }, next))
 }
 
 /// Bytes of a cmsghdr.
@@ -139,11 +148,12 @@ mod tests {
         control.push_segment(1_200);
         control.push_source("10.1.2.3".parse().unwrap());
         assert_eq!(control.len, 24 + 32);
-        let (level, kind, data, next) = split(&control.bytes[..control.len]).unwrap();
-        assert_eq!((level, kind, data), (libc::SOL_UDP, libc::UDP_SEGMENT, &1_200u16.to_ne_bytes()[..]));
-        let (level, kind, data, next) = split(next).unwrap();
-        assert_eq!((level, kind), (libc::IPPROTO_IP, libc::IP_PKTINFO));
-        assert_eq!(data, [0, 0, 0, 0, 10, 1, 2, 3, 0, 0, 0, 0]);
+        let (segment, next) = split(&control.bytes[..control.len]).unwrap();
+        let data = &1_200u16.to_ne_bytes()[..];
+        assert_eq!(segment, Message { level: libc::SOL_UDP, kind: libc::UDP_SEGMENT, data });
+        let (source, next) = split(next).unwrap();
+        let data = &[0, 0, 0, 0, 10, 1, 2, 3, 0, 0, 0, 0][..];
+        assert_eq!(source, Message { level: libc::IPPROTO_IP, kind: libc::IP_PKTINFO, data });
         assert!(next.is_empty());
     }
 

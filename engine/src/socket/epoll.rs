@@ -6,7 +6,7 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::socket::handler::{Action, Arrival, Batch, Handler, SocketId};
+use crate::socket::handler::{Action, Arrival, Batch, Handler, Label, SocketId};
 use crate::socket::inbound::{Inbound, Message};
 use crate::socket::outbound::{Datagram, Outbound};
 use crate::socket::partners::{Partners, id};
@@ -88,9 +88,9 @@ pub struct Options {
     pub gso: bool,
 }
 
-struct Worker {
+struct Worker<L> {
     inbound: Inbound,
-    outbound: Outbound,
+    outbound: Outbound<L>,
     sockets: Vec<Socket>,
     /// For each socket, the one that sends to IPv4 and the one that sends to IPv6.
     partners: Vec<Partners>,
@@ -98,9 +98,9 @@ struct Worker {
     overflows: Vec<u32>,
 }
 
-impl Worker {
+impl<L: Label> Worker<L> {
     /// One batch of one socket; whether there may be more.
-    fn serve<H: Handler>(&mut self, index: usize, handler: &mut H) -> io::Result<bool> {
+    fn serve<H: Handler<Label = L>>(&mut self, index: usize, handler: &mut H) -> io::Result<bool> {
         let Some(socket) = self.sockets.get(index) else { return Ok(false) };
         let received = self.inbound.receive(socket)?;
         if received == 0 {
@@ -123,7 +123,7 @@ impl Worker {
     }
 
     #[inline]
-    fn decide<H: Handler>(
+    fn decide<H: Handler<Label = L>>(
         &mut self,
         index: usize,
         message: &Message,
@@ -161,14 +161,14 @@ impl Worker {
     }
 
     #[inline]
-    fn queue<H: Handler>(&mut self, datagram: Datagram, handler: &mut H) {
+    fn queue<H: Handler<Label = L>>(&mut self, datagram: Datagram<L>, handler: &mut H) {
         if self.outbound.is_full() {
             self.flush(handler);
         }
         self.outbound.push(datagram);
     }
 
-    fn flush<H: Handler>(&mut self, handler: &mut H) {
+    fn flush<H: Handler<Label = L>>(&mut self, handler: &mut H) {
         if !self.outbound.is_empty() {
             self.outbound.flush(self.inbound.arena(), &self.sockets, &mut |sent| handler.sent(sent));
         }

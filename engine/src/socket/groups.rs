@@ -11,12 +11,12 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::socket::handler::SocketId;
+use crate::socket::handler::{Label, SocketId};
 use std::net::{IpAddr, SocketAddr};
 
 /// One datagram to send: a place in the arena and where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram {
+pub struct Datagram<L> {
     /// Where its bytes start in the arena.
     pub offset: usize,
     /// Its bytes.
@@ -28,23 +28,23 @@ pub struct Datagram {
     /// The socket to send from.
     pub socket: SocketId,
     /// Comes back in [`crate::socket::handler::Sent::label`].
-    pub label: u8,
+    pub label: L,
 }
 
 /// Datagrams queued for sending, by train.
 #[derive(Debug)]
-pub struct Groups {
+pub struct Groups<L> {
     queue: Vec<Queued>,
-    groups: Vec<Group>,
+    groups: Vec<Group<L>>,
     /// The open group of a destination, by hash; an index into `groups` that may be stale.
     table: Vec<u32>,
     trains: bool,
 }
 
-impl Groups {
+impl<L: Label> Groups<L> {
     /// Takes and touches the memory for `capacity` datagrams; without `trains` each is a group of its own.
-    pub fn new(capacity: usize, trains: bool) -> Groups {
-        let mut groups = Groups {
+    pub fn new(capacity: usize, trains: bool) -> Self {
+        let mut groups = Self {
             queue: Vec::with_capacity(capacity),
             groups: Vec::with_capacity(capacity),
             table: vec![u32::MAX; TABLE_LEN],
@@ -68,7 +68,7 @@ impl Groups {
 
     /// Queues a datagram; one that does not fit is not queued, and `false` says so.
     #[inline]
-    pub fn push(&mut self, datagram: Datagram) -> bool {
+    pub fn push(&mut self, datagram: Datagram<L>) -> bool {
         if self.is_full() {
             return false;
         }
@@ -82,19 +82,19 @@ impl Groups {
 
     /// The groups, in the order of their first datagrams.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+    pub fn iter(&self) -> impl Iterator<Item = &Group<L>> {
         self.groups.iter()
     }
 
     /// The group at this place of [`Groups::iter`].
     #[inline]
-    pub fn get(&self, index: usize) -> Option<&Group> {
+    pub fn get(&self, index: usize) -> Option<&Group<L>> {
         self.groups.get(index)
     }
 
     /// The datagrams of a group: offset and length of each, in order.
     #[inline]
-    pub fn datagrams(&self, group: &Group) -> impl Iterator<Item = (usize, usize)> + '_ {
+    pub fn datagrams(&self, group: &Group<L>) -> impl Iterator<Item = (usize, usize)> + '_ {
         let mut next = group.first;
         std::iter::from_fn(move || {
             let queued = self.queue.get(next as usize)?;
@@ -117,7 +117,7 @@ impl Groups {
 
     /// Appends to the open group of the destination; `false` where the datagram has to start a new one.
     #[inline]
-    fn append(&mut self, datagram: &Datagram, index: u32) -> bool {
+    fn append(&mut self, datagram: &Datagram<L>, index: u32) -> bool {
         let Some(slot) = self.table.get_mut(hash(datagram.to)) else { return false };
         let candidate = std::mem::replace(slot, small(self.groups.len()));
         let Some(group) = self.groups.get_mut(candidate as usize).filter(|group| group.takes(datagram))
@@ -142,7 +142,7 @@ impl Groups {
             to: SocketAddr::from(([0, 0, 0, 0], 0)),
             from: None,
             socket: SocketId(0),
-            label: 0,
+            label: L::default(),
         };
         for index in 0..capacity {
             self.queue.push(Queued { offset: 0, len: 0, next: NONE });
@@ -154,7 +154,7 @@ impl Groups {
 
 /// A train, or a single datagram.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
+pub struct Group<L> {
     /// Transport address that its datagrams are sent to.
     pub to: SocketAddr,
     /// The address to leave from.
@@ -162,7 +162,7 @@ pub struct Group {
     /// The socket to send from.
     pub socket: SocketId,
     /// The label that all its datagrams carry.
-    pub label: u8,
+    pub label: L,
     /// Datagrams in it.
     pub count: u32,
     /// Their bytes.
@@ -174,9 +174,9 @@ pub struct Group {
     open: bool,
 }
 
-impl Group {
-    fn new(datagram: Datagram, index: u32) -> Group {
-        Group {
+impl<L: Label> Group<L> {
+    fn new(datagram: Datagram<L>, index: u32) -> Self {
+        Self {
             to: datagram.to,
             from: datagram.from,
             socket: datagram.socket,
@@ -192,7 +192,7 @@ impl Group {
     }
 
     #[inline]
-    fn takes(&self, datagram: &Datagram) -> bool {
+    fn takes(&self, datagram: &Datagram<L>) -> bool {
         self.open
             && datagram.len <= self.first_len
             && datagram.len > 0
@@ -241,11 +241,11 @@ const MAX_BYTES: usize = 65_507;
 mod tests {
     use super::*;
 
-    fn datagram(to: &str, offset: usize, len: usize) -> Datagram {
+    fn datagram(to: &str, offset: usize, len: usize) -> Datagram<u8> {
         Datagram { offset, len, to: to.parse().unwrap(), from: None, socket: SocketId(0), label: 0 }
     }
 
-    fn trains(groups: &Groups) -> Vec<(String, Vec<usize>)> {
+    fn trains(groups: &Groups<u8>) -> Vec<(String, Vec<usize>)> {
         groups
             .iter()
             .map(|group| (group.to.to_string(), groups.datagrams(group).map(|(offset, _)| offset).collect()))

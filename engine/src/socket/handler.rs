@@ -5,23 +5,32 @@
 
 #![deny(clippy::disallowed_types)]
 
+use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
 /// What a worker does with datagrams; the engine calls it on its own thread.
 pub trait Handler {
+    /// What its datagrams are told apart by when the kernel has answered.
+    type Label: Label;
+
     /// Called before the first datagram of a batch: the place to read a clock once.
     fn begin_batch(&mut self);
 
     /// Decides one datagram, rewriting it in place if it is to be sent.
-    fn handle(&mut self, arrival: Arrival<'_>) -> Action;
+    fn handle(&mut self, arrival: Arrival<'_>) -> Action<Self::Label>;
 
     /// Says what the kernel answered to datagrams that were handed to it; with some engines batches later.
-    fn sent(&mut self, sent: Sent);
+    fn sent(&mut self, sent: Sent<Self::Label>);
 
     /// Called after the sends of a batch: the place to publish counters once. A batch without datagrams brings what
     /// became of earlier sends, and had no beginning.
     fn end_batch(&mut self, batch: Batch);
 }
+
+/// What a datagram is called from when it is queued until the kernel has answered; the default fills unused memory.
+pub trait Label: Copy + Debug + Default + Eq {}
+
+impl<L: Copy + Debug + Default + Eq> Label for L {}
 
 /// One datagram as it arrived.
 #[derive(Debug)]
@@ -53,7 +62,7 @@ pub enum Condition {
 
 /// What is to be done with a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Action<L> {
     /// Nothing is sent.
     Drop,
     /// The datagram's own bytes go to `to`: from the socket it came on, or from that socket's partner if `to` is of
@@ -62,7 +71,7 @@ pub enum Action {
         /// Transport address that the datagram is sent to.
         to: SocketAddr,
         /// Comes back in [`Sent::label`].
-        label: u8,
+        label: L,
     },
     /// The first `len` bytes of the scratch go to `to` from the socket named.
     Scratch {
@@ -73,15 +82,15 @@ pub enum Action {
         /// The socket to send from.
         socket: SocketId,
         /// Comes back in [`Sent::label`].
-        label: u8,
+        label: L,
     },
 }
 
 /// What became of datagrams of one label, sent to one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct Sent<L> {
     /// The label of the action.
-    pub label: u8,
+    pub label: L,
     /// How many datagrams.
     pub datagrams: u32,
     /// Their UDP payload bytes.

@@ -11,7 +11,7 @@ use crate::host::sockaddr::Name;
 use crate::socket::control::Control;
 pub use crate::socket::groups::Datagram;
 use crate::socket::groups::{Group, Groups};
-use crate::socket::handler::{SendError, Sent, SocketId};
+use crate::socket::handler::{Label, SendError, Sent, SocketId};
 use crate::socket::udp::Socket;
 use std::io;
 use std::net::IpAddr;
@@ -19,15 +19,15 @@ use std::os::fd::AsRawFd;
 
 /// What one worker has to send, and the memory for saying so to the kernel.
 #[derive(Debug)]
-pub struct Outbound {
-    groups: Groups,
-    messages: Messages,
+pub struct Outbound<L> {
+    groups: Groups<L>,
+    messages: Messages<L>,
 }
 
-impl Outbound {
+impl<L: Label> Outbound<L> {
     /// Takes and touches the memory for `capacity` datagrams; `gso` allows trains.
-    pub fn new(capacity: usize, gso: bool) -> Outbound {
-        Outbound { groups: Groups::new(capacity, gso), messages: Messages::new(capacity) }
+    pub fn new(capacity: usize, gso: bool) -> Self {
+        Self { groups: Groups::new(capacity, gso), messages: Messages::new(capacity) }
     }
 
     /// Whether a flush is due before the next push.
@@ -44,14 +44,14 @@ impl Outbound {
 
     /// Queues a datagram; `false` if the queue is full, and the datagram is not queued.
     #[inline]
-    pub fn push(&mut self, datagram: Datagram) -> bool {
+    pub fn push(&mut self, datagram: Datagram<L>) -> bool {
         self.groups.push(datagram)
     }
 
     /// Sends everything queued and tells `on_sent` what became of each group.
     ///
     /// A datagram that does not lie within `arena`, or whose socket does not exist, counts as [`SendError::Other`].
-    pub fn flush(&mut self, arena: &[u8], sockets: &[Socket], on_sent: &mut impl FnMut(Sent)) {
+    pub fn flush(&mut self, arena: &[u8], sockets: &[Socket], on_sent: &mut impl FnMut(Sent<L>)) {
         for (index, socket) in sockets.iter().enumerate() {
             let id = SocketId(u8::try_from(index).unwrap_or(u8::MAX));
             self.messages.fill(&self.groups, id, arena);
@@ -67,7 +67,7 @@ impl Outbound {
     fn send_all(
         &mut self,
         arena: &[u8],
-        on_sent: &mut impl FnMut(Sent),
+        on_sent: &mut impl FnMut(Sent<L>),
         transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
     ) {
         let mut done = 0;
@@ -93,7 +93,7 @@ impl Outbound {
         index: usize,
         errno: i32,
         arena: &[u8],
-        on_sent: &mut impl FnMut(Sent),
+        on_sent: &mut impl FnMut(Sent<L>),
         transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
     ) {
         let Some(group) = self.messages.groups.get(index).copied() else { return };
@@ -113,17 +113,17 @@ impl Outbound {
 
 /// The kernel's form of the groups of one socket.
 #[derive(Debug)]
-struct Messages {
+struct Messages<L> {
     headers: Vec<libc::mmsghdr>,
     parts: Vec<libc::iovec>,
     names: Vec<Name>,
     controls: Vec<Control>,
-    groups: Vec<Group>,
+    groups: Vec<Group<L>>,
 }
 
-impl Messages {
-    fn new(capacity: usize) -> Messages {
-        let mut messages = Messages {
+impl<L: Label> Messages<L> {
+    fn new(capacity: usize) -> Self {
+        let mut messages = Self {
             headers: Vec::with_capacity(capacity),
             parts: Vec::with_capacity(capacity),
             names: Vec::with_capacity(capacity),
@@ -140,7 +140,7 @@ impl Messages {
     }
 
     /// Takes the groups of one socket; none of these vectors grows, since no more was queued than they have room for.
-    fn fill(&mut self, groups: &Groups, socket: SocketId, arena: &[u8]) {
+    fn fill(&mut self, groups: &Groups<L>, socket: SocketId, arena: &[u8]) {
         self.headers.clear();
         self.parts.clear();
         self.names.clear();
@@ -184,15 +184,15 @@ impl Messages {
 
 /// Whether a group that failed with this errno goes once more, singly: the train may be what the kernel refuses.
 #[inline]
-pub(crate) fn goes_singly(group: &Group, errno: i32) -> bool {
+pub(crate) fn goes_singly<L>(group: &Group<L>, errno: i32) -> bool {
     group.count > 1 && matches!(errno, libc::EIO | libc::EINVAL | libc::EMSGSIZE)
 }
 
 /// Sends one datagram of a group by itself.
 #[cold]
-pub(crate) fn send_single(
+pub(crate) fn send_single<L>(
     bytes: Option<&[u8]>,
-    group: &Group,
+    group: &Group<L>,
     transmit: &mut impl FnMut(&mut [libc::mmsghdr]) -> Result<usize, i32>,
 ) -> Result<(), SendError> {
     let mut part = part(bytes.ok_or(SendError::Other)?);
@@ -235,7 +235,7 @@ pub(crate) fn transmit(socket: &Socket, headers: &mut [libc::mmsghdr]) -> Result
 
 /// What became of a whole group.
 #[inline]
-pub(crate) fn sent(group: &Group, outcome: Result<(), SendError>) -> Sent {
+pub(crate) fn sent<L: Label>(group: &Group<L>, outcome: Result<(), SendError>) -> Sent<L> {
     Sent { label: group.label, datagrams: group.count, bytes: group.bytes as u64, outcome }
 }
 
@@ -286,7 +286,7 @@ mod tests {
     ];
 
     /// Queues `count` datagrams to destinations numbered by port, each `per_destination` times.
-    fn queued(count: u16, per_destination: u16) -> Outbound {
+    fn queued(count: u16, per_destination: u16) -> Outbound<u8> {
         let mut outbound = Outbound::new(usize::from(count), true);
         for index in 0..count {
             let to = SocketAddr::from(([127, 0, 0, 1], 2_000 + index / per_destination));
@@ -299,10 +299,10 @@ mod tests {
     }
 
     /// Runs `send_all` against a kernel that delivers all but the message at place `bad`; what was reported.
-    fn reported(outbound: &mut Outbound, bad: usize, errno: i32) -> (u32, Vec<(u32, SendError)>) {
+    fn reported(outbound: &mut Outbound<u8>, bad: usize, errno: i32) -> (u32, Vec<(u32, SendError)>) {
         let total = outbound.messages.headers.len();
         let (mut delivered, mut failed) = (0, Vec::new());
-        let mut on_sent = |sent: Sent| match sent.outcome {
+        let mut on_sent = |sent: Sent<u8>| match sent.outcome {
             Ok(()) => delivered += sent.datagrams,
             Err(error) => failed.push((sent.datagrams, error)),
         };
@@ -338,7 +338,7 @@ mod tests {
             let mut outbound = queued(64, 8);
             let mut singles = 0;
             let (mut delivered, mut failed) = (0, 0);
-            let mut on_sent = |sent: Sent| match sent.outcome {
+            let mut on_sent = |sent: Sent<u8>| match sent.outcome {
                 Ok(()) => delivered += sent.datagrams,
                 Err(_) => failed += sent.datagrams,
             };

@@ -23,7 +23,9 @@ pub mod probe;
 pub(crate) mod ring;
 pub(crate) mod sends;
 
-use crate::socket::handler::{Action, Arrival, Batch, Handler, SCRATCH_LEN, SendError, Sent, SocketId};
+use crate::socket::handler::{
+    Action, Arrival, Batch, Handler, Label, SCRATCH_LEN, SendError, Sent, SocketId,
+};
 use crate::socket::inbound::Message;
 use crate::socket::outbound::Datagram;
 use crate::socket::partners::{Partners, id};
@@ -107,10 +109,10 @@ pub struct Options {
     pub mode: Mode,
 }
 
-struct Worker {
+struct Worker<L: Label> {
     ring: Ring,
     buffers: Buffers,
-    sends: Sends,
+    sends: Sends<L>,
     sockets: Vec<Socket>,
     partners: Vec<Partners>,
     /// Overflows that each socket has reported so far.
@@ -126,14 +128,14 @@ struct Worker {
     stopping: bool,
 }
 
-impl Worker {
+impl<L: Label> Worker<L> {
     /// Takes all memory, on the thread that will use it, and waits for the stop.
-    fn start(uring: Uring) -> io::Result<Worker> {
+    fn start(uring: Uring) -> io::Result<Self> {
         let Uring { sockets, options, stop } = uring;
         let Options { slots, slot_len, gso, .. } = options;
         let ring = patiently(|| Ring::open(Sizes::of(sockets.len(), slots), options.mode))?;
         let buffers = Buffers::new(sockets.len(), slots, slot_len);
-        let mut worker = Worker {
+        let mut worker = Self {
             arrivals: VecDeque::with_capacity(buffers.count()),
             served: Vec::with_capacity(buffers.count() + SCRATCHES),
             buffers,
@@ -187,14 +189,14 @@ impl Worker {
     }
 
     /// Reads all completions: tells what was sent, keeps what was received.
-    fn reap<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
-        let Worker { ring, buffers, sends, sockets, receives, arrivals, batch, stopping, .. } = self;
+    fn reap<H: Handler<Label = L>>(&mut self, handler: &mut H) -> io::Result<()> {
+        let Self { ring, buffers, sends, sockets, receives, arrivals, batch, stopping, .. } = self;
         let mut outcome = Ok(());
         for completion in ring.completions() {
             match completion.token {
                 Token::Send(slot) => {
                     batch.get_or_insert(NOTHING);
-                    let on_sent = &mut |sent: Sent| handler.sent(sent);
+                    let on_sent = &mut |sent| handler.sent(sent);
                     sends.complete(slot, completion.outcome(), buffers, sockets, on_sent);
                 }
                 Token::Receive(socket) => {
@@ -211,7 +213,7 @@ impl Worker {
     }
 
     /// Decides everything that has been received, and queues what is to be sent.
-    fn serve<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+    fn serve<H: Handler<Label = L>>(&mut self, handler: &mut H) -> io::Result<()> {
         if self.arrivals.is_empty() {
             return Ok(());
         }
@@ -232,7 +234,7 @@ impl Worker {
     }
 
     #[inline]
-    fn decide<H: Handler>(
+    fn decide<H: Handler<Label = L>>(
         &mut self,
         index: usize,
         message: &Message,
@@ -278,7 +280,7 @@ impl Worker {
     }
 
     #[inline]
-    fn queue<H: Handler>(&mut self, datagram: Datagram, handler: &mut H) -> io::Result<()> {
+    fn queue<H: Handler<Label = L>>(&mut self, datagram: Datagram<L>, handler: &mut H) -> io::Result<()> {
         if self.sends.is_full() {
             self.flush(handler)?;
         }
@@ -288,7 +290,7 @@ impl Worker {
 
     /// A scratch that nothing is sent from; waits for the answers under way where there is none.
     #[inline]
-    fn free_scratch<H: Handler>(&mut self, handler: &mut H) -> io::Result<Id> {
+    fn free_scratch<H: Handler<Label = L>>(&mut self, handler: &mut H) -> io::Result<Id> {
         loop {
             if let Some(scratch) = self.buffers.scratch() {
                 return Ok(scratch);
@@ -301,10 +303,10 @@ impl Worker {
     }
 
     /// Submits everything queued, at the next enter; only where slots run out it enters and waits itself.
-    fn flush<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+    fn flush<H: Handler<Label = L>>(&mut self, handler: &mut H) -> io::Result<()> {
         let mut next = 0;
         while !self.sends.is_empty() {
-            let Worker { ring, buffers, sends, sockets, .. } = self;
+            let Self { ring, buffers, sends, sockets, .. } = self;
             let mut launch = Launch { buffers, sockets: sockets.len(), sends_to: ring.sends_to() };
             let mut push = |send, slot| {
                 // SAFETY: the name, header, control messages and parts belong to a slot that is not written before
@@ -320,13 +322,13 @@ impl Worker {
             }
         }
         // Whatever of these is to be sent is held by its send now.
-        let Worker { buffers, served, .. } = self;
+        let Self { buffers, served, .. } = self;
         served.drain(..).for_each(|id| buffers.release(id));
         Ok(())
     }
 
     #[cold]
-    fn wait<H: Handler>(&mut self, handler: &mut H) -> io::Result<()> {
+    fn wait<H: Handler<Label = L>>(&mut self, handler: &mut H) -> io::Result<()> {
         self.ring.enter(1)?;
         self.reap(handler)
     }
@@ -340,7 +342,7 @@ impl Worker {
         }
     }
 
-    fn end_batch<H: Handler>(&mut self, handler: &mut H) {
+    fn end_batch<H: Handler<Label = L>>(&mut self, handler: &mut H) {
         if let Some(batch) = self.batch.take() {
             handler.end_batch(batch);
         }
@@ -358,7 +360,7 @@ impl Worker {
             self.ring.enter(0)?;
             self.ring.cancel_all()?;
             self.ring.enter(1)?;
-            let Worker { ring, buffers, sends, receives, .. } = self;
+            let Self { ring, buffers, sends, receives, .. } = self;
             for completion in ring.completions() {
                 match completion.token {
                     Token::Send(slot) => sends.complete(slot, Ok(0), buffers, &[], &mut |_| {}),
@@ -372,7 +374,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl<L: Label> Drop for Worker<L> {
     /// After an error, or a panic of the handler, the kernel may still write into buffers and read from slots: ends
     /// that, and if it cannot be ended gives the memory up.
     fn drop(&mut self) {

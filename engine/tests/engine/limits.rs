@@ -120,18 +120,20 @@ pub(crate) fn a_handler_that_panics_leaves_nothing_behind(kind: Kind) {
 struct Failing(u32);
 
 impl Handler for Failing {
+    type Label = ();
+
     fn begin_batch(&mut self) {}
 
-    fn handle(&mut self, arrival: Arrival<'_>) -> Action {
+    fn handle(&mut self, arrival: Arrival<'_>) -> Action<()> {
         let Some(left) = self.0.checked_sub(1) else {
             // As a panic, without its message in the output of the tests.
             std::panic::resume_unwind(Box::new("as this test wants it"));
         };
         self.0 = left;
-        Action::InPlace { to: arrival.source, label: 0 }
+        Action::InPlace { to: arrival.source, label: () }
     }
 
-    fn sent(&mut self, _: Sent) {}
+    fn sent(&mut self, _: Sent<()>) {}
 
     fn end_batch(&mut self, _: Batch) {}
 }

@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 /// What the handler saw.
-#[derive(Default, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) batches: u64,
     pub(crate) datagrams: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Seen {
     pub(crate) control_cut: u64,
     pub(crate) sent: u64,
     pub(crate) sent_bytes: u64,
-    pub(crate) failed: Vec<Sent>,
+    pub(crate) failed: Vec<Sent<u8>>,
     pub(crate) overflows: u64,
     pub(crate) locals: Vec<Option<IpAddr>>,
     /// Datagrams that were handled or, as the kernel said, lost in a full queue, for the test to read meanwhile.
@@ -37,11 +37,13 @@ pub(crate) struct Seen {
 }
 
 impl Handler for Seen {
+    type Label = u8;
+
     fn begin_batch(&mut self) {
         self.batches += 1;
     }
 
-    fn handle(&mut self, arrival: Arrival<'_>) -> Action {
+    fn handle(&mut self, arrival: Arrival<'_>) -> Action<u8> {
         self.handled += 1;
         if self.locals.len() < 1_000 {
             self.locals.push(arrival.local);
@@ -70,7 +72,7 @@ impl Handler for Seen {
         }
     }
 
-    fn sent(&mut self, sent: Sent) {
+    fn sent(&mut self, sent: Sent<u8>) {
         match sent.outcome {
             Ok(()) => {
                 self.sent += u64::from(sent.datagrams);

@@ -6,14 +6,14 @@ use engine::socket::inbound::{Inbound, Message};
 use engine::socket::kind::Kind;
 use engine::socket::outbound::{Datagram, Outbound};
 use engine::socket::udp::{Options, Socket};
-use engine::{Condition, Sent};
+use engine::Condition;
 use harness::wait_until;
 use std::net::SocketAddr;
 
 /// A sender of trains: what it is given goes out in one GSO message per destination.
 pub(crate) struct Trains {
     socket: [Socket; 1],
-    outbound: Outbound,
+    outbound: Outbound<()>,
 }
 
 impl Trains {
@@ -36,12 +36,12 @@ impl Trains {
         let mut offset = 0;
         for segment in segments {
             let datagram =
-                Datagram { offset, len: segment.len(), to, from: None, socket: SocketId(0), label: 0 };
+                Datagram { offset, len: segment.len(), to, from: None, socket: SocketId(0), label: () };
             assert!(self.outbound.push(datagram));
             offset += segment.len();
         }
         let (mut sends, mut datagrams) = (0, 0);
-        self.outbound.flush(&arena, &self.socket, &mut |sent: Sent| {
+        self.outbound.flush(&arena, &self.socket, &mut |sent| {
             assert_eq!(sent.outcome, Ok(()));
             sends += 1;
             datagrams += sent.datagrams as usize;

@@ -4,7 +4,7 @@
 
 use crate::frame::{self, expected};
 use crate::load::{self, RUN, S, START_NS, address, checked, head, open, plan, stamp};
-use engine::load::{Faults, Load, MAX_FLOWS, Pace, Plan, Times};
+use engine::load::{Faults, Load, MAX_FLOWS, Pace, Plan, Sample, Times};
 use engine::xdp::{Answer, XdpError};
 
 const RELAYS: [&str; 2] = ["192.0.2.9:3478", "[2001:db8::9]:3478"];
@@ -115,7 +115,7 @@ pub(crate) fn faults() {
     const COUNT: usize = 12_000;
     for relay in RELAYS {
         let mut plan = plan(relay, 4, 32, 169);
-        let sample = |flow: u32, len: usize| (flow, vec![flow as u8 ^ 0x5a; 32], len);
+        let sample = |flow: u32, len: usize| Sample { flow, head: vec![flow as u8 ^ 0x5a; 32], len };
         let lens = [0, 1, 31, 32, 33, 39, 40, 41, 44, 47, 48, 49, 55, 56, 57, 200, 201, 202, 233];
         plan.faults = vec![
             Faults { share: 0.25, samples: vec![sample(2, 201)] },
@@ -133,7 +133,7 @@ pub(crate) fn faults() {
             assert_eq!(intended_ns, START_NS + number * 1_000, "a fault moves no time");
             let invalid = run.frame[at + 32] == 2;
             if invalid {
-                let (flow, head, len) = sample(slot, usize::from(udp_len) - 8);
+                let Sample { flow, head, len } = sample(slot, usize::from(udp_len) - 8);
                 assert_invalid(&plan, &run.frame, (flow, &head, len), intended_ns);
             }
             kinds[if !invalid {
@@ -242,7 +242,10 @@ pub(crate) fn refusals() {
     assert!(said(|plan| plan.times.slice_ns = S).contains("slices longer"));
     assert!(said(|plan| plan.workers[0].gap_ns = f64::INFINITY).contains("60 s"));
     assert!(said(|plan| plan.workers[0].first_flow = 1).contains("does not have"));
-    let fault = |share, flow, head_len| Faults { share, samples: vec![(flow, vec![0; head_len], 200)] };
+    let fault = |share, flow, head_len| {
+        let sample = Sample { flow, head: vec![0; head_len], len: 200 };
+        Faults { share, samples: vec![sample] }
+    };
     let with = |faults: Vec<Faults>| {
         let plan = Plan { faults, ..good.clone() };
         Load::open("lo", &plan).unwrap_err().to_string()

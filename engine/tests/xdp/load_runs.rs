@@ -6,7 +6,7 @@
 use crate::links::apart;
 use crate::load::{Ends, S, address, checked, flow, plan};
 use engine::host::{affinity, clock, nic};
-use engine::load::{Counts, Faults, Load, Pace, Plan, Times};
+use engine::load::{Counts, Faults, Load, Pace, Plan, Sample, Times};
 use harness::{PATIENCE, wait_until, wait_until_or};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ pub(crate) fn end_to_end() {
             let mut plan = begun_after(delay_ns, relay, 300, S / 2, ends);
             plan.payload_len = 171;
             plan.workers = vec![pace(20_000.0, 300)];
-            let sample = |len: usize| (7, vec![0xee; 32], len);
+            let sample = |len: usize| Sample { flow: 7, head: vec![0xee; 32], len };
             plan.faults = vec![
                 Faults { share: 0.1, samples: vec![sample(31), sample(203), sample(77)] },
                 Faults { share: 0.1, samples: vec![sample(1_473)] },

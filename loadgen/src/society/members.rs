@@ -55,12 +55,21 @@ pub struct Society {
     secret: [u8; 32],
     names: Vec<AccountName>,
     reflectors: Vec<OfferedReflector>,
-    station: Station,
+    station: Station<u8>,
     by_address: HashMap<IpAddr, u32>,
     inside: VecDeque<Datagram>,
     arrived: Vec<Datagram>,
-    timers: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    timers: BinaryHeap<Reverse<Timer>>,
     clock: UnixClock,
+}
+
+/// When a member is to be looked after; the earliest is the least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    at_us: u64,
+    number: u32,
+    /// Which of its lives it is meant for.
+    life: u32,
 }
 
 /// A datagram on its way.
@@ -91,7 +100,7 @@ impl Society {
     ///
     /// # Errors
     /// None in practice: the ranges of its histograms are constants.
-    pub fn new(parts: Parts, station: Station, calls: Calls) -> Result<Society, Error> {
+    pub fn new(parts: Parts, station: Station<u8>, calls: Calls) -> Result<Society, Error> {
         let external = |(number, member): (u32, &Member)| (member.nat.external(), number);
         Ok(Society {
             by_address: (0..).zip(&parts.members).map(external).collect(),
@@ -207,7 +216,7 @@ impl Society {
             self.deliver(&datagram, Learned::Direct);
         }
         self.flush();
-        let next_us = self.timers.peek().map_or(until_us, |Reverse((at_us, ..))| (*at_us).min(until_us));
+        let next_us = self.timers.peek().map_or(until_us, |Reverse(timer)| timer.at_us.min(until_us));
         let idle = self.inside.is_empty();
         let gap_us = if idle { next_us.saturating_sub(self.now_us()).min(LONGEST_SLEEP_US) } else { 0 };
         // epoll waits whole milliseconds: rounded up, timers are late by one at most, and no core is burnt by looking.
@@ -237,10 +246,10 @@ impl Society {
         for _ in 0..MOST_AT_ONCE {
             let now_us = self.now_us();
             match self.timers.peek() {
-                Some(Reverse((at_us, ..))) if *at_us <= now_us => {}
+                Some(Reverse(timer)) if timer.at_us <= now_us => {}
                 _ => return,
             }
-            let Some(Reverse((at_us, number, life))) = self.timers.pop() else { return };
+            let Some(Reverse(Timer { at_us, number, life })) = self.timers.pop() else { return };
             let member = self.members.get_mut(number as usize);
             let Some(member) = member.filter(|it| it.life == life && it.wake_us == Some(at_us)) else {
                 continue;
@@ -330,7 +339,7 @@ impl Society {
         let Some(due_us) = due_us.map(|due_us| due_us.max(now_us + 1)) else { return };
         if member.wake_us.is_none_or(|wake_us| due_us < wake_us) {
             member.wake_us = Some(due_us);
-            self.timers.push(Reverse((due_us, number, member.life)));
+            self.timers.push(Reverse(Timer { at_us: due_us, number, life: member.life }));
         }
     }
 

@@ -148,7 +148,7 @@ impl Server {
         };
         match verdict {
             Verdict::Observe => self.send(datagram, source),
-            Verdict::Relay(to) => self.relay(datagram, to, number),
+            Verdict::Relay { to, .. } => self.relay(datagram, to, number),
             Verdict::Drop(_) => {
                 self.counts.refused.fetch_add(1, SeqCst);
             }
@@ -218,7 +218,7 @@ fn relay_blindly(datagram: &mut [u8], source: SocketAddr) -> Verdict {
     let header = Header::read(bytes);
     let peer = TransportAddress::from_socket(source).unwrap();
     Header { kind: Kind::Data as u8, peer, ..header }.write(bytes);
-    Verdict::Relay(header.peer.to_socket())
+    Verdict::Relay { to: header.peer.to_socket(), class_key: header.class_key }
 }
 
 /// How often it looks whether to stop.

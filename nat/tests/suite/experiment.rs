@@ -123,7 +123,7 @@ fn pair(a: Behaviour, b: Behaviour, variant: Variant) -> (Host, Host) {
     (host_a, host_b)
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Variant {
     port_choice: PortChoice,
     preserve_port: bool,

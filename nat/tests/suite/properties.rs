@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One thing that happens to a NAT.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     /// An inside host sends to a remote.
     Send {
@@ -29,7 +29,7 @@ enum Event {
 }
 
 /// A line of the log: this pinhole was used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Use {
     at_ms: u64,
     inside: SocketAddr,

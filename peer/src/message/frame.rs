@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use wire::TransportAddress;
 
 /// One frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// Presence.
     Notice(Notice),
@@ -46,7 +46,7 @@ pub(crate) enum Frame<'a> {
 pub(crate) type Token = [u8; 8];
 
 /// Where an endpoint can be reached, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contacts {
     /// Higher is newer.
     pub(crate) sequence: u64,

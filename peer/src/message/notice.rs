@@ -6,7 +6,7 @@
 //! * The end of a lease is news from the server; everything else comes from the buddy itself.
 
 /// One notice (wire: frame 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Higher after every start of the endpoint.
     pub incarnation: u64,
@@ -17,7 +17,7 @@ pub struct Notice {
 }
 
 /// Whether a device can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     /// Logged out, or its lease ran out.
     #[default]
@@ -27,7 +27,7 @@ pub enum Status {
 }
 
 /// How a message came, as far as presence is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// The first message of a handshake, which somebody may have recorded and sent again.
     Handshake,
@@ -36,7 +36,7 @@ pub enum Carrier {
 }
 
 /// What is known of one device's presence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     status: Status,
     /// The highest notice taken.

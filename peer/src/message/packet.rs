@@ -11,14 +11,23 @@
 //! * A form that is not in this table, or one cut short, is no packet; nothing answers it.
 
 /// One datagram taken apart; nothing of it is believed yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
     /// The first message of a handshake.
     Init { sender: Index, noise: &'a [u8] },
     /// Its answer.
     Response { receiver: Index, sender: Index, noise: &'a [u8] },
     /// A message of a session.
-    Sealed { form: Form, receiver: Index, counter: u32, sealed: &'a [u8] },
+    Sealed { receiver: Index, sealed: Sealed<'a> },
+}
+
+/// What only the session's other side can have made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed<'a> {
+    pub(crate) form: Form,
+    pub(crate) counter: u32,
+    /// Ciphertext and tag.
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
@@ -42,16 +51,16 @@ impl<'a> Packet<'a> {
             }
             _ => {
                 let form = Form::of_byte(form)?;
-                let (counter, sealed) = rest.split_first_chunk::<4>()?;
-                let counter = u32::from_be_bytes(*counter);
-                (sealed.len() >= TAG_LEN).then_some(Self::Sealed { form, receiver: index, counter, sealed })
+                let (counter, bytes) = rest.split_first_chunk::<4>()?;
+                let sealed = Sealed { form, counter: u32::from_be_bytes(*counter), bytes };
+                (bytes.len() >= TAG_LEN).then_some(Self::Sealed { receiver: index, sealed })
             }
         }
     }
 }
 
 /// What a sealed message holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// One datagram of the application.
     Datagram,
@@ -78,7 +87,7 @@ impl Form {
 }
 
 /// What a receiver calls one of its sessions: 24 bits, meaningless to all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Index([u8; 3]);
 
 impl Index {
@@ -131,8 +140,10 @@ mod tests {
         let expected = Packet::Response { receiver: a, sender: b, noise: &[7; RESPONSE_NOISE_MIN] };
         assert_eq!(Packet::parse(&response), Some(expected));
         let sealed = [&sealed_head(Form::Control, b, 0x0102_0304)[..], &[9; TAG_LEN]].concat();
-        let expected =
-            Packet::Sealed { form: Form::Control, receiver: b, counter: 0x0102_0304, sealed: &[9; TAG_LEN] };
+        let expected = Packet::Sealed {
+            receiver: b,
+            sealed: Sealed { form: Form::Control, counter: 0x0102_0304, bytes: &[9; TAG_LEN] },
+        };
         assert_eq!(Packet::parse(&sealed), Some(expected));
         for whole in [init, response, sealed] {
             for cut in 0..whole.len() {

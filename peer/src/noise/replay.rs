@@ -4,7 +4,7 @@
 //! * Fixed memory, no allocation.
 
 /// The window of one session and direction.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     /// One more than the highest counter taken.
     end: u64,

@@ -20,7 +20,7 @@ pub(crate) struct Challenges {
 }
 
 /// One challenge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge {
     token: Token,
     /// Where it was sent.
@@ -32,7 +32,7 @@ pub(crate) struct Challenge {
 }
 
 /// Where a challenge was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// From host to host.
     Direct(SocketAddr),

@@ -32,7 +32,7 @@ struct Candidate {
 }
 
 /// How a candidate became known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The peer or its profile named it.
     Named,

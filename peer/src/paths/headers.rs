@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use wire::{Header, Kind, TransportAddress};
 
 /// A header and the reflector that takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     /// The reflector's transport address.
     pub(crate) via: SocketAddr,
@@ -19,7 +19,7 @@ pub(crate) struct Ready {
 }
 
 /// The headers that lead to one peer.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Headers {
     /// The newest profile's, the best reflector first.
     profile: Vec<Ready>,

@@ -7,7 +7,7 @@
 //! * Sizes are UDP payloads, header of the reflector included.
 
 /// The search on one path.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Search {
     /// Place of the largest size that was answered.
     good: usize,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use wire::{Header, Kind};
 
 /// A way to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// From host to host.
     Direct(SocketAddr),
@@ -14,7 +14,7 @@ pub(crate) enum Way {
 }
 
 /// How a message of a peer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// From host to host, from this source.
     Direct(SocketAddr),

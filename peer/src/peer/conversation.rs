@@ -8,7 +8,7 @@
 use crate::event::Event;
 use crate::message::frame::{self, Frame, Token};
 use crate::message::notice::Carrier;
-use crate::message::packet::{Form, Index};
+use crate::message::packet::{Form, Index, Sealed};
 use crate::own::Own;
 use crate::paths::challenge::{Challenge, Target};
 use crate::paths::direct::CONSENT_US;
@@ -72,18 +72,17 @@ impl Peer {
         own: &mut Own,
         arrival: Arrival,
         index: Index,
-        sealed: (Form, u32, &[u8]),
+        sealed: Sealed<'_>,
         now_us: u64,
     ) {
-        let (form, counter, bytes) = sealed;
         let Some(session) = self.sessions.find(index) else { return };
-        let Some(plain) = session.open(form, counter, bytes) else { return };
+        let Some(plain) = session.open(sealed) else { return };
         self.confirm(own, index, arrival, now_us);
         self.note_heard(own, arrival, now_us);
         let before = self.is_online();
         self.presence.heard();
         self.tell_presence(own, before);
-        match form {
+        match sealed.form {
             Form::Datagram => {
                 self.talk(own, now_us);
                 self.talk.note_received();

@@ -10,7 +10,7 @@ pub(crate) struct Punch {
     sought_us: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Step {
     number: u32,
     at_us: u64,

@@ -8,7 +8,7 @@ use crate::peer::{Counts, Peer};
 use nat::{Behaviour, Route};
 
 /// What is known of one peer now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerReport {
     /// Which.
     pub peer: PeerId,

@@ -131,7 +131,7 @@ impl Sessions {
 }
 
 /// Who a peer is to the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Its number.
     pub(crate) id: PeerId,

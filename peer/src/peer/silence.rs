@@ -13,7 +13,7 @@ pub(crate) struct Silence {
 }
 
 /// What a look has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Microseconds since something was sent, or since the peer was heard if that is less.
     pub(crate) silent_us: u64,

@@ -56,7 +56,7 @@ pub(crate) struct Host {
 }
 
 /// A PEER datagram that reached a core.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
     pub(crate) at_us: u64,
     /// Who sent it, if a core did.
@@ -357,7 +357,7 @@ impl World {
                 Verdict::Drop(_) => return,
                 Verdict::Observe if !self.observes => return,
                 Verdict::Observe => source,
-                Verdict::Relay(next) => next,
+                Verdict::Relay { to: next, .. } => next,
             };
             self.push(self.now_us + LATENCY_US, What::Arrive { from, source: to, to: next, bytes });
             return;

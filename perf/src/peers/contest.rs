@@ -9,7 +9,7 @@ use crate::figures::{count, float, floored, percent, time};
 use crate::judge::ceiling;
 use crate::judge::ceiling::Ceiling;
 use crate::peers::comparison::{Counted, Peer};
-use crate::peers::round::{Lengths, Turn, turns};
+use crate::peers::round::{Found, Lengths, Turn, turns};
 use crate::rig::awake::Awake;
 use crate::rig::cores::{CoreTime, Cores};
 use crate::rig::coturn;
@@ -194,10 +194,10 @@ impl<'a> Contest<'a> {
 
     /// The rounds at half load, all subjects in turn; the first is thrown away.
     fn rounds(&mut self) -> anyhow::Result<()> {
-        let found: Vec<(Subject, Traffic, Ceiling)> = self
+        let found: Vec<Found> = self
             .subjects()
             .flat_map(|subject| Traffic::ALL.map(|traffic| (subject, traffic)))
-            .map(|(subject, traffic)| (subject, traffic, self.ceiling(subject, traffic)))
+            .map(|(subject, traffic)| Found { subject, traffic, ceiling: self.ceiling(subject, traffic) })
             .collect();
         let turns = turns(&found, self.effort.round, self.effort.otherwise_per_s);
         let rounds = usize::try_from(self.effort.rounds + 1).unwrap_or(usize::MAX);

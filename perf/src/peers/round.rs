@@ -31,27 +31,35 @@ pub struct Lengths {
     pub warmup: Duration,
 }
 
+/// What was found of a subject under one kind of traffic.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The subject.
+    pub subject: Subject,
+    /// The traffic.
+    pub traffic: Traffic,
+    /// What it can.
+    pub ceiling: Ceiling,
+}
+
 /// The turns of a round for what was found; a subject without a capacity gets `otherwise`, if anything.
 pub fn turns(
-    found: &[(Subject, Traffic, Ceiling)],
+    found: &[Found],
     Lengths { duration, warmup }: Lengths,
     otherwise_per_s: Option<u64>,
 ) -> Vec<Turn> {
     let mut turns = Vec::new();
     for traffic in Traffic::ALL {
-        let own = || found.iter().filter(|(_, other, _)| *other == traffic);
+        let own = || found.iter().filter(|found| found.traffic == traffic);
         let turn = |subject: Subject, purpose: Purpose, rate_per_s: u64| Turn {
             subject,
             purpose,
             load: Load { traffic, rate_per_s, duration, warmup },
         };
-        turns.extend(own().filter_map(|(subject, _, ceiling)| {
-            Some(turn(*subject, Purpose::Half, ceiling.half_per_s().or(otherwise_per_s)?))
-        }));
-        let epoll = own().find(|(subject, ..)| *subject == Subject::Epoll);
-        let Some(of_epoll) = epoll.and_then(|(.., ceiling)| ceiling.half_per_s().or(otherwise_per_s)) else {
-            continue;
-        };
+        let half_per_s = |found: &Found| found.ceiling.half_per_s().or(otherwise_per_s);
+        turns.extend(own().filter_map(|found| Some(turn(found.subject, Purpose::Half, half_per_s(found)?))));
+        let epoll = own().find(|found| found.subject == Subject::Epoll);
+        let Some(of_epoll) = epoll.and_then(half_per_s) else { continue };
         let can = |subject: Subject, ceiling: &Ceiling| match (subject, traffic) {
             (Subject::Epoll, _) => false,
             (Subject::Coturn, Traffic::Singles) => true,
@@ -59,8 +67,8 @@ pub fn turns(
                 ceiling.capacity_per_s().is_some_and(|capacity| capacity * MOST_OF_CAPACITY > float(of_epoll))
             }
         };
-        let able = own().filter(|(subject, _, ceiling)| can(*subject, ceiling));
-        turns.extend(able.map(|(subject, ..)| turn(*subject, Purpose::HalfOfEpoll, of_epoll)));
+        let able = own().filter(|found| can(found.subject, &found.ceiling));
+        turns.extend(able.map(|found| turn(found.subject, Purpose::HalfOfEpoll, of_epoll)));
     }
     turns
 }
@@ -72,8 +80,10 @@ const MOST_OF_CAPACITY: f64 = 0.9;
 mod tests {
     use super::*;
 
-    fn ceiling(per_s: u64) -> Ceiling {
-        Ceiling { ndr_per_s: Some(per_s), pdr_per_s: Some(per_s), is_generators: false, core_ns: None }
+    fn found(subject: Subject, traffic: Traffic, per_s: u64) -> Found {
+        let ceiling =
+            Ceiling { ndr_per_s: Some(per_s), pdr_per_s: Some(per_s), is_generators: false, core_ns: None };
+        Found { subject, traffic, ceiling }
     }
 
     const LENGTHS: Lengths = Lengths { duration: Duration::from_secs(1), warmup: Duration::ZERO };
@@ -81,12 +91,12 @@ mod tests {
     #[test]
     fn each_at_its_own_half_and_who_can_at_mios() {
         let found = [
-            (Subject::Coturn, Traffic::Singles, ceiling(60_000)),
-            (Subject::Epoll, Traffic::Singles, ceiling(160_000)),
-            (Subject::Forwarder, Traffic::Singles, ceiling(80_000)),
-            (Subject::Xdp, Traffic::Singles, ceiling(4_000_000)),
-            (Subject::Coturn, Traffic::Trains, ceiling(100_000)),
-            (Subject::Epoll, Traffic::Trains, ceiling(900_000)),
+            found(Subject::Coturn, Traffic::Singles, 60_000),
+            found(Subject::Epoll, Traffic::Singles, 160_000),
+            found(Subject::Forwarder, Traffic::Singles, 80_000),
+            found(Subject::Xdp, Traffic::Singles, 4_000_000),
+            found(Subject::Coturn, Traffic::Trains, 100_000),
+            found(Subject::Epoll, Traffic::Trains, 900_000),
         ];
         let turns = turns(&found, LENGTHS, None);
         let shown: Vec<_> =
@@ -108,7 +118,7 @@ mod tests {
 
     #[test]
     fn without_a_capacity_there_is_no_turn_unless_a_rate_is_given() {
-        let found = [(Subject::Xdp, Traffic::Singles, Ceiling::default())];
+        let found = [Found { subject: Subject::Xdp, traffic: Traffic::Singles, ceiling: Ceiling::default() }];
         assert!(turns(&found, LENGTHS, None).is_empty());
         assert_eq!(turns(&found, LENGTHS, Some(9_000))[0].load.rate_per_s, 9_000);
     }

@@ -72,7 +72,7 @@ pub fn text(question: &Question) -> String {
         Verdict::Observe => {
             writeln!(text, "observed: goes back to {source} as\n{}", header_words(&rewritten))
         }
-        Verdict::Relay(to) => writeln!(text, "relayed: goes to {to} as\n{}", header_words(&rewritten)),
+        Verdict::Relay { to, .. } => writeln!(text, "relayed: goes to {to} as\n{}", header_words(&rewritten)),
     };
     let _ = match verdict {
         Verdict::Drop(_) => Ok(()),

@@ -11,10 +11,9 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::counters::{Cells, Counts, Event};
+use crate::counters::{Cells, Counts, Event, Label};
 use crate::rules::rates::Buckets;
 use crate::rules::shared::{Rules, Shared};
-use crate::stun::answer;
 use crate::stun::answer::Stun;
 use arc_swap::{ArcSwap, Cache};
 use engine::host::clock;
@@ -66,7 +65,7 @@ impl Worker {
 
     /// What becomes of a datagram, whose header is rewritten if the answer is not a reason.
     #[inline]
-    fn judge(&mut self, arrival: Arrival<'_>) -> Result<Action, Reason> {
+    fn judge(&mut self, arrival: Arrival<'_>) -> Result<Action<Label>, Reason> {
         let Rules { ring, policy, limits } = &*self.rules;
         match arrival.condition {
             Condition::Whole => {}
@@ -86,29 +85,30 @@ impl Worker {
             Verdict::Drop(reason) => Err(reason),
             Verdict::Observe => {
                 let within = self.buckets.spend_probe(limits, source.ip(), self.boot_ns);
-                within.then_some(Action::InPlace { to: source, label: OBSERVED }).ok_or(Reason::Rate)
+                within.then_some(Action::InPlace { to: source, label: Label::Observed }).ok_or(Reason::Rate)
             }
-            Verdict::Relay(to) => {
-                let class_key = datagram.get(1).copied().unwrap_or_default();
-                let (class, bytes) = (class_key >> 4, datagram.len());
-                if !self.buckets.spend_class(limits, class, source.ip(), bytes, self.boot_ns) {
+            Verdict::Relay { to, class_key } => {
+                let class = class_key >> 4;
+                if !self.buckets.spend_class(limits, class, source.ip(), datagram.len(), self.boot_ns) {
                     return Err(Reason::Rate);
                 }
                 self.counts.count_key(class_key);
-                Ok(Action::InPlace { to, label: RELAYED })
+                Ok(Action::InPlace { to, label: Label::Data })
             }
         }
     }
 }
 
 impl Handler for Worker {
+    type Label = Label;
+
     #[inline]
     fn begin_batch(&mut self) {
         self.begin(clock::boot_ns());
     }
 
     #[inline]
-    fn handle(&mut self, arrival: Arrival<'_>) -> Action {
+    fn handle(&mut self, arrival: Arrival<'_>) -> Action<Label> {
         let bytes = arrival.datagram.len() as u64;
         self.counts.count(Event::Received, 1, bytes);
         self.judge(arrival).unwrap_or_else(|reason| {
@@ -118,16 +118,8 @@ impl Handler for Worker {
     }
 
     #[inline]
-    fn sent(&mut self, sent: Sent) {
-        let event = match (sent.outcome, sent.label) {
-            (Ok(()), RELAYED) => Event::Relayed,
-            (Ok(()), answer::ANSWERED) => Event::StunAnswered,
-            (Ok(()), answer::REJECTED) => Event::StunRejected,
-            (Err(error), answer::ANSWERED | answer::REJECTED) => Event::StunUnsent(error),
-            (Ok(()), _) => Event::Observed,
-            (Err(error), _) => Event::Unsent(error),
-        };
-        self.counts.count(event, u64::from(sent.datagrams), sent.bytes);
+    fn sent(&mut self, sent: Sent<Label>) {
+        self.counts.count(sent.label.event(sent.outcome), u64::from(sent.datagrams), sent.bytes);
     }
 
     #[inline]
@@ -139,8 +131,3 @@ impl Handler for Worker {
         self.counts.publish(&self.cells);
     }
 }
-
-/// The label of a relayed SEND.
-const RELAYED: u8 = 0;
-/// The label of an answered PROBE.
-const OBSERVED: u8 = 1;

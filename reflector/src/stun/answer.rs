@@ -11,7 +11,7 @@
 
 #![deny(clippy::disallowed_types)]
 
-use crate::counters::{Counts, Event};
+use crate::counters::{Counts, Event, Label};
 use crate::rules::rates::Buckets;
 use crate::rules::shared::Rules;
 use crate::stun::refusal::Refusal;
@@ -51,7 +51,7 @@ impl Stun {
         buckets: &mut Buckets,
         boot_ns: u64,
         counts: &mut Counts,
-    ) -> Action {
+    ) -> Action<Label> {
         let bytes = arrival.datagram.len() as u64;
         counts.count(Event::StunReceived, 1, bytes);
         self.answer(arrival, rules, buckets, boot_ns).unwrap_or_else(|refusal| {
@@ -66,7 +66,7 @@ impl Stun {
         rules: &Rules,
         buckets: &mut Buckets,
         boot_ns: u64,
-    ) -> Result<Action, Refusal> {
+    ) -> Result<Action<Label>, Refusal> {
         let Arrival { datagram, scratch, source, local, socket, .. } = arrival;
         let Rules { policy, limits, .. } = rules;
         let changes = self.mode == Mode::Behaviour && self.sockets.has_others(socket);
@@ -84,7 +84,7 @@ impl Stun {
             let behaviour = (self.mode == Mode::Behaviour).then(behaviour);
             (from, Success { mapped: source, behaviour }.write(&request, scratch))
         };
-        let label = if rejected { REJECTED } else { ANSWERED };
+        let label = if rejected { Label::StunError } else { Label::StunSuccess };
         // The scratch has room for every answer; a smaller one would be the engine's fault, and answers nothing.
         let len = len.ok_or(Refusal::Oversize)?;
         Ok(Action::Scratch { len, to: source, socket, label })
@@ -109,8 +109,3 @@ pub fn examine(
     let permitted = TransportAddress::from_socket(source).is_some_and(|source| policy.permits(source));
     permitted.then_some(request).ok_or(Refusal::Source)
 }
-
-/// The label of a success response.
-pub const ANSWERED: u8 = 2;
-/// The label of an error response.
-pub const REJECTED: u8 = 3;

@@ -33,7 +33,7 @@ impl<'a> Reference<'a> {
                 Outcome::Dropped(reason)
             }
             Verdict::Observe => Outcome::Observed(bytes),
-            Verdict::Relay(to) => Outcome::Relayed(to, bytes),
+            Verdict::Relay { to, .. } => Outcome::Relayed(to, bytes),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::setup::Setup;
 use engine::host::clock;
 use engine::{Action, Arrival, Batch, Condition, Handler, SCRATCH_LEN, Sent, SocketId};
-use reflector::counters::{Cells, Counts, Event};
+use reflector::counters::{Cells, Counts, Event, Label};
 use reflector::rules::shared::Shared;
 use reflector::run::worker::Worker;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl Direct {
     }
 
     /// Reports a send; whether the worker counted it as relayed.
-    fn sent(&mut self, sent: Sent) -> bool {
+    fn sent(&mut self, sent: Sent<Label>) -> bool {
         let before = self.published().datagrams(Event::Relayed);
         self.worker.sent(sent);
         self.published().datagrams(Event::Relayed) > before

@@ -197,7 +197,7 @@ fn feed(reflector: SocketAddr, datagrams: u64, cells: &Cells) {
         for number in 0..left {
             let offset = 100 * (number % 3);
             // Labels that alternate keep datagrams apart; equal ones leave as trains.
-            let label = u8::from(round % 4 == 0 && number % 2 == 0);
+            let label = round % 4 == 0 && number % 2 == 0;
             let datagram =
                 Datagram { offset, len: 100, to: reflector, from: None, socket: SocketId(0), label };
             outbound.push(datagram);

@@ -110,39 +110,52 @@ impl ProblemKind {
 
     /// The last part of the type's path.
     pub const fn slug(self) -> &'static str {
-        self.row().0
+        self.row().slug
     }
 
     /// The HTTP status.
     pub const fn status(self) -> u16 {
-        self.row().1
+        self.row().status
     }
 
     /// The kind in words.
     pub const fn title(self) -> &'static str {
-        self.row().2
+        self.row().title
     }
 
-    const fn row(self) -> (&'static str, u16, &'static str) {
+    const fn row(self) -> Row {
         match self {
-            ProblemKind::Malformed => ("malformed", 400, "The request has not the right form"),
-            ProblemKind::Credentials => ("credentials", 401, "Account or password is wrong"),
-            ProblemKind::Login => ("login", 401, "The login proves nothing"),
-            ProblemKind::Session => ("session", 401, "There is no such session"),
-            ProblemKind::Service => ("service", 401, "The service credential is missing or wrong"),
-            ProblemKind::NotFound => ("not-found", 404, "There is nothing at this path"),
-            ProblemKind::Method => ("method", 405, "The path has other methods"),
-            ProblemKind::Slow => ("slow", 408, "The request took too long to come"),
-            ProblemKind::Limit => ("limit", 409, "A limit is reached"),
-            ProblemKind::TooLarge => ("too-large", 413, "The request is too long"),
-            ProblemKind::MediaType => ("media-type", 415, "The body is not JSON"),
-            ProblemKind::Ticket => ("ticket", 422, "A ticket proves nothing"),
-            ProblemKind::Reflector => ("reflector", 422, "There is no such reflector"),
-            ProblemKind::Destination => ("destination", 422, "No reflector sends to this address"),
-            ProblemKind::Budget => ("budget", 429, "Too many tries"),
-            ProblemKind::Internal => ("internal", 500, "The server failed"),
-            ProblemKind::Busy => ("busy", 503, "The server is busy"),
+            ProblemKind::Malformed => Row::new("malformed", 400, "The request has not the right form"),
+            ProblemKind::Credentials => Row::new("credentials", 401, "Account or password is wrong"),
+            ProblemKind::Login => Row::new("login", 401, "The login proves nothing"),
+            ProblemKind::Session => Row::new("session", 401, "There is no such session"),
+            ProblemKind::Service => Row::new("service", 401, "The service credential is missing or wrong"),
+            ProblemKind::NotFound => Row::new("not-found", 404, "There is nothing at this path"),
+            ProblemKind::Method => Row::new("method", 405, "The path has other methods"),
+            ProblemKind::Slow => Row::new("slow", 408, "The request took too long to come"),
+            ProblemKind::Limit => Row::new("limit", 409, "A limit is reached"),
+            ProblemKind::TooLarge => Row::new("too-large", 413, "The request is too long"),
+            ProblemKind::MediaType => Row::new("media-type", 415, "The body is not JSON"),
+            ProblemKind::Ticket => Row::new("ticket", 422, "A ticket proves nothing"),
+            ProblemKind::Reflector => Row::new("reflector", 422, "There is no such reflector"),
+            ProblemKind::Destination => Row::new("destination", 422, "No reflector sends to this address"),
+            ProblemKind::Budget => Row::new("budget", 429, "Too many tries"),
+            ProblemKind::Internal => Row::new("internal", 500, "The server failed"),
+            ProblemKind::Busy => Row::new("busy", 503, "The server is busy"),
         }
+    }
+}
+
+/// What is fixed about a kind.
+struct Row {
+    slug: &'static str,
+    status: u16,
+    title: &'static str,
+}
+
+impl Row {
+    const fn new(slug: &'static str, status: u16, title: &'static str) -> Self {
+        Self { slug, status, title }
     }
 }
 

@@ -42,7 +42,7 @@ fn t5_what_is_emitted_is_never_accepted() {
         let to = match decide(&mut datagram, sketch.source, sketch.now, &setup.ring, &setup.policy) {
             Verdict::Drop(_) => return Ok(()),
             Verdict::Observe => sketch.source,
-            Verdict::Relay(to) => to,
+            Verdict::Relay { to, .. } => to,
         };
         *emitted.borrow_mut() += 1;
         for reflector in SETUPS.iter() {
@@ -140,7 +140,7 @@ fn compare(
             (Expected::Drop(reason.as_str()), reason.as_str())
         }
         Verdict::Observe => (Expected::Observe(after), "observe"),
-        Verdict::Relay(to) => {
+        Verdict::Relay { to, .. } => {
             let renewed = after[4..8] != before[4..8] || after[24..32] != before[24..32];
             (Expected::Relay(to, after), if renewed { "relay renewed" } else { "relay" })
         }

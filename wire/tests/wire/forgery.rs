@@ -16,7 +16,7 @@ fn t2_every_flipped_bit_of_ten_thousand_headers_is_refused() {
         let left_s = random.u32() % 601;
         let Talk { ring, header, source, destination } = Talk::with_left(&mut random, left_s);
         let relayed = decide(&mut header.clone(), source, NOW, &ring, &policy);
-        assert_eq!(relayed, Verdict::Relay(destination), "the positive control");
+        assert_eq!(relayed, Verdict::Relay { to: destination, class_key: header[1] }, "the positive control");
         for bit in 0..8 * HEADER_LEN {
             let mut forged = header;
             forged[bit / 8] ^= 1 << (bit % 8);
@@ -62,7 +62,10 @@ fn t2_a_million_random_tags_are_refused() {
         forged[24..].copy_from_slice(&random.u64().to_le_bytes());
         assert_eq!(decide(&mut forged, source, NOW, &ring, &policy), Verdict::Drop(Reason::Tag));
     }
-    assert_eq!(decide(&mut header.clone(), source, NOW, &ring, &policy), Verdict::Relay(destination));
+    assert_eq!(
+        decide(&mut header.clone(), source, NOW, &ring, &policy),
+        Verdict::Relay { to: destination, class_key: header[1] }
+    );
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn t6_a_stolen_header_is_refused_from_a_million_other_sources() {
             refused(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into());
         }
         let verdict = decide(&mut header.clone(), source, NOW, &ring, &policy);
-        assert_eq!(verdict, Verdict::Relay(destination), "the positive control");
+        assert_eq!(verdict, Verdict::Relay { to: destination, class_key: header[1] }, "the positive control");
     }
 }
 
@@ -120,10 +123,16 @@ fn one_tag_serves_both_directions_and_no_third() {
     for _ in 0..10_000 {
         let Talk { ring, header, source, destination } = Talk::new(&mut random);
         let mut datagram = header;
-        assert_eq!(decide(&mut datagram, source, NOW, &ring, &policy), Verdict::Relay(destination));
+        assert_eq!(
+            decide(&mut datagram, source, NOW, &ring, &policy),
+            Verdict::Relay { to: destination, class_key: header[1] }
+        );
         datagram[0] = Kind::Send as u8;
         let answer = datagram;
-        assert_eq!(decide(&mut datagram, destination, NOW, &ring, &policy), Verdict::Relay(source));
+        assert_eq!(
+            decide(&mut datagram, destination, NOW, &ring, &policy),
+            Verdict::Relay { to: source, class_key: header[1] }
+        );
         datagram[0] = Kind::Send as u8;
         assert_eq!(datagram, header, "two swaps are none");
         // Who overhears the answer's header can neither send it nor aim the first one at itself.

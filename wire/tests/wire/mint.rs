@@ -22,7 +22,8 @@ fn a_minted_header_is_the_documents_and_is_relayed_in_every_class() {
             let bytes = rewritten(&[0; 32], 0x0a, class_key, u64::from(expires), &written(to), right);
             assert_eq!(header.to_bytes()[..], bytes[..]);
             let mut datagram = header.to_bytes();
-            assert_eq!(decide(&mut datagram, from, NOW, &ring, &Policy::default()), Verdict::Relay(to));
+            let verdict = decide(&mut datagram, from, NOW, &ring, &Policy::default());
+            assert_eq!(verdict, Verdict::Relay { to, class_key });
         }
         for class in 16..=u8::MAX {
             assert_eq!(send_header(&ring, class, NOW, address(from), address(to)), None);

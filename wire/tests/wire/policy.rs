@@ -104,7 +104,7 @@ fn t3_the_headers_own_form_is_ipv4_and_obeys_ipv4s_policy() {
     };
     assert_eq!(send(&[]), Verdict::Drop(Reason::Destination));
     assert_eq!(send(&["::/0"]), Verdict::Drop(Reason::Destination));
-    assert_eq!(send(&["127.0.0.0/8"]), Verdict::Relay(to));
+    assert_eq!(send(&["127.0.0.0/8"]), Verdict::Relay { to, class_key: 3 });
 }
 
 #[test]

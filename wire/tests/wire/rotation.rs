@@ -53,7 +53,7 @@ fn t8_any_order_of_steps_keeps_what_the_ring_holds_and_nothing_else() {
         for (key, minted) in &minted {
             let verdict = minted.decided_by(&ring, &policy);
             if keys.contains(key) {
-                assert_eq!(verdict, Verdict::Relay(minted.to));
+                assert_eq!(verdict, minted.relayed());
                 accepted += 1;
             } else {
                 assert!(matches!(verdict, Verdict::Drop(Reason::Key | Reason::Tag)), "{verdict:?}");
@@ -75,7 +75,10 @@ fn a_conversation_survives_rotation_while_its_key_is_listed_and_ends_with_it() {
         let ring = by_file(keys);
         for _ in 0..100 {
             now += 299;
-            assert_eq!(decide(&mut datagram, from, now, &ring, &policy), Verdict::Relay(to));
+            assert_eq!(
+                decide(&mut datagram, from, now, &ring, &policy),
+                Verdict::Relay { to, class_key: minted.header[1] }
+            );
             assert_eq!(Header::read(&datagram).class_key & 15, old.0, "renewed under the key that made it");
             datagram[0] = Kind::Send as u8;
             (from, to) = (to, from);
@@ -153,7 +156,7 @@ impl World {
         self.tickets_accepted += 1;
         self.recent.push((self.access[0], minted));
         for (_, minted) in &self.recent {
-            assert_eq!(minted.decided_by(&reflector, &Policy::default()), Verdict::Relay(minted.to));
+            assert_eq!(minted.decided_by(&reflector, &Policy::default()), minted.relayed());
             self.valid_accepted += 1;
         }
     }
@@ -177,6 +180,10 @@ impl Minted {
 
     fn decided_by(&self, ring: &KeyRing, policy: &Policy) -> Verdict {
         decide(&mut self.header.clone(), self.from, NOW, ring, policy)
+    }
+
+    fn relayed(&self) -> Verdict {
+        Verdict::Relay { to: self.to, class_key: self.header[1] }
     }
 }
 

@@ -14,7 +14,7 @@ fn every_second_left_has_its_outcome_for_every_answer_lifetime() {
             match left_s {
                 ..0 => assert_eq!(verdict, Verdict::Drop(Reason::Expired)),
                 601.. => assert_eq!(verdict, Verdict::Drop(Reason::Lifetime)),
-                _ => assert_eq!(verdict, Verdict::Relay(to())),
+                _ => assert_eq!(verdict, relayed(5, to())),
             }
             let renewed = (0..=600).contains(&left_s) && 2 * left_s < i64::from(answer_lifetime_s);
             assert_eq!(expires, if renewed { i64::from(answer_lifetime_s) } else { left_s });
@@ -50,7 +50,8 @@ fn renewal_keeps_class_and_key_and_makes_the_tag_of_the_document() {
         let header = send_header(&minting, class_key >> 4, NOW + 1, address(from()), address(to())).unwrap();
         assert_eq!(header.class_key, class_key);
         let mut datagram = header.to_bytes();
-        assert_eq!(decide(&mut datagram, from(), NOW, &ring, &Policy::default()), Verdict::Relay(to()));
+        let verdict = decide(&mut datagram, from(), NOW, &ring, &Policy::default());
+        assert_eq!(verdict, Verdict::Relay { to: to(), class_key });
         let after = Header::read(&datagram);
         let key = ring.get(wire::KeyId::of_header(class_key)).unwrap();
         let expected = Header {
@@ -70,13 +71,13 @@ fn times_saturate_at_the_end_of_32_bits() {
     for before_end_s in 0..=700 {
         let now = last - before_end_s;
         let (verdict, _, after) = sent(now, i64::from(now), 300);
-        assert_eq!(verdict, Verdict::Relay(to()));
+        assert_eq!(verdict, relayed(5, to()));
         assert_eq!(after.expires, now.saturating_add(300));
         let (verdict, _, after) = sent(now, i64::from(last), 540);
         if before_end_s > 600 {
             assert_eq!(verdict, Verdict::Drop(Reason::Lifetime));
         } else {
-            assert_eq!(verdict, Verdict::Relay(to()));
+            assert_eq!(verdict, relayed(5, to()));
             assert_eq!(after.expires, if 2 * before_end_s < 540 { now.saturating_add(540) } else { last });
         }
         let mut probe = [0; HEADER_LEN];
@@ -87,7 +88,7 @@ fn times_saturate_at_the_end_of_32_bits() {
     // What was renewed in the last second is still good in it.
     let (_, _, after) = sent(last, i64::from(last), 300);
     let mut answer = Header { kind: Kind::Send as u8, ..after }.to_bytes();
-    assert_eq!(decide(&mut answer, to(), last, &ring(), &Policy::default()), Verdict::Relay(from()));
+    assert_eq!(decide(&mut answer, to(), last, &ring(), &Policy::default()), relayed(5, from()));
 }
 
 #[test]
@@ -97,15 +98,15 @@ fn times_are_compared_in_64_bits() {
     // A time that wrapped is long past, and now + 600 never wraps.
     assert_eq!(verdict(last, 0), Verdict::Drop(Reason::Expired));
     assert_eq!(verdict(last - 10, 89), Verdict::Drop(Reason::Expired));
-    assert_eq!(verdict(last - 599, last), Verdict::Relay(to()));
+    assert_eq!(verdict(last - 599, last), relayed(5, to()));
     assert_eq!(verdict(last - 601, last), Verdict::Drop(Reason::Lifetime));
     assert_eq!(verdict(0, last), Verdict::Drop(Reason::Lifetime));
-    assert_eq!(verdict(0, 600), Verdict::Relay(to()));
+    assert_eq!(verdict(0, 600), relayed(5, to()));
     assert_eq!(verdict(0, 601), Verdict::Drop(Reason::Lifetime));
-    assert_eq!(verdict(0, 0), Verdict::Relay(to()));
+    assert_eq!(verdict(0, 0), relayed(5, to()));
     assert_eq!(verdict(5, 0x8000_0000), Verdict::Drop(Reason::Lifetime));
     assert_eq!(verdict(0x8000_0000, 5), Verdict::Drop(Reason::Expired));
-    assert_eq!(verdict(0x7fff_ffff, 0x8000_0000), Verdict::Relay(to()));
+    assert_eq!(verdict(0x7fff_ffff, 0x8000_0000), relayed(5, to()));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_conversation_lives_while_both_speak_and_ends_an_answer_lifetime_after_one_f
     let (mut datagram, mut sides, mut now) = (header.to_bytes(), (from(), to()), NOW);
     for _ in 0..2_000 {
         let verdict = decide(&mut datagram, sides.0, now, &ring(), &policy);
-        assert_eq!(verdict, Verdict::Relay(sides.1));
+        assert_eq!(verdict, Verdict::Relay { to: sides.1, class_key: header.class_key });
         datagram[0] = Kind::Send as u8;
         sides = (sides.1, sides.0);
         now += 150;
@@ -125,7 +126,7 @@ fn a_conversation_lives_while_both_speak_and_ends_an_answer_lifetime_after_one_f
     let expires = Header::read(&datagram).expires;
     while now <= expires {
         let verdict = decide(&mut datagram.clone(), sides.0, now, &ring(), &policy);
-        assert_eq!(verdict, Verdict::Relay(sides.1));
+        assert_eq!(verdict, Verdict::Relay { to: sides.1, class_key: header.class_key });
         now += 1;
     }
     assert!(now - silent_since <= policy.answer_lifetime_s + 1);
@@ -138,16 +139,16 @@ fn a_short_capability_lasts_that_short_until_the_first_answer() {
     let policy = Policy::default();
     let header = send_header(&ring(), 0, NOW + 20, address(from()), address(to())).unwrap();
     let mut first = header.to_bytes();
-    assert_eq!(decide(&mut first, from(), NOW, &ring(), &policy), Verdict::Relay(to()));
+    assert_eq!(decide(&mut first, from(), NOW, &ring(), &policy), relayed(0, to()));
     // The sender's own header is not prolonged by its sending.
     let verdict = |now| decide(&mut header.to_bytes(), from(), now, &ring(), &policy);
-    assert_eq!(verdict(NOW + 20), Verdict::Relay(to()));
+    assert_eq!(verdict(NOW + 20), relayed(0, to()));
     assert_eq!(verdict(NOW + 21), Verdict::Drop(Reason::Expired));
     // The receiver's is, and its answer carries the longer time back.
     first[0] = Kind::Send as u8;
-    assert_eq!(decide(&mut first, to(), NOW + 100, &ring(), &policy), Verdict::Relay(from()));
+    assert_eq!(decide(&mut first, to(), NOW + 100, &ring(), &policy), relayed(0, from()));
     first[0] = Kind::Send as u8;
-    assert_eq!(decide(&mut first, from(), NOW + 300, &ring(), &policy), Verdict::Relay(to()));
+    assert_eq!(decide(&mut first, from(), NOW + 300, &ring(), &policy), relayed(0, to()));
 }
 
 #[test]
@@ -171,8 +172,13 @@ fn sent(now: u32, expires: i64, answer_lifetime_s: u32) -> (Verdict, Header, Hea
     (verdict, before, Header::read(&datagram))
 }
 
+/// The verdict on a SEND of this class under [`ring`].
+fn relayed(class: u8, to: SocketAddr) -> Verdict {
+    Verdict::Relay { to, class_key: class << 4 | KEY_ID }
+}
+
 fn ring() -> KeyRing {
-    KeyRing::new(&[(9, [0x42; 16])]).unwrap()
+    KeyRing::new(&[(KEY_ID, [0x42; 16])]).unwrap()
 }
 
 fn from() -> SocketAddr {
@@ -184,3 +190,4 @@ fn to() -> SocketAddr {
 }
 
 const NOW: u32 = 1_800_000_000;
+const KEY_ID: u8 = 9;

@@ -56,7 +56,7 @@ fn check(case: &Case, ring: &KeyRing) {
     let (words, to) = match verdict {
         Verdict::Drop(reason) => (format!("drop {reason}"), None),
         Verdict::Observe => ("observe".to_owned(), Some(source)),
-        Verdict::Relay(to) => ("relay".to_owned(), Some(to)),
+        Verdict::Relay { to, .. } => ("relay".to_owned(), Some(to)),
     };
     assert_eq!(words, case.verdict, "{}", case.name);
     assert_eq!(to, case.to.as_deref().map(socket), "{}", case.name);

@@ -15,7 +15,7 @@
 use crate::host::sockaddr::Name;
 use crate::socket::control::Control;
 use crate::socket::groups::{Datagram, Group, Groups, MAX_SEGMENTS};
-use crate::socket::handler::{SendError, Sent};
+use crate::socket::handler::{Label, SendError, Sent};
 use crate::socket::outbound::{control, goes_singly, send_single, sent, transmit};
 use crate::socket::udp::Socket;
 use crate::socket::uring::buffers::Buffers;
@@ -25,18 +25,18 @@ use std::io;
 
 /// What is queued, and what is under way.
 #[derive(Debug)]
-pub(crate) struct Sends {
-    groups: Groups,
-    slots: Vec<Slot>,
+pub(crate) struct Sends<L> {
+    groups: Groups<L>,
+    slots: Vec<Slot<L>>,
     /// The parts of all slots, [`MAX_SEGMENTS`] for each.
     parts: Vec<libc::iovec>,
     free: Vec<usize>,
 }
 
-impl Sends {
+impl<L: Label> Sends<L> {
     /// Takes and touches the memory for `capacity` datagrams queued and `slots` groups under way.
-    pub(crate) fn new(capacity: usize, slots: usize, gso: bool) -> Sends {
-        Sends {
+    pub(crate) fn new(capacity: usize, slots: usize, gso: bool) -> Self {
+        Self {
             groups: Groups::new(capacity, gso),
             slots: vec![Slot::empty(); slots],
             parts: vec![NO_PART; slots * SLOT_PARTS],
@@ -65,7 +65,7 @@ impl Sends {
 
     /// Queues a datagram; `false` if the queue is full, and the datagram is not queued.
     #[inline]
-    pub(crate) fn push(&mut self, datagram: Datagram) -> bool {
+    pub(crate) fn push(&mut self, datagram: Datagram<L>) -> bool {
         self.groups.push(datagram)
     }
 
@@ -79,7 +79,7 @@ impl Sends {
         mut next: usize,
         work: &mut Launch<'_>,
         push: &mut impl FnMut(squeue::Entry, usize) -> io::Result<()>,
-        on_sent: &mut impl FnMut(Sent),
+        on_sent: &mut impl FnMut(Sent<L>),
     ) -> io::Result<usize> {
         while let Some(group) = self.groups.get(next).copied() {
             if usize::from(group.socket.0) >= work.sockets {
@@ -115,7 +115,7 @@ impl Sends {
         outcome: Result<usize, i32>,
         buffers: &mut Buffers,
         sockets: &[Socket],
-        on_sent: &mut impl FnMut(Sent),
+        on_sent: &mut impl FnMut(Sent<L>),
     ) {
         let Some(place) = self.slots.get_mut(slot) else { return };
         let (count, Some(group)) = (place.parts, place.group.take()) else { return };
@@ -139,8 +139,8 @@ impl Sends {
 
     /// Writes a group into a slot; the operation that sends it.
     #[inline]
-    fn fill(&mut self, slot: usize, group: &Group, work: &mut Launch<'_>) -> squeue::Entry {
-        let Sends { groups, slots, parts, .. } = self;
+    fn fill(&mut self, slot: usize, group: &Group<L>, work: &mut Launch<'_>) -> squeue::Entry {
+        let Self { groups, slots, parts, .. } = self;
         let parts = parts.get_mut(slot * SLOT_PARTS..(slot + 1) * SLOT_PARTS).unwrap_or_default();
         let count = gather(groups.datagrams(group), parts, work.buffers);
         let socket = Fixed(group.socket.0.into());
@@ -174,10 +174,10 @@ impl Sends {
     fn failed(
         &mut self,
         slot: usize,
-        group: &Group,
+        group: &Group<L>,
         errno: i32,
         sockets: &[Socket],
-        on_sent: &mut impl FnMut(Sent),
+        on_sent: &mut impl FnMut(Sent<L>),
     ) {
         if errno == libc::EIO && group.count > 1 {
             self.groups.stop_trains();
@@ -214,19 +214,19 @@ pub(crate) struct Launch<'a> {
 
 /// What the kernel reads of one send, and which group it is.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Slot<L> {
     header: libc::msghdr,
     name: Name,
     control: Control,
-    group: Option<Group>,
+    group: Option<Group<L>>,
     parts: usize,
 }
 
-impl Slot {
-    fn empty() -> Slot {
+impl<L> Slot<L> {
+    fn empty() -> Self {
         // SAFETY: a msghdr is integers and pointers, for all of which zero is a value.
         let header = unsafe { std::mem::zeroed() };
-        Slot { header, name: Name::ROOM, control: Control::EMPTY, group: None, parts: 0 }
+        Self { header, name: Name::ROOM, control: Control::EMPTY, group: None, parts: 0 }
     }
 }
 
@@ -284,7 +284,7 @@ mod tests {
     /// A worker's memory without a ring: what is pushed is kept, what becomes of it is said by the test.
     struct Bench {
         buffers: Buffers,
-        sends: Sends,
+        sends: Sends<u8>,
         sockets: [Socket; 1],
         sink: UdpSocket,
         pushed: Vec<usize>,

@@ -163,7 +163,7 @@ fn what_is_minted_is_relayed(language: Language) {
     let policy = Policy { allow_destination: BlockSet::new(&[allowed]), ..Policy::default() };
     let decide = |from: SocketAddr| {
         let mut datagram = to_b.0.0;
-        matches!(wire::decide(&mut datagram, from, now, &ring, &policy), Verdict::Relay(_))
+        matches!(wire::decide(&mut datagram, from, now, &ring, &policy), Verdict::Relay { .. })
     };
     assert!(decide(a.local_addr().unwrap()) && !decide(b.local_addr().unwrap()));
 }

@@ -146,8 +146,17 @@ pub struct Ends {
 /// What part of the datagrams has which fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultMix {
-    /// Each fault with its fraction, and the sum up to and including it in parts of 2^32.
-    parts: Vec<(Fault, f64, u64)>,
+    parts: Vec<Part>,
+}
+
+/// One fault of a mix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Part {
+    fault: Fault,
+    /// Its fraction, 0 to 1.
+    share: f64,
+    /// The sum of fractions up to and including it, in parts of 2^32.
+    limit: u64,
 }
 
 impl FaultMix {
@@ -161,12 +170,12 @@ impl FaultMix {
     #[inline]
     pub fn draw(&self, random: &mut Random) -> Option<Fault> {
         let drawn = random.next_u64() >> 32;
-        self.parts.iter().find(|(_, _, limit)| drawn < *limit).map(|(fault, _, _)| *fault)
+        self.parts.iter().find(|part| drawn < part.limit).map(|part| part.fault)
     }
 
     /// Each fault with its fraction.
     pub fn shares(&self) -> impl Iterator<Item = (Fault, f64)> + '_ {
-        self.parts.iter().map(|(fault, share, _)| (*fault, *share))
+        self.parts.iter().map(|part| (part.fault, part.share))
     }
 
     /// Whether the ring can show every fault asked for.
@@ -174,7 +183,7 @@ impl FaultMix {
     /// # Errors
     /// The `key` fault with a ring that holds all 16 ids.
     pub fn check(&self, ring: &KeyRing) -> Result<(), Error> {
-        let wants_key = self.parts.iter().any(|(fault, _, _)| *fault == Fault::Key);
+        let wants_key = self.parts.iter().any(|part| part.fault == Fault::Key);
         if wants_key && foreign_key(ring).is_none() {
             let text = "the ring holds all 16 key ids, so none is foreign: leave `key` out of --invalid";
             return Err(Error::Configuration(text.to_owned()));
@@ -193,7 +202,7 @@ impl FromStr for FaultMix {
             let (name, share) = part.split_once('=').ok_or_else(|| wrong_part(part))?;
             let fault = Fault::ALL.into_iter().find(|fault| fault.as_str() == name.trim());
             let fault = fault.ok_or_else(|| wrong_part(part))?;
-            if mix.parts.iter().any(|(each, _, _)| *each == fault) {
+            if mix.parts.iter().any(|part| part.fault == fault) {
                 return Err(Error::Usage(format!("{} has two shares: write one, their sum", fault.as_str())));
             }
             let share = units::percentage(share.trim())?;
@@ -201,16 +210,16 @@ impl FromStr for FaultMix {
             if sum > 1.0 + 1e-9 {
                 return Err(Error::Usage("the shares of invalid datagrams sum to more than 100%".to_owned()));
             }
-            mix.parts.push((fault, share, limit(sum)));
+            mix.parts.push(Part { fault, share, limit: limit(sum) });
         }
-        mix.parts.retain(|(_, share, _)| *share > 0.0);
+        mix.parts.retain(|part| part.share > 0.0);
         Ok(mix)
     }
 }
 
 impl fmt::Display for FaultMix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (fault, share, _)) in self.parts.iter().enumerate() {
+        for (index, Part { fault, share, .. }) in self.parts.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             // Nine digits are more than anybody types and fewer than a float's noise.
             let percent = (share * 100.0 * 1e9).round() / 1e9;

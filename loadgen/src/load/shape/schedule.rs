@@ -120,6 +120,12 @@ impl Schedule {
         self.burst
     }
 
+    /// Whether arrivals are random.
+    #[inline]
+    pub fn is_random(&self) -> bool {
+        matches!(self.gaps, Gaps::Exponential { .. })
+    }
+
     /// Goes on to the time behind.
     #[inline]
     pub fn advance(&mut self) {

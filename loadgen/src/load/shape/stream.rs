@@ -6,9 +6,9 @@
 #![deny(clippy::disallowed_types)]
 
 use crate::load::shape::payload::Sizes;
-use crate::load::shape::schedule::{Arrivals, Pace, Schedule, Share};
-use crate::load::shape::warp::Warp;
+use crate::load::shape::schedule::Schedule;
 use crate::random::Random;
+use std::ops::Range;
 
 /// The pairs of a kind, `first..first + count` of those that the worker sends.
 #[derive(Debug)]
@@ -25,16 +25,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The worker's `count` pairs from `first` on, in a pace that begins at `start_ns`.
-    pub fn new(
-        (first, count): (u32, u32),
-        (pace, share, sizes): (Pace, Share, Sizes),
-        (start_ns, warp): (u64, Option<Warp>),
-        random: Random,
-    ) -> Stream {
-        let schedule = Schedule::new(pace, share, start_ns, warp, random);
-        let left = schedule.burst();
-        let is_drawn = pace.arrivals == Arrivals::Poisson;
+    /// Datagrams of these sizes for the worker's pairs `pairs`, at the times of the schedule.
+    pub fn new(pairs: Range<u32>, schedule: Schedule, sizes: Sizes) -> Stream {
+        let (first, count) = (pairs.start, pairs.end.saturating_sub(pairs.start));
+        let (left, is_drawn) = (schedule.burst(), schedule.is_random());
         Stream { first, count, cursor: 0, schedule, left, is_drawn, sizes }
     }
 
@@ -112,12 +106,13 @@ const MOST_LOOKS: u32 = 64;
 mod tests {
     use super::*;
     use crate::load::shape::payload::Payload;
+    use crate::load::shape::schedule::{Arrivals, Pace, Share};
 
     fn stream(arrivals: Arrivals, train: u32) -> Stream {
         let pace = Pace { arrivals, rate_per_s: 1_000, train };
         let share = Share { worker: 0, part: 3, whole: 3 };
         let sizes = Payload::fixed(100).kinds.remove(0).sizes;
-        Stream::new((10, 3), (pace, share, sizes), (0, None), Random::new(1, 1))
+        Stream::new(10..13, Schedule::new(pace, share, 0, None, Random::new(1, 1)), sizes)
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Nonces {
 /// # Errors
 /// What the kernel says about the sockets.
 pub fn obtain(
-    station: &mut Station,
+    station: &mut Station<()>,
     endpoints: &mut [Endpoint],
     asking: &Asking<'_>,
 ) -> Result<Obtained, Error> {
@@ -142,7 +142,7 @@ pub fn write_probe(bytes: &mut [u8], run: RunId, stamp: ProbeStamp) {
 
 /// Asks for the endpoint at `cursor`; `false` if it has its contact or cannot ask.
 fn ask(
-    station: &mut Station,
+    station: &mut Station<()>,
     endpoints: &mut [Endpoint],
     obtained: &Obtained,
     asking: &Asking<'_>,
@@ -155,7 +155,7 @@ fn ask(
     let Ok(from) = endpoint.outbound(asking.reflector, now_ns) else { return false };
     let number = u32::try_from(cursor).unwrap_or(u32::MAX);
     let stamp = ProbeStamp { nonce: asking.nonces.of(number), endpoint: number };
-    station.queue((from, asking.reflector), 0, PROBE_LEN, |bytes| write_probe(bytes, asking.run, stamp))
+    station.queue((from, asking.reflector), (), PROBE_LEN, |bytes| write_probe(bytes, asking.run, stamp))
 }
 
 /// Takes an answer; `true` if an endpoint has its contact now and had none before.

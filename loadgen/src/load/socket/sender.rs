@@ -14,7 +14,7 @@ use crate::load::shape::endpoint::Endpoint;
 use crate::load::shape::fault::{Ends, Fault};
 use crate::load::shape::pairing::{Outgoing, Pairs};
 use crate::load::shape::phase::Phase;
-use crate::load::shape::schedule::Share;
+use crate::load::shape::schedule::{Schedule, Share};
 use crate::load::shape::stamp::{Class, RunId, STAMP_LEN, Stamp};
 use crate::load::shape::stream::Stream;
 use crate::load::shape::warp::Warp;
@@ -56,8 +56,8 @@ impl<'a> Sender<'a> {
             let purpose = PURPOSE_ARRIVALS + (streams.len() as u64) * 0x1_0000 + u64::from(worker);
             let share = Share { worker, part: u64::from(*count), whole: *whole };
             let random = Random::new(traffic.seed, purpose);
-            let what = (pace, share, kind.sizes.clone());
-            streams.push(Stream::new((first, *count), what, (start_ns, warp.clone()), random));
+            let schedule = Schedule::new(pace, share, start_ns, warp.clone(), random);
+            streams.push(Stream::new(first..first + count, schedule, kind.sizes.clone()));
             first += count;
         }
         Sender {
@@ -90,7 +90,7 @@ impl<'a> Sender<'a> {
         &mut self,
         (now_ns, now_s): (u64, u32),
         phase: &Phase,
-        station: &mut Station,
+        station: &mut Station<Label>,
         endpoints: &mut [Endpoint],
         (tally, slices): (&mut Tally, &Slices),
     ) -> u32 {
@@ -174,7 +174,7 @@ impl<'a> Sender<'a> {
         (place, size): (usize, usize),
         (intended_ns, measured_at): (u64, Option<u64>),
         (now_ns, now_s): (u64, u32),
-        station: &mut Station,
+        station: &mut Station<Label>,
         endpoints: &mut [Endpoint],
         (tally, slices): (&mut Tally, &Slices),
     ) {
@@ -199,7 +199,7 @@ impl<'a> Sender<'a> {
         let stamp = Stamp { class, intended_ns, slot: pair.slot, sequence: pair.sequence }.to_bytes(self.run);
         let valid_len = HEADER_LEN + size;
         let len = fault.map_or(valid_len, |fault| fault.len(valid_len));
-        let label = Label::of(fault, measured_at.is_some()) as u8;
+        let label = Label::of(fault, measured_at.is_some());
         let queued = station.queue((from, relay), label, len, |bytes| write(bytes, &header, &stamp));
         match (queued, fault, measured_at) {
             (false, ..) => tally.nat_outbound_refused += 1,
@@ -217,17 +217,17 @@ impl<'a> Sender<'a> {
 }
 
 /// What was sent, for when the kernel answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Label {
     /// Valid, in the measured phase.
-    Measured = 0,
+    #[default]
+    Measured,
     /// Invalid on purpose, in the measured phase.
-    Invalid = 1,
+    Invalid,
     /// Anything of the warm-up.
-    WarmUp = 2,
+    WarmUp,
     /// A keepalive.
-    Keepalive = 3,
+    Keepalive,
 }
 
 impl Label {
@@ -242,7 +242,7 @@ impl Label {
 
 /// Counts what the kernel answered.
 #[inline]
-pub fn note_sent(tally: &mut Tally, sent: Sent) {
+pub fn note_sent(tally: &mut Tally, sent: Sent<Label>) {
     let count = u64::from(sent.datagrams);
     if let Err(error) = sent.outcome {
         let place = SendError::ALL.iter().position(|each| *each == error);
@@ -251,12 +251,12 @@ pub fn note_sent(tally: &mut Tally, sent: Sent) {
         }
         return;
     }
-    tally.taken += if sent.label == Label::Keepalive as u8 { 0 } else { count };
+    tally.taken += if sent.label == Label::Keepalive { 0 } else { count };
     match sent.label {
-        label if label == Label::Measured as u8 => tally.sent += count,
-        label if label == Label::Invalid as u8 => tally.invalid_taken += count,
-        label if label == Label::Keepalive as u8 => tally.probes += count,
-        _ => {}
+        Label::Measured => tally.sent += count,
+        Label::Invalid => tally.invalid_taken += count,
+        Label::Keepalive => tally.probes += count,
+        Label::WarmUp => {}
     }
 }
 

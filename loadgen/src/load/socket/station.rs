@@ -15,7 +15,7 @@ use engine::host::clock;
 use engine::socket::inbound::Inbound;
 use engine::socket::outbound::{Datagram, Outbound};
 use engine::socket::udp::{Options, Socket};
-use engine::{Condition, Sent, SocketId};
+use engine::{Condition, Label, Sent, SocketId};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -25,14 +25,14 @@ use std::time::Duration;
 
 /// The sockets of one worker with their buffers; stays on the thread that opened it.
 #[derive(Debug)]
-pub struct Station {
+pub struct Station<L> {
     sockets: Vec<Socket>,
     ports: Vec<u16>,
     poll: Poll,
     events: Events,
     ready: Vec<bool>,
     inbound: Inbound,
-    outbound: Outbound,
+    outbound: Outbound<L>,
     arena: Vec<u8>,
     stride: usize,
     queued: usize,
@@ -40,12 +40,12 @@ pub struct Station {
     overflows: Vec<u32>,
 }
 
-impl Station {
+impl<L: Label> Station<L> {
     /// Takes all memory for datagrams of up to `longest` bytes to send.
     ///
     /// # Errors
     /// What epoll says.
-    pub fn open(Sockets { sockets, overflows }: Sockets, longest: usize) -> io::Result<Station> {
+    pub fn open(Sockets { sockets, overflows }: Sockets, longest: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         for (index, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
@@ -53,7 +53,7 @@ impl Station {
         let gso = sockets.iter().all(|socket| socket.granted().gso);
         // Trains of 64 KiB arrive only where the kernel may make them.
         let gro = sockets.iter().any(|socket| socket.granted().gro);
-        Ok(Station {
+        Ok(Self {
             ports: sockets.iter().map(|socket| socket.local().port()).collect(),
             ready: vec![true; sockets.len()],
             overflows,
@@ -79,7 +79,7 @@ impl Station {
     pub fn queue(
         &mut self,
         (from, to): (SocketAddr, SocketAddr),
-        label: u8,
+        label: L,
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> bool {
@@ -96,7 +96,7 @@ impl Station {
 
     /// Sends what is queued.
     #[inline]
-    pub fn flush(&mut self, on_sent: &mut impl FnMut(Sent)) {
+    pub fn flush(&mut self, on_sent: &mut impl FnMut(Sent<L>)) {
         if self.queued > 0 {
             self.outbound.flush(&self.arena, &self.sockets, on_sent);
             self.queued = 0;
@@ -299,8 +299,8 @@ mod tests {
         let mut station = Station::open(Sockets::open(true).unwrap(), 40).unwrap();
         let from = SocketAddr::from(([127, 64, 0, 1], station.ports[0]));
         for _ in 0..CAPACITY {
-            assert!(!station.is_full() && station.queue((from, from), 0, 40, |_| ()));
+            assert!(!station.is_full() && station.queue((from, from), (), 40, |_| ()));
         }
-        assert!(station.is_full() && !station.queue((from, from), 0, 40, |_| ()));
+        assert!(station.is_full() && !station.queue((from, from), (), 40, |_| ()));
     }
 }

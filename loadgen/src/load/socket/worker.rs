@@ -89,7 +89,7 @@ pub struct Worker<'a> {
     phase: &'a Phase,
     run: RunId,
     nonces: Nonces,
-    station: Station,
+    station: Station<Label>,
     endpoints: Vec<Endpoint>,
     sender: Sender<'a>,
     receiver: Receiver<'a>,
@@ -108,7 +108,7 @@ impl<'a> Worker<'a> {
     pub fn new(
         shared: &Shared<'a>,
         (number, nonces): (u32, Nonces),
-        station: Station,
+        station: Station<Label>,
         endpoints: Vec<Endpoint>,
         pairs: Pairs,
     ) -> Result<Worker<'a>, Error> {
@@ -285,7 +285,7 @@ impl<'a> Worker<'a> {
         let stamp = ProbeStamp { nonce: self.nonces.of(place), endpoint: place };
         let run = self.run;
         let write = |bytes: &mut [u8]| write_probe(bytes, run, stamp);
-        u32::from(self.station.queue((from, relay), Label::Keepalive as u8, PROBE_LEN, write))
+        u32::from(self.station.queue((from, relay), Label::Keepalive, PROBE_LEN, write))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::load::shape::pairing::Pair;
 use crate::load::shape::plan::Plan;
 use crate::load::xdp::ready::ReadyFlow;
 use crate::random::Random;
-use engine::load::{Faults, Flow};
+use engine::load::{Faults, Flow, Sample};
 use nat::Behaviour;
 use std::net::SocketAddr;
 use wire::{HEADER_LEN, KeyRing, TransportAddress, mint};
@@ -104,7 +104,11 @@ impl<'a> Minted<'a> {
                 // Another second each, so that it is not always the same bit of the tag.
                 let ends = Ends { from, to, relay: TransportAddress::from_socket(self.relay)? };
                 let header = fault.header(self.ring, now_s.wrapping_add(random.below(BITS)), &ends)?;
-                Some((place, header.to_bytes().to_vec(), fault.len(HEADER_LEN + payload)))
+                Some(Sample {
+                    flow: place,
+                    head: header.to_bytes().to_vec(),
+                    len: fault.len(HEADER_LEN + payload),
+                })
             });
             drawn.collect()
         };
@@ -193,7 +197,8 @@ mod tests {
                 let mut datagram = minted.head(place, NOW + 300).unwrap();
                 let (from, to) = minted.ends(place).unwrap();
                 let verdict = decide(&mut datagram, from.to_socket(), NOW, ring, &policy());
-                assert_eq!(verdict, Verdict::Relay(to.to_socket()));
+                let class_key = Header::read(&datagram).class_key;
+                assert_eq!(verdict, Verdict::Relay { to: to.to_socket(), class_key });
                 assert_eq!(Header::read(&datagram).peer, from);
             }
         });
@@ -210,8 +215,8 @@ mod tests {
             assert_eq!(found, mix.shares().map(|(_, share)| share).collect::<Vec<f64>>());
             for (faults, reason) in faults.iter().zip(reasons) {
                 assert_eq!(faults.samples.len(), SAMPLES);
-                for (place, head, len) in &faults.samples {
-                    let (from, _) = minted.ends(*place as usize).unwrap();
+                for Sample { flow, head, len } in &faults.samples {
+                    let (from, _) = minted.ends(*flow as usize).unwrap();
                     for later_s in [0, 330] {
                         let mut datagram = head.clone();
                         datagram.resize(*len, 0);
@@ -220,7 +225,7 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(faults[3].samples[0].2, HEADER_LEN - 1);
+            assert_eq!(faults[3].samples[0].len, HEADER_LEN - 1);
         });
     }
 }
