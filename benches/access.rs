@@ -81,7 +81,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Result<Server> {
+    fn start() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("bench-access-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let mut command = server_command(&folder)?;
@@ -100,7 +100,7 @@ impl Server {
         // What it says later is not for this program; the pipe stays open while the server lives.
         std::thread::spawn(move || lines.for_each(drop));
         let address = field(&ready, "listen")?.parse()?;
-        let server = Server { child, folder, address };
+        let server = Self { child, folder, address };
         let row = |number| format!("{{\"account\":\"{}\",\"hash\":\"{PASSWORD_HASH}\"}}\n", account(number));
         fs::write(server.folder.join("accounts"), (0..DEVICES).map(row).collect::<String>())?;
         server.operate(&["account", "import", "accounts", "--store", STORE])?;
@@ -152,7 +152,7 @@ struct Device {
 }
 
 impl Device {
-    fn enrol(server: &Server, number: u16) -> Result<Device> {
+    fn enrol(server: &Server, number: u16) -> Result<Self> {
         let key = SigningKey::from_bytes(&program::random::bytes().map_err(|failure| failure.to_string())?);
         let mut connection = Connection::open(server.address)?;
         let body = json!({
@@ -164,7 +164,7 @@ impl Device {
         let [high, low] = number.to_be_bytes();
         let address = SocketAddr::from(([127, 1, high, low], 4_000));
         let contact = ContactProof { reflector: "fra1".parse()?, ticket: ticket(address)?, rtt_us: 1 };
-        Ok(Device { connection, key, id, session: String::new(), contact })
+        Ok(Self { connection, key, id, session: String::new(), contact })
     }
 
     fn login(&mut self) -> Result<()> {
@@ -213,11 +213,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(server: SocketAddr) -> Result<Connection> {
+    fn open(server: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Connection { stream: BufReader::new(stream) })
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     fn call(&mut self, method: &str, path: &str, session: &str, body: &str) -> Result<Value> {

@@ -76,7 +76,7 @@ struct Way {
 }
 
 impl Way {
-    fn new(program: &str) -> Result<Way> {
+    fn new(program: &str) -> Result<Self> {
         let letter = program.chars().next().unwrap_or_default();
         let (near, far) = (format!("gn{letter}{}", process::id()), format!("gf{letter}{}", process::id()));
         let pair = Pair::new(&near, &far)?;
@@ -86,7 +86,7 @@ impl Way {
         }
         let mut far = Xdp::load_object(&far, &Config::new(), OBJECT, program)?;
         far.attach(Mode::Native, None)?;
-        Ok(Way { pair, far })
+        Ok(Self { pair, far })
     }
 
     /// One run, and the core-time of its thread.
@@ -133,9 +133,9 @@ impl Way {
 struct Pair(String);
 
 impl Pair {
-    fn new(near: &str, far: &str) -> Result<Pair> {
+    fn new(near: &str, far: &str) -> Result<Self> {
         ip(&["link", "add", near, "type", "veth", "peer", "name", far])?;
-        Ok(Pair(near.to_owned()))
+        Ok(Self(near.to_owned()))
     }
 }
 

@@ -138,10 +138,10 @@ struct Load {
 }
 
 impl Load {
-    fn open() -> Result<Load> {
+    fn open() -> Result<Self> {
         let sender = Socket::open(SocketAddr::from(([127, 0, 0, 1], 0)), &options())?;
         let sink = Socket::open(SocketAddr::from(([0, 0, 0, 0], 0)), &options())?;
-        Ok(Load {
+        Ok(Self {
             sender: [sender],
             sink,
             inbound: Inbound::new(64, 65_536),
@@ -259,7 +259,7 @@ type Body = Box<dyn FnOnce() -> Result<()> + Send>;
 type Run = fn(Socket, Arc<Cells>) -> Result<(Stop, Body)>;
 
 impl Relay {
-    fn start(cpu: usize, run: Run) -> Result<Relay> {
+    fn start(cpu: usize, run: Run) -> Result<Self> {
         let socket = Socket::open(SocketAddr::from(([127, 0, 0, 1], 0)), &options())?;
         let address = socket.local();
         let cells = Arc::new(Cells::new());
@@ -271,7 +271,7 @@ impl Relay {
             body()
         });
         let schedstat = PathBuf::from("/proc").join(told.recv()?).join("schedstat");
-        Ok(Relay { address, cells, schedstat, stop, thread })
+        Ok(Self { address, cells, schedstat, stop, thread })
     }
 
     fn core_time_ns(&self) -> Result<u64> {

@@ -112,7 +112,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(generator: &str, program: &str, sink: &str) -> Result<Chain> {
+    fn new(generator: &str, program: &str, sink: &str) -> Result<Self> {
         let letter = program.chars().next().unwrap_or_default();
         let (near, far) = (format!("bn{letter}{}", process::id()), format!("bf{letter}{}", process::id()));
         let pair = Pair::new(&near, &far)?;
@@ -132,7 +132,7 @@ impl Chain {
         middle.tick(i64::from(NOW) * 1_000_000_000 - engine::host::clock::boot_ns())?;
         sink.attach(Mode::Native, None)?;
         middle.attach(Mode::Native, None)?;
-        let chain = Chain { pair, generator, sink, _program: middle, frame };
+        let chain = Self { pair, generator, sink, _program: middle, frame };
         chain.run(64)?;
         Ok(chain)
     }
@@ -158,9 +158,9 @@ impl Chain {
 struct Pair(String);
 
 impl Pair {
-    fn new(near: &str, far: &str) -> Result<Pair> {
+    fn new(near: &str, far: &str) -> Result<Self> {
         ip(&["link", "add", near, "type", "veth", "peer", "name", far])?;
-        Ok(Pair(near.to_owned()))
+        Ok(Self(near.to_owned()))
     }
 }
 
@@ -299,8 +299,8 @@ impl Sides {
         datagram
     }
 
-    fn turned(self) -> Sides {
-        Sides { source: self.destination, destination: self.source, ..self }
+    fn turned(self) -> Self {
+        Self { source: self.destination, destination: self.source, ..self }
     }
 
     /// The Ethernet frame of a datagram, to the loopback interface's address, without a UDP checksum's being right.

@@ -68,12 +68,12 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn read(layers: &Layers) -> Result<Config, Failure> {
+    pub fn read(layers: &Layers) -> Result<Self, Failure> {
         let texts = &layers.read()?;
         let listen = texts.all("listen", address)?;
         let reflectors = reflectors(texts)?;
         let store = StorePaths::check(texts)?;
-        let config = Config {
+        let config = Self {
             server_names: server_names(texts, &listen)?,
             listen,
             master: master(texts)?,
@@ -134,10 +134,10 @@ impl StorePaths {
     ///
     /// # Errors
     /// No store, or an empty path.
-    pub fn check(texts: &Texts) -> Result<StorePaths, Failure> {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
         let store = texts.one("store", "access.redb", units::path)?;
         let control = texts.perhaps("control", units::path)?.unwrap_or_else(|| beside(&store, ".sock"));
-        Ok(StorePaths { store, control })
+        Ok(Self { store, control })
     }
 }
 
@@ -159,8 +159,8 @@ impl Terms {
     ///
     /// # Errors
     /// A time that is not whole seconds in its range, a class above 15.
-    pub fn check(texts: &Texts) -> Result<Terms, Failure> {
-        Ok(Terms {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
+        Ok(Self {
             class: texts.one("class", "0", |text| {
                 let class = units::count(text).and_then(|it| u8::try_from(it).ok()).filter(|it| *it < 16);
                 class.ok_or_else(|| String::from("expected a rate class from 0 to 15"))
@@ -189,7 +189,7 @@ pub struct AuditConfig {
 }
 
 impl AuditConfig {
-    fn check(texts: &Texts, store: &StorePaths) -> Result<Option<AuditConfig>, Failure> {
+    fn check(texts: &Texts, store: &StorePaths) -> Result<Option<Self>, Failure> {
         let path =
             texts.perhaps("audit", units::path)?.unwrap_or_else(|| beside(&store.store, ".audit.jsonl"));
         let max_len = texts.one("audit-size", "64MiB", |text| {
@@ -200,7 +200,7 @@ impl AuditConfig {
             size(units::count(text), 1..=1_000)
                 .ok_or_else(|| String::from("expected a number from 1 to 1000"))
         })?;
-        Ok((path.as_os_str() != "none").then_some(AuditConfig { path, max_len, kept }))
+        Ok((path.as_os_str() != "none").then_some(Self { path, max_len, kept }))
     }
 }
 

@@ -46,15 +46,14 @@ pub enum PasswordCheck {
 }
 
 impl PasswordCheck {
-    const ALL: [PasswordCheck; 4] =
-        [PasswordCheck::Right, PasswordCheck::Wrong, PasswordCheck::Budget, PasswordCheck::Busy];
+    const ALL: [Self; 4] = [Self::Right, Self::Wrong, Self::Budget, Self::Busy];
 
     const fn as_str(self) -> &'static str {
         match self {
-            PasswordCheck::Right => "right",
-            PasswordCheck::Wrong => "wrong",
-            PasswordCheck::Budget => "budget",
-            PasswordCheck::Busy => "busy",
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Budget => "budget",
+            Self::Busy => "busy",
         }
     }
 }
@@ -71,22 +70,22 @@ pub enum Layer {
 impl Layer {
     const fn as_str(self) -> &'static str {
         match self {
-            Layer::Buddies => "buddies",
-            Layer::Service => "service",
+            Self::Buddies => "buddies",
+            Self::Service => "service",
         }
     }
 }
 
 impl Default for Counters {
-    fn default() -> Counters {
-        Counters::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Counters {
     /// Zeros.
-    pub fn new() -> Counters {
-        let counters = Counters {
+    pub fn new() -> Self {
+        let counters = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(histogram),
             refused: Family::default(),

@@ -24,7 +24,7 @@ pub struct Reflector {
 impl FromStr for Reflector {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Reflector, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let right = || String::from("expected NAME=ADDR:PORT or NAME=ADDR:PORT,[ADDR6]:PORT");
         let (name, addresses) = text.split_once('=').ok_or_else(right)?;
         let name = name.parse().map_err(|error: wire::json::name::NameError| error.to_string())?;
@@ -35,7 +35,7 @@ impl FromStr for Reflector {
         if v4 > 1 || addresses.len() - v4 > 1 {
             return Err(String::from("a reflector is one transport address per family"));
         }
-        Ok(Reflector { name, addresses })
+        Ok(Self { name, addresses })
     }
 }
 
@@ -56,10 +56,10 @@ impl Health {
     /// The word of metrics and logs.
     pub fn state(&self) -> State {
         match self {
-            Health { draining: true, .. } => State::Draining,
-            Health { answered: false, missed: 0, .. } => State::Unknown,
-            Health { answered: false, .. } => State::Silent,
-            Health { missed, .. } if *missed >= MISSES => State::Dead,
+            Self { draining: true, .. } => State::Draining,
+            Self { answered: false, missed: 0, .. } => State::Unknown,
+            Self { answered: false, .. } => State::Silent,
+            Self { missed, .. } if *missed >= MISSES => State::Dead,
             _ => State::Alive,
         }
     }
@@ -83,16 +83,16 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 5] = [State::Unknown, State::Silent, State::Alive, State::Dead, State::Draining];
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::Silent, Self::Alive, Self::Dead, Self::Draining];
 
     /// The word of metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            State::Unknown => "unknown",
-            State::Silent => "silent",
-            State::Alive => "alive",
-            State::Dead => "dead",
-            State::Draining => "draining",
+            Self::Unknown => "unknown",
+            Self::Silent => "silent",
+            Self::Alive => "alive",
+            Self::Dead => "dead",
+            Self::Draining => "draining",
         }
     }
 }

@@ -19,9 +19,9 @@ pub struct Now {
 
 impl Now {
     /// The moment of these readings, ns.
-    pub fn of(offset_ns: i64, boot_ns: i64) -> Now {
+    pub fn of(offset_ns: i64, boot_ns: i64) -> Self {
         let natural = |number: i64| u64::try_from(number).unwrap_or(0);
-        Now {
+        Self {
             unix_s: clock::unix_s(offset_ns, boot_ns),
             unix_ms: natural(offset_ns.saturating_add(boot_ns)) / NS_PER_MS,
             boot_ns: natural(boot_ns),
@@ -40,8 +40,8 @@ pub struct SharedClock(AtomicI64);
 
 impl SharedClock {
     /// A clock of this reading.
-    pub fn new(clock: &Clock) -> SharedClock {
-        SharedClock(AtomicI64::new(clock.offset_ns()))
+    pub fn new(clock: &Clock) -> Self {
+        Self(AtomicI64::new(clock.offset_ns()))
     }
 
     /// Takes over a newer reading.

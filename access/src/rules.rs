@@ -39,7 +39,7 @@ impl Rules {
     ///
     /// # Errors
     /// A file that cannot be read or is malformed; the example master.
-    pub fn read(config: &Config) -> Result<Rules, Failure> {
+    pub fn read(config: &Config) -> Result<Self, Failure> {
         let master = read_master(&config.master)?;
         if master.is_example() {
             return Err(Failure::Config(format!(
@@ -52,19 +52,19 @@ impl Rules {
                 .map_err(|reason| Failure::Config(format!("{}:{reason}", path.display())))?,
             None => Vec::new(),
         };
-        Rules::new(config, &master, services)
+        Self::new(config, &master, services)
     }
 
     /// The rules of a configuration, a master and hashes of service credentials.
     ///
     /// # Errors
     /// A ring that cannot be derived.
-    pub fn new(config: &Config, master: &Master, services: Vec<[u8; 32]>) -> Result<Rules, Failure> {
+    pub fn new(config: &Config, master: &Master, services: Vec<[u8; 32]>) -> Result<Self, Failure> {
         let ring = |reflector: &Reflector| {
             let ring = master.ring(&reflector.name).map_err(Failure::Config)?;
             Ok((reflector.name.clone(), ring))
         };
-        Ok(Rules {
+        Ok(Self {
             rings: config.reflectors.iter().map(ring).collect::<Result<_, Failure>>()?,
             reflectors: config.reflectors.clone(),
             drained: config.drained.clone(),

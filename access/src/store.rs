@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// Held by another process, no permission, not a store, or a newer one.
-    pub fn open(path: &Path) -> Result<Store, StoreError> {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let held_or_failed = |error| match error {
@@ -68,7 +68,7 @@ impl Store {
         let mut builder = redb::Builder::new();
         let database =
             builder.set_cache_size(CACHE_LEN).create_with_backend(backend).map_err(held_or_failed)?;
-        let store = Store { database };
+        let store = Self { database };
         store.write(|transaction| {
             let mut about = transaction.open_table(ABOUT).map_err(failed)?;
             let layout = about.get(LAYOUT_KEY).map_err(failed)?.map(|found| found.value());

@@ -68,7 +68,7 @@ impl Load {
     ///
     /// # Errors
     /// No such interface, no permission, a plan that does not fit, a kernel that refuses the programs.
-    pub fn open(interface: &str, plan: &Plan) -> Result<Load, XdpError> {
+    pub fn open(interface: &str, plan: &Plan) -> Result<Self, XdpError> {
         let place = Place::find(interface)?;
         let layout = Layout::new(plan, place.mac, place.mtu)?;
         let cpus = aya::util::online_cpus();
@@ -106,7 +106,7 @@ impl Load {
         let dropped_before = nic::redirect_drops(interface);
         let plan = plan.clone();
         let link = None;
-        Ok(Load { place, link, programs, layout, plan, senders, receivers, samples, shared, dropped_before })
+        Ok(Self { place, link, programs, layout, plan, senders, receivers, samples, shared, dropped_before })
     }
 
     /// Attaches the receiving program; it goes when this value goes.

@@ -57,8 +57,8 @@ impl Xdp {
     ///
     /// # Errors
     /// No such interface, no permission, a kernel that refuses the program, or a configuration that does not fit.
-    pub fn load(interface: &str, config: &Config) -> Result<Xdp, XdpError> {
-        Xdp::load_object(interface, config, OBJECT, PROGRAM)
+    pub fn load(interface: &str, config: &Config) -> Result<Self, XdpError> {
+        Self::load_object(interface, config, OBJECT, PROGRAM)
     }
 
     /// Loads another program that has the same maps, as tests and benchmarks do.
@@ -70,7 +70,7 @@ impl Xdp {
         config: &Config,
         object: &[u8],
         program: &str,
-    ) -> Result<Xdp, XdpError> {
+    ) -> Result<Self, XdpError> {
         let place = Place::find(interface)?;
         let cores = aya::util::nr_cpus()
             .map_err(|(_, error)| XdpError::Kernel { what: "count the processors", error })?;
@@ -81,7 +81,7 @@ impl Xdp {
             program_mut(&mut programs, name)?.load().map_err(refused)?;
         }
         let clock = Clock::map(take(&mut programs, "clocks")?.fd().as_fd())?;
-        let mut xdp = Xdp {
+        let mut xdp = Self {
             place,
             link: None,
             configs: ArrayOfMaps::try_from(Map::ArrayOfMaps(take(&mut programs, "configs")?))
@@ -115,8 +115,8 @@ impl Xdp {
     ///
     /// # Errors
     /// As of [`Xdp::load`], and a pin that cannot be opened.
-    pub fn adopt(interface: &str, mode: Mode, pin: &Path, config: &Config) -> Result<Option<Xdp>, XdpError> {
-        let mut xdp = Xdp::load(interface, config)?;
+    pub fn adopt(interface: &str, mode: Mode, pin: &Path, config: &Config) -> Result<Option<Self>, XdpError> {
+        let mut xdp = Self::load(interface, config)?;
         let program = xdp.program()?.fd().map_err(refused)?;
         xdp.link = Link::adopt(program.as_fd(), &xdp.place, mode, Some(pin))?;
         Ok(xdp.link.is_some().then_some(xdp))
@@ -289,8 +289,8 @@ struct Address([u64; 2]);
 unsafe impl aya::Pod for Address {}
 
 impl Address {
-    fn of(ip: IpAddr) -> Address {
-        Address(v6(match ip {
+    fn of(ip: IpAddr) -> Self {
+        Self(v6(match ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         }))

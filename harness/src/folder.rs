@@ -15,12 +15,12 @@ impl Folder {
     /// # Panics
     /// The folder cannot be created.
     #[expect(clippy::expect_used, reason = "without a folder the test cannot run")]
-    pub fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary folder can be created");
-        Folder { path }
+        Self { path }
     }
 
     /// The path of the folder itself.

@@ -20,42 +20,41 @@ pub struct Missing {
 
 impl Missing {
     /// Something that neither root nor a package brings, such as a kernel feature.
-    pub fn feature(reason: impl Into<String>) -> Missing {
-        Missing { reason: reason.into(), root: false, packages: Vec::new() }
+    pub fn feature(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), root: false, packages: Vec::new() }
     }
 
     /// `Some` unless this process runs as root. `purpose` continues "needs root, for ...".
-    pub fn root(purpose: &str) -> Option<Missing> {
-        let missing =
-            Missing { reason: format!("needs root, for {purpose}"), root: true, packages: Vec::new() };
+    pub fn root(purpose: &str) -> Option<Self> {
+        let missing = Self { reason: format!("needs root, for {purpose}"), root: true, packages: Vec::new() };
         (!geteuid().is_root()).then_some(missing)
     }
 
     /// `Some` if the loopback interface has no IPv6 address, as in many containers.
-    pub fn ipv6() -> Option<Missing> {
+    pub fn ipv6() -> Option<Self> {
         let refused = UdpSocket::bind("[::1]:0").err();
-        refused.map(|error| Missing::feature(format!("needs IPv6 on loopback: [::1]: {error}")))
+        refused.map(|error| Self::feature(format!("needs IPv6 on loopback: [::1]: {error}")))
     }
 
     /// `Some` if a program of these is not on PATH; each is named with the Debian package that brings it.
-    pub fn programs(wanted: &[(&str, &str)]) -> Option<Missing> {
+    pub fn programs(wanted: &[(&str, &str)]) -> Option<Self> {
         let missing: Vec<_> = wanted.iter().filter(|(program, _)| !is_on_path(program)).collect();
         let names: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
         let mut packages: Vec<String> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
         packages.sort();
         packages.dedup();
         let reason = format!("needs {}: apt-get install {}", names.join(", "), packages.join(" "));
-        (!missing.is_empty()).then_some(Missing { reason, root: false, packages })
+        (!missing.is_empty()).then_some(Self { reason, root: false, packages })
     }
 
     /// Two requirements as one, so that a run says at once what a machine lacks of both.
-    pub fn both(first: Option<Missing>, second: Option<Missing>) -> Option<Missing> {
+    pub fn both(first: Option<Self>, second: Option<Self>) -> Option<Self> {
         let (Some(first), Some(second)) = (&first, &second) else { return first.or(second) };
         let mut packages = [first.packages.as_slice(), &second.packages].concat();
         packages.sort();
         packages.dedup();
         let reason = format!("{}; {}", first.reason, second.reason);
-        Some(Missing { reason, root: first.root || second.root, packages })
+        Some(Self { reason, root: first.root || second.root, packages })
     }
 }
 

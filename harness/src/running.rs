@@ -27,9 +27,9 @@ impl Running {
     /// # Panics
     /// The command cannot be started.
     #[track_caller]
-    pub fn start(command: &mut Command) -> Running {
+    pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null());
-        Running::start_with_input(command)
+        Self::start_with_input(command)
     }
 
     /// Starts a command whose standard input the caller has set.
@@ -38,17 +38,17 @@ impl Running {
     /// The command cannot be started.
     #[track_caller]
     #[expect(clippy::panic, reason = "a test whose program does not start has failed")]
-    pub fn start_with_input(command: &mut Command) -> Running {
+    pub fn start_with_input(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (stdout, stderr) = (Said::of(child.stdout.take()), Said::of(child.stderr.take()));
-        Running { child, stdout, stderr, farewell: None }
+        Self { child, stdout, stderr, farewell: None }
     }
 
     /// Lets the process end in order when the value is dropped, by this signal: for programs that have children of their
     /// own, which would outlive a kill. One that does not end in time is killed.
     #[must_use]
-    pub fn ended_by(mut self, signal: Signal) -> Running {
+    pub fn ended_by(mut self, signal: Signal) -> Self {
         self.farewell = Some(signal);
         self
     }
@@ -171,13 +171,13 @@ struct Said {
 }
 
 impl Said {
-    fn of(pipe: Option<impl Read + Send + 'static>) -> Said {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let reader = pipe.map(|pipe| {
             let text = Arc::clone(&text);
             std::thread::spawn(move || read(pipe, &text))
         });
-        Said { text, reader }
+        Self { text, reader }
     }
 
     fn text(&self) -> String {

@@ -22,8 +22,8 @@ pub struct Suite {
 impl Suite {
     /// An empty suite that obeys the command line, which is libtest's.
     #[expect(clippy::new_without_default, reason = "it reads the command line, which no default should")]
-    pub fn new() -> Suite {
-        Suite { arguments: Arguments::from_args(), trials: Vec::new() }
+    pub fn new() -> Self {
+        Self { arguments: Arguments::from_args(), trials: Vec::new() }
     }
 
     /// Runs this many tests at a time unless the command line says otherwise.

@@ -36,7 +36,7 @@ pub enum Error {
         /// Where it is.
         admin: SocketAddr,
         /// Why its answer could not be read as metrics.
-        reason: Box<Error>,
+        reason: Box<Self>,
     },
     /// A line is neither a comment nor a sample.
     #[error("not a metric: {line:?}")]

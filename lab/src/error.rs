@@ -38,7 +38,7 @@ pub enum Error {
 
 impl Error {
     /// An answer of the kernel, with what was tried.
-    pub(crate) fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-        move |error| Error::Kernel { what: what.into(), error }
+    pub(crate) fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Kernel { what: what.into(), error }
     }
 }

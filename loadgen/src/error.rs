@@ -23,17 +23,17 @@ impl Error {
     /// The exit code of a program that ends with this error.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
-            Error::Configuration(_) => 78,
-            Error::Runtime(_) => 1,
-            Error::Interrupted => 130,
+            Self::Usage(_) => 2,
+            Self::Configuration(_) => 78,
+            Self::Runtime(_) => 1,
+            Self::Interrupted => 130,
         }
     }
 }
 
 impl From<results::error::Error> for Error {
-    fn from(error: results::error::Error) -> Error {
-        Error::Runtime(error.to_string())
+    fn from(error: results::error::Error) -> Self {
+        Self::Runtime(error.to_string())
     }
 }
 
@@ -58,12 +58,12 @@ impl Ending {
     /// The exit code that says so.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Ending::Fine => 0,
-            Ending::Failed => 1,
-            Ending::Refused => 78,
-            Ending::Invalid => 98,
-            Ending::ThresholdFailed => 99,
-            Ending::Interrupted => 130,
+            Self::Fine => 0,
+            Self::Failed => 1,
+            Self::Refused => 78,
+            Self::Invalid => 98,
+            Self::ThresholdFailed => 99,
+            Self::Interrupted => 130,
         }
     }
 }

@@ -17,16 +17,16 @@ impl Goal {
     /// The word of the flag and the report.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Goal::Ndr => "ndr",
-            Goal::Pdr => "pdr",
+            Self::Ndr => "ndr",
+            Self::Pdr => "pdr",
         }
     }
 
     /// What became of a rate.
     pub fn judge(self, report: &Report) -> Verdict {
         let most = match self {
-            Goal::Ndr => 0.0,
-            Goal::Pdr => 0.005,
+            Self::Ndr => 0.0,
+            Self::Pdr => 0.005,
         };
         let failed =
             |name: &str| report.validity.checks.iter().any(|check| check.name == name && !check.holds);

@@ -22,8 +22,8 @@ pub struct Keys {
 
 impl Keys {
     /// Those of the device of this number.
-    pub fn of(secret: &[u8; 32], number: u32) -> Keys {
-        Keys { sign: grow(secret, "sign", number, 0), noise: grow(secret, "noise", number, 0) }
+    pub fn of(secret: &[u8; 32], number: u32) -> Self {
+        Self { sign: grow(secret, "sign", number, 0), noise: grow(secret, "noise", number, 0) }
     }
 
     /// To be written to: X25519.

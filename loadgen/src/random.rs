@@ -13,8 +13,8 @@ pub struct Random {
 
 impl Random {
     /// The stream of a seed for one purpose and one worker, say.
-    pub fn new(seed: u64, purpose: u64) -> Random {
-        Random { state: finalise(seed ^ finalise(purpose)) }
+    pub fn new(seed: u64, purpose: u64) -> Self {
+        Self { state: finalise(seed ^ finalise(purpose)) }
     }
 
     /// The next 64 bits.

@@ -131,7 +131,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(plan: &'a PresencePlan, society: Society, interrupted: &'a AtomicBool) -> Stage<'a> {
+    fn new(plan: &'a PresencePlan, society: Society, interrupted: &'a AtomicBool) -> Self {
         let talk = pairs_that_talk(plan, &society.buddies);
         let (churn, watchman) = (ChurnReport::default(), Watchman::new(now_ns(), Expected::Answers));
         let (told_us, is_unanswered, events_told) = (0, false, 0);
@@ -347,7 +347,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Turns until something is so and no notice is open, or patience ends.
-    fn wait_for_quiet(&mut self, phase: &str, done: impl Fn(&Stage<'a>) -> bool) -> Result<(), Error> {
+    fn wait_for_quiet(&mut self, phase: &str, done: impl Fn(&Self) -> bool) -> Result<(), Error> {
         let end_us = self.society.now_us() + self.plan.args.patience / 1_000;
         while self.society.now_us() < end_us && !self.is_over() {
             if self.society.ledger.open_count() == 0 && done(self) {

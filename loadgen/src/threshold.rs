@@ -30,7 +30,7 @@ impl Threshold {
 impl FromStr for Threshold {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Threshold, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let wrong = || {
             let shown = units::quote(text);
@@ -47,7 +47,7 @@ impl FromStr for Threshold {
             .find_map(|relation| rest.strip_prefix(relation.as_str()).map(|bound| (relation, bound)))
             .ok_or_else(wrong)?;
         let bound = metric.parse_bound(bound)?;
-        Ok(Threshold { text: squeezed, metric, relation, bound })
+        Ok(Self { text: squeezed, metric, relation, bound })
     }
 }
 
@@ -64,24 +64,23 @@ enum Metric {
 }
 
 impl Metric {
-    const ALL: [Metric; 7] =
-        [Metric::P50, Metric::P90, Metric::P99, Metric::P999, Metric::P9999, Metric::Max, Metric::Loss];
+    const ALL: [Self; 7] = [Self::P50, Self::P90, Self::P99, Self::P999, Self::P9999, Self::Max, Self::Loss];
 
     const fn as_str(self) -> &'static str {
         match self {
-            Metric::P50 => "p50",
-            Metric::P90 => "p90",
-            Metric::P99 => "p99",
-            Metric::P999 => "p99.9",
-            Metric::P9999 => "p99.99",
-            Metric::Max => "max",
-            Metric::Loss => "loss",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::P9999 => "p99.99",
+            Self::Max => "max",
+            Self::Loss => "loss",
         }
     }
 
     const fn unit(self) -> &'static str {
         match self {
-            Metric::Loss => "fraction",
+            Self::Loss => "fraction",
             _ => "ns",
         }
     }
@@ -89,7 +88,7 @@ impl Metric {
     #[allow(clippy::cast_precision_loss)] // Times to 53 bits are 104 days to the nanosecond.
     fn parse_bound(self, text: &str) -> Result<f64, Error> {
         match self {
-            Metric::Loss => units::percentage(text),
+            Self::Loss => units::percentage(text),
             _ => units::duration_ns(text).map(|ns| ns as f64),
         }
     }
@@ -97,13 +96,13 @@ impl Metric {
     #[allow(clippy::cast_precision_loss)]
     fn value(self, latency: &Latency, data: &Data) -> Option<f64> {
         let ns = match self {
-            Metric::Loss => return (data.sent > 0).then_some(data.loss),
-            Metric::P50 => latency.p50_ns,
-            Metric::P90 => latency.p90_ns,
-            Metric::P99 => latency.p99_ns,
-            Metric::P999 => latency.p99_9_ns,
-            Metric::P9999 => latency.p99_99_ns,
-            Metric::Max => latency.max_ns,
+            Self::Loss => return (data.sent > 0).then_some(data.loss),
+            Self::P50 => latency.p50_ns,
+            Self::P90 => latency.p90_ns,
+            Self::P99 => latency.p99_ns,
+            Self::P999 => latency.p99_9_ns,
+            Self::P9999 => latency.p99_99_ns,
+            Self::Max => latency.max_ns,
         };
         (latency.count > 0).then_some(ns as f64)
     }

@@ -14,8 +14,8 @@ pub struct CpuTime {
 
 impl CpuTime {
     /// For the calling thread.
-    pub fn open() -> CpuTime {
-        CpuTime { file: File::open("/proc/thread-self/schedstat").ok() }
+    pub fn open() -> Self {
+        Self { file: File::open("/proc/thread-self/schedstat").ok() }
     }
 
     /// CPU time so far, ns; exact to a tick of the scheduler.

@@ -83,7 +83,7 @@ impl Plan {
         population: &Population,
         hosts: &Hosts,
         is_bold: bool,
-    ) -> anyhow::Result<Plan> {
+    ) -> anyhow::Result<Self> {
         let users = float(population.users_online);
         let mut assumptions = assumed(survey, population, hosts);
         let hostile_percent = u32::try_from(rounded(population.hostile * 100.0)).unwrap_or(100);
@@ -128,7 +128,7 @@ impl Plan {
             let is_worse = p99_ns.is_none_or(|known| found.median > known.median);
             p99_ns = if is_worse { Some(found) } else { p99_ns };
         }
-        Ok(Plan {
+        Ok(Self {
             probes_per_s,
             arriving_per_s: (parts.iter().map(|part| part.relayed_per_s).sum::<f64>() + probes_per_s)
                 * arriving_part,

@@ -67,10 +67,10 @@ pub struct Effort {
 
 impl Effort {
     /// Of a sweep: for figures, or only to see that everything works.
-    pub fn of_sweep(is_short: bool) -> Effort {
+    pub fn of_sweep(is_short: bool) -> Self {
         let ms = Duration::from_millis;
         if is_short {
-            return Effort {
+            return Self {
                 most_tries: 2,
                 factor: 4,
                 search: ms(300),
@@ -81,7 +81,7 @@ impl Effort {
                 otherwise_per_s: Some(SHORT_PER_S),
             };
         }
-        Effort {
+        Self {
             most_tries: 12,
             factor: 2,
             search: ms(600),
@@ -94,12 +94,12 @@ impl Effort {
     }
 
     /// Of a quick run: half a minute in all, or a few seconds.
-    pub fn of_quick(is_short: bool) -> Effort {
+    pub fn of_quick(is_short: bool) -> Self {
         if is_short {
-            return Effort::of_sweep(true);
+            return Self::of_sweep(true);
         }
         let patience = Duration::from_secs(10);
-        Effort { most_tries: 9, most_tries_a_round: 2, patience, ..Effort::of_sweep(false) }
+        Self { most_tries: 9, most_tries_a_round: 2, patience, ..Self::of_sweep(false) }
     }
 }
 
@@ -112,7 +112,7 @@ impl<'a> Sweep<'a> {
         ledger: Ledger,
         interrupt: &'a Interrupt,
         progress: &'a mut dyn FnMut(&str),
-    ) -> Sweep<'a> {
+    ) -> Self {
         let done = ledger.runs().len();
         let rounds = usize::try_from(header.rounds + 1).unwrap_or(usize::MAX);
         let loads: usize = header.cells.iter().map(|cell| loads(header, cell).len()).sum();

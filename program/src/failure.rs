@@ -22,10 +22,10 @@ impl Failure {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Failure::Usage(_) => 2,
-            Failure::Config(_) => 78,
-            Failure::Runtime(_) => 1,
-            Failure::Interrupted => 130,
+            Self::Usage(_) => 2,
+            Self::Config(_) => 78,
+            Self::Runtime(_) => 1,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -33,19 +33,19 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage(line) | Failure::Config(line) | Failure::Runtime(line) => {
+            Self::Usage(line) | Self::Config(line) | Self::Runtime(line) => {
                 line.chars().try_for_each(|c| match c.is_control() {
                     true => write!(f, "{}", c.escape_default()),
                     false => f.write_char(c),
                 })
             }
-            Failure::Interrupted => f.write_str("interrupted"),
+            Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }
 
 impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Failure {
-        Failure::Runtime(error.to_string())
+    fn from(error: std::io::Error) -> Self {
+        Self::Runtime(error.to_string())
     }
 }

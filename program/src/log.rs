@@ -25,10 +25,10 @@ impl Format {
     ///
     /// # Errors
     /// Any other word, with those that are right.
-    pub fn parse(text: &str) -> Result<Format, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text {
-            "text" => Ok(Format::Text),
-            "json" => Ok(Format::Json),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
             _ => Err(String::from("expected text or json")),
         }
     }
@@ -62,8 +62,8 @@ pub struct Gate {
 
 impl Gate {
     /// Open until it is armed.
-    pub fn new() -> Gate {
-        Gate::default()
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// From here on lines are limited. What a start says is bounded by its configuration and passes whole.

@@ -28,11 +28,11 @@ pub struct Process {
 
 impl Process {
     /// This process now.
-    pub fn read() -> Process {
+    pub fn read() -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let status = text("/proc/self/status");
         let (cpu_s, since_boot_s) = times(&text("/proc/self/stat"));
-        Process {
+        Self {
             cpu_s,
             start_time_s: boot_time_s(&text("/proc/stat")) + since_boot_s,
             resident_bytes: field(&status, "VmRSS:") * 1024,

@@ -42,15 +42,15 @@ impl Wanted {
     /// io_uring is demanded and refused.
     pub fn decide(self, probe: impl Fn(Mode) -> Result<(), Refusal>) -> Result<Choice, Failure> {
         let mode = match self {
-            Wanted::Epoll => return Ok(Choice { kind: Kind::Epoll, refusal: None }),
+            Self::Epoll => return Ok(Choice { kind: Kind::Epoll, refusal: None }),
             // What an older kernel would fall back to was never measured to be faster than epoll.
-            Wanted::Auto => Mode::Deferred,
-            Wanted::Uring { sqpoll: true } => Mode::Polled,
-            Wanted::Uring { sqpoll: false } => Mode::Best,
+            Self::Auto => Mode::Deferred,
+            Self::Uring { sqpoll: true } => Mode::Polled,
+            Self::Uring { sqpoll: false } => Mode::Best,
         };
         match (probe(mode), self) {
             (Ok(()), _) => Ok(Choice { kind: Kind::Uring(mode), refusal: None }),
-            (Err(refusal), Wanted::Auto) => Ok(Choice { kind: Kind::Epoll, refusal: Some(refusal) }),
+            (Err(refusal), Self::Auto) => Ok(Choice { kind: Kind::Epoll, refusal: Some(refusal) }),
             (Err(refusal), _) => Err(Failure::Config(format!(
                 "--engine uring: {refusal}; it takes {}, or --engine auto",
                 refusal.mend()

@@ -64,18 +64,18 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn read(layers: &Layers) -> Result<Config, Failure> {
-        Config::check(&layers.read()?)
+    pub fn read(layers: &Layers) -> Result<Self, Failure> {
+        Self::check(&layers.read()?)
     }
 
     /// Checks the texts in force.
     ///
     /// # Errors
     /// The first text that is wrong.
-    pub fn check(texts: &Texts) -> Result<Config, Failure> {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
         let listen = listen(texts)?;
         let advertise = advertise(texts, &listen)?;
-        let config = Config {
+        let config = Self {
             stun: StunSettings::check(texts, &listen, &advertise)?,
             advertise,
             listen,
@@ -116,8 +116,8 @@ impl Steer {
     /// The word of flags and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Steer::Cpu => "cpu",
-            Steer::Hash => "hash",
+            Self::Cpu => "cpu",
+            Self::Hash => "hash",
         }
     }
 }
@@ -138,9 +138,9 @@ impl Blocks {
     ///
     /// # Errors
     /// A text that is no CIDR block.
-    pub fn check(texts: &Texts) -> Result<Blocks, Failure> {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
         let block = |text: &str| text.parse::<Block>().map_err(|error| error.to_string());
-        Ok(Blocks {
+        Ok(Self {
             allow_destination: texts.all("allow-destination", block)?,
             deny_destination: texts.all("deny-destination", block)?,
             deny_source: texts.all("deny-source", block)?,
@@ -164,8 +164,8 @@ impl Bounds {
     ///
     /// # Errors
     /// A text that is no whole number of seconds or bytes in the range that wire.md gives.
-    pub fn check(texts: &Texts) -> Result<Bounds, Failure> {
-        Ok(Bounds {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
+        Ok(Self {
             answer_lifetime_s: texts.one("answer-lifetime", "300s", |text| units::seconds(text, 10..=540))?,
             ticket_lifetime_s: texts.one("ticket-lifetime", "120s", |text| units::seconds(text, 10..=120))?,
             max_datagram: texts.one("max-datagram", "1472", |text| {

@@ -19,8 +19,8 @@ pub struct Counts([u64; SLOTS]);
 
 impl Counts {
     /// All zeros.
-    pub fn new() -> Counts {
-        Counts([0; SLOTS])
+    pub fn new() -> Self {
+        Self([0; SLOTS])
     }
 
     /// Counts datagrams, and their UDP payload bytes.
@@ -106,7 +106,7 @@ impl Counts {
     }
 
     /// Adds another worker's counts.
-    pub fn sum(&mut self, other: &Counts) {
+    pub fn sum(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
             *mine = mine.saturating_add(*theirs);
         }
@@ -125,8 +125,8 @@ impl Counts {
 }
 
 impl Default for Counts {
-    fn default() -> Counts {
-        Counts::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -136,8 +136,8 @@ pub struct Cells(CachePadded<[AtomicU64; SLOTS]>);
 
 impl Cells {
     /// All zeros.
-    pub fn new() -> Cells {
-        Cells(CachePadded::new([const { AtomicU64::new(0) }; SLOTS]))
+    pub fn new() -> Self {
+        Self(CachePadded::new([const { AtomicU64::new(0) }; SLOTS]))
     }
 
     /// What was published last.
@@ -151,8 +151,8 @@ impl Cells {
 }
 
 impl Default for Cells {
-    fn default() -> Cells {
-        Cells::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -200,12 +200,12 @@ impl Label {
     #[inline]
     pub const fn event(self, outcome: Result<(), SendError>) -> Event {
         match (self, outcome) {
-            (Label::Data, Ok(())) => Event::Relayed,
-            (Label::Observed, Ok(())) => Event::Observed,
-            (Label::StunSuccess, Ok(())) => Event::StunAnswered,
-            (Label::StunError, Ok(())) => Event::StunRejected,
-            (Label::Data | Label::Observed, Err(error)) => Event::Unsent(error),
-            (Label::StunSuccess | Label::StunError, Err(error)) => Event::StunUnsent(error),
+            (Self::Data, Ok(())) => Event::Relayed,
+            (Self::Observed, Ok(())) => Event::Observed,
+            (Self::StunSuccess, Ok(())) => Event::StunAnswered,
+            (Self::StunError, Ok(())) => Event::StunRejected,
+            (Self::Data | Self::Observed, Err(error)) => Event::Unsent(error),
+            (Self::StunSuccess | Self::StunError, Err(error)) => Event::StunUnsent(error),
         }
     }
 }
@@ -215,16 +215,16 @@ impl Event {
     #[inline]
     const fn place(self) -> usize {
         2 * match self {
-            Event::Received => 0,
-            Event::Relayed => 1,
-            Event::Observed => 2,
-            Event::Dropped(reason) => FIRST_REASON + reason as usize,
-            Event::Unsent(error) => FIRST_ERROR + error as usize,
-            Event::StunReceived => FIRST_STUN,
-            Event::StunAnswered => FIRST_STUN + 1,
-            Event::StunRejected => FIRST_STUN + 2,
-            Event::StunDropped(refusal) => FIRST_REFUSAL + refusal as usize,
-            Event::StunUnsent(error) => FIRST_STUN_ERROR + error as usize,
+            Self::Received => 0,
+            Self::Relayed => 1,
+            Self::Observed => 2,
+            Self::Dropped(reason) => FIRST_REASON + reason as usize,
+            Self::Unsent(error) => FIRST_ERROR + error as usize,
+            Self::StunReceived => FIRST_STUN,
+            Self::StunAnswered => FIRST_STUN + 1,
+            Self::StunRejected => FIRST_STUN + 2,
+            Self::StunDropped(refusal) => FIRST_REFUSAL + refusal as usize,
+            Self::StunUnsent(error) => FIRST_STUN_ERROR + error as usize,
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding and its remedy.
-    pub fn new(text: impl Into<String>, mend: impl Into<String>) -> Finding {
-        Finding { text: text.into(), mend: mend.into() }
+    pub fn new(text: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { text: text.into(), mend: mend.into() }
     }
 }

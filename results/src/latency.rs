@@ -40,14 +40,14 @@ impl Latency {
     ///
     /// # Errors
     /// The histogram does not serialise.
-    pub fn of(histogram: &Histogram<u64>) -> Result<Latency, Error> {
+    pub fn of(histogram: &Histogram<u64>) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(histogram, &mut bytes)
             .map_err(|error| Error::Unwritable(format!("{error:?}")))?;
         let percentile =
             |percent| if histogram.is_empty() { 0 } else { histogram.value_at_percentile(percent) };
-        Ok(Latency {
+        Ok(Self {
             count: histogram.len(),
             min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
             mean_ns: histogram.mean(),

@@ -38,7 +38,7 @@ impl Outcome {
     ///
     /// # Errors
     /// Text that is no report, and a report of another version.
-    pub fn from_json(text: &[u8]) -> Result<Outcome, Error> {
+    pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         check_version(text)?;
         Ok(serde_json::from_slice(text)?)
     }

@@ -69,7 +69,7 @@ impl Report {
     ///
     /// # Errors
     /// Text that is no report, and a report of another version.
-    pub fn from_json(text: &[u8]) -> Result<Report, Error> {
+    pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         check_version(text)?;
         Ok(serde_json::from_slice(text)?)
     }

@@ -17,13 +17,13 @@ pub struct Stream {
 
 impl Stream {
     /// G.711 or Opus in RTP: 20 ms a datagram.
-    pub const VOICE: Stream = Stream { name: "voice", rate_per_s: 50.0, payload_bytes: 160, train: 1 };
+    pub const VOICE: Self = Self { name: "voice", rate_per_s: 50.0, payload_bytes: 160, train: 1 };
     /// 30 pictures a second, each in a train of eight datagrams.
-    pub const VIDEO: Stream = Stream { name: "video", rate_per_s: 240.0, payload_bytes: 1_200, train: 8 };
+    pub const VIDEO: Self = Self { name: "video", rate_per_s: 240.0, payload_bytes: 1_200, train: 8 };
     /// State updates between players.
-    pub const GAME: Stream = Stream { name: "game", rate_per_s: 30.0, payload_bytes: 80, train: 1 };
+    pub const GAME: Self = Self { name: "game", rate_per_s: 30.0, payload_bytes: 80, train: 1 };
     /// A reading a minute from a device.
-    pub const IOT: Stream = Stream { name: "iot", rate_per_s: 1.0 / 60.0, payload_bytes: 48, train: 1 };
+    pub const IOT: Self = Self { name: "iot", rate_per_s: 1.0 / 60.0, payload_bytes: 48, train: 1 };
     /// Some 10 Mbit/s in segments of one path MTU.
-    pub const FILE: Stream = Stream { name: "file", rate_per_s: 1_000.0, payload_bytes: 1_200, train: 16 };
+    pub const FILE: Self = Self { name: "file", rate_per_s: 1_000.0, payload_bytes: 1_200, train: 16 };
 }

@@ -43,33 +43,33 @@ pub enum Relation {
 
 impl Relation {
     /// All, the longer signs first, since `<` begins `<=`.
-    pub const ALL: [Relation; 4] = [Relation::AtMost, Relation::AtLeast, Relation::Below, Relation::Above];
+    pub const ALL: [Self; 4] = [Self::AtMost, Self::AtLeast, Self::Below, Self::Above];
 
     /// Its sign.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Relation::AtMost => "<=",
-            Relation::AtLeast => ">=",
-            Relation::Below => "<",
-            Relation::Above => ">",
+            Self::AtMost => "<=",
+            Self::AtLeast => ">=",
+            Self::Below => "<",
+            Self::Above => ">",
         }
     }
 
     /// Whether it holds.
     pub fn holds(self, value: f64, bound: f64) -> bool {
         match self {
-            Relation::AtMost => value <= bound,
-            Relation::AtLeast => value >= bound,
-            Relation::Below => value < bound,
-            Relation::Above => value > bound,
+            Self::AtMost => value <= bound,
+            Self::AtLeast => value >= bound,
+            Self::Below => value < bound,
+            Self::Above => value > bound,
         }
     }
 }
 
 impl Verdict {
     /// Compares; a value that is missing fails.
-    pub fn new(name: String, value: Option<f64>, relation: Relation, bound: f64, unit: &str) -> Verdict {
-        Verdict {
+    pub fn new(name: String, value: Option<f64>, relation: Relation, bound: f64, unit: &str) -> Self {
+        Self {
             name,
             value,
             relation: relation.as_str().to_owned(),

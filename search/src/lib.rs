@@ -52,22 +52,22 @@ pub enum Verdict {
 impl Verdict {
     /// Whether its figures may be believed.
     pub fn is_believed(self) -> bool {
-        matches!(self, Verdict::Passed | Verdict::Lost)
+        matches!(self, Self::Passed | Self::Lost)
     }
 
     /// It in a word or two.
     pub fn word(self) -> &'static str {
         match self {
-            Verdict::Passed => "relayed",
-            Verdict::Lost => "too lossy",
-            Verdict::Invalid => "not valid",
-            Verdict::Disturbed => "disturbed",
+            Self::Passed => "relayed",
+            Self::Lost => "too lossy",
+            Self::Invalid => "not valid",
+            Self::Disturbed => "disturbed",
         }
     }
 
     /// Whether it says that the rate is too high.
     fn is_failure(self) -> bool {
-        matches!(self, Verdict::Lost | Verdict::Invalid)
+        matches!(self, Self::Lost | Self::Invalid)
     }
 }
 
@@ -82,14 +82,14 @@ pub struct Bracket {
 
 impl Tried {
     /// Whether the generator, which managed a higher rate another time, was only held up at this one: not every time.
-    fn was_held_up(self, tried: &[Tried]) -> bool {
+    fn was_held_up(self, tried: &[Self]) -> bool {
         let here = tried.iter().filter(|each| each.rate_per_s == self.rate_per_s).count();
         let managed = tried.iter().any(|each| each.achieved_per_s > self.rate_per_s);
         self.verdict == Verdict::Invalid && managed && here < MOST_DISTURBED
     }
 
     /// Whether it failed by so much that a second try would change nothing.
-    fn fails_by_far(self, tried: &[Tried]) -> bool {
+    fn fails_by_far(self, tried: &[Self]) -> bool {
         match self.verdict {
             Verdict::Invalid => self.achieved_per_s < self.rate_per_s / 5 * 4 && !self.was_held_up(tried),
             Verdict::Lost => self.delivered_per_s < self.achieved_per_s / 4 * 3,

@@ -9,15 +9,15 @@ pub struct Mask([u8; 16]);
 
 impl Mask {
     /// For attributes such as OTHER-ADDRESS.
-    pub const NONE: Mask = Mask([0; 16]);
+    pub const NONE: Self = Self([0; 16]);
 
     /// For XOR-MAPPED-ADDRESS: the magic cookie, then the transaction id.
-    pub fn of(transaction: &TransactionId) -> Mask {
+    pub fn of(transaction: &TransactionId) -> Self {
         let mut mask = [0; 16];
         let (cookie, rest) = mask.split_at_mut(COOKIE.len());
         cookie.copy_from_slice(&COOKIE);
         rest.copy_from_slice(transaction);
-        Mask(mask)
+        Self(mask)
     }
 }
 
@@ -30,7 +30,7 @@ pub struct Value {
 
 impl Value {
     /// Writes an address.
-    pub fn new(address: SocketAddr, mask: Mask) -> Value {
+    pub fn new(address: SocketAddr, mask: Mask) -> Self {
         let Mask(mask) = mask;
         let (family, octets, count) = match address.ip() {
             // An IPv4 address stands in the last bytes of its IPv6 form.
@@ -41,7 +41,7 @@ impl Value {
         let [port_high, port_low] = (address.port() ^ u16::from_be_bytes([high, low])).to_be_bytes();
         let masked = octets.iter().skip(octets.len() - count).zip(mask).map(|(octet, mask)| octet ^ mask);
         let head = [0, family, port_high, port_low];
-        let mut value = Value { bytes: [0; 20], length: head.len() + count };
+        let mut value = Self { bytes: [0; 20], length: head.len() + count };
         value.bytes.iter_mut().zip(head.into_iter().chain(masked)).for_each(|(to, from)| *to = from);
         value
     }

@@ -19,12 +19,12 @@ pub struct Head {
 
 impl Head {
     /// The head of a message, and what follows it; `None` without the magic cookie, or if the message is shorter.
-    pub fn read(datagram: &[u8]) -> Option<(Head, &[u8])> {
+    pub fn read(datagram: &[u8]) -> Option<(Self, &[u8])> {
         let (head, body) = datagram.split_first_chunk::<HEADER_LEN>()?;
         let [kind_high, kind_low, length_high, length_low, c0, c1, c2, c3, transaction @ ..] = *head;
         let length = usize::from(u16::from_be_bytes([length_high, length_low]));
         let kind = u16::from_be_bytes([kind_high, kind_low]);
-        ([c0, c1, c2, c3] == COOKIE).then_some((Head { kind, length, transaction }, body))
+        ([c0, c1, c2, c3] == COOKIE).then_some((Self { kind, length, transaction }, body))
     }
 }
 

@@ -31,14 +31,10 @@ impl Request {
     ///
     /// # Errors
     /// What makes the datagram no request, or none that may be answered.
-    pub fn read(datagram: &[u8], changes: bool) -> Result<Request, NoRequest> {
+    pub fn read(datagram: &[u8], changes: bool) -> Result<Self, NoRequest> {
         let transaction = transaction_of(datagram)?;
-        let mut request = Request {
-            transaction,
-            fingerprint: false,
-            change: Change::default(),
-            unknown: Unknown::default(),
-        };
+        let mut request =
+            Self { transaction, fingerprint: false, change: Change::default(), unknown: Unknown::default() };
         let (mut protected, mut change) = (false, None);
         let mut rest = datagram.get(HEADER_LEN..).unwrap_or_default();
         while !rest.is_empty() {
@@ -76,9 +72,9 @@ pub struct Change {
 }
 
 impl Change {
-    fn read(value: &[u8]) -> Option<Change> {
+    fn read(value: &[u8]) -> Option<Self> {
         let bits = u32::from_be_bytes(value.try_into().ok()?);
-        Some(Change { ip: bits & CHANGE_IP != 0, port: bits & CHANGE_PORT != 0 })
+        Some(Self { ip: bits & CHANGE_IP != 0, port: bits & CHANGE_PORT != 0 })
     }
 }
 

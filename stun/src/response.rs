@@ -60,7 +60,7 @@ pub struct Bound {
 
 impl Bound {
     /// Reads a Binding success response; `None` for everything else. Attributes that are not known are skipped.
-    pub fn read(datagram: &[u8]) -> Option<Bound> {
+    pub fn read(datagram: &[u8]) -> Option<Self> {
         let (head, body) = Head::read(datagram)?;
         let mut rest = body.get(..head.length)?;
         let (mut mapped, mut other) = (None, None);
@@ -74,7 +74,7 @@ impl Bound {
             rest = attribute.rest;
         }
         let Head { kind, transaction, .. } = head;
-        (kind == BINDING_SUCCESS).then_some(Bound { transaction, mapped: mapped?, other })
+        (kind == BINDING_SUCCESS).then_some(Self { transaction, mapped: mapped?, other })
     }
 }
 
@@ -100,7 +100,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn begin(kind: u16, request: &Request, room: &'a mut [u8]) -> Option<Message<'a>> {
+    fn begin(kind: u16, request: &Request, room: &'a mut [u8]) -> Option<Self> {
         let mut message = Message { room, length: 0 };
         message.put(&kind.to_be_bytes())?;
         // The length comes last.

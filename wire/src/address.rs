@@ -19,12 +19,12 @@ impl TransportAddress {
     /// The canonical form of a socket address; `None` for an IPv6 address that spells an IPv4 one
     /// (`::ffff:0:0/96`), which no sender on the Internet may use.
     #[inline(always)]
-    pub fn from_socket(socket: SocketAddr) -> Option<TransportAddress> {
+    pub fn from_socket(socket: SocketAddr) -> Option<Self> {
         match socket {
-            SocketAddr::V4(v4) => Some(TransportAddress { address: mapped(*v4.ip()), port: v4.port() }),
+            SocketAddr::V4(v4) => Some(Self { address: mapped(*v4.ip()), port: v4.port() }),
             SocketAddr::V6(v6) => {
                 let address = v6.ip().to_bits();
-                (address >> 32 != MAPPED_PREFIX).then_some(TransportAddress { address, port: v6.port() })
+                (address >> 32 != MAPPED_PREFIX).then_some(Self { address, port: v6.port() })
             }
         }
     }

@@ -21,7 +21,7 @@ impl Block {
     ///
     /// # Errors
     /// A prefix longer than the address, address bits set behind the prefix, or IPv4 written as IPv6.
-    pub fn new(network: IpAddr, prefix: u8) -> Result<Block, BlockError> {
+    pub fn new(network: IpAddr, prefix: u8) -> Result<Self, BlockError> {
         let most = if network.is_ipv4() { 32 } else { 128 };
         if prefix > most {
             return Err(BlockError::Prefix { prefix, most });
@@ -32,9 +32,9 @@ impl Block {
         {
             return Err(BlockError::Mapped { ip, prefix });
         }
-        let start = Block { network, prefix }.first();
+        let start = Self { network, prefix }.first();
         if start == network {
-            Ok(Block { network, prefix })
+            Ok(Self { network, prefix })
         } else {
             Err(BlockError::HostBits { start, prefix })
         }
@@ -78,7 +78,7 @@ impl Block {
 impl FromStr for Block {
     type Err = BlockError;
 
-    fn from_str(text: &str) -> Result<Block, BlockError> {
+    fn from_str(text: &str) -> Result<Self, BlockError> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -89,7 +89,7 @@ impl FromStr for Block {
             None if network.is_ipv4() => 32,
             None => 128,
         };
-        Block::new(network, prefix)
+        Self::new(network, prefix)
     }
 }
 
@@ -108,8 +108,8 @@ pub struct BlockSet {
 
 impl BlockSet {
     /// The union of `blocks`.
-    pub fn new(blocks: &[Block]) -> BlockSet {
-        let mut set = BlockSet::default();
+    pub fn new(blocks: &[Block]) -> Self {
+        let mut set = Self::default();
         for block in blocks {
             match (block.first(), block.last()) {
                 (IpAddr::V4(first), IpAddr::V4(last)) => set.v4.push((first.to_bits(), last.to_bits())),
@@ -168,14 +168,14 @@ pub enum BlockError {
 impl fmt::Display for BlockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BlockError::Syntax => f.write_str("not a CIDR block such as 10.0.0.0/8 or 2001:db8::/32"),
-            BlockError::Prefix { prefix, most } => {
+            Self::Syntax => f.write_str("not a CIDR block such as 10.0.0.0/8 or 2001:db8::/32"),
+            Self::Prefix { prefix, most } => {
                 write!(f, "a prefix of {prefix} bits is longer than the address, which has {most}")
             }
-            BlockError::HostBits { start, prefix } => {
+            Self::HostBits { start, prefix } => {
                 write!(f, "address bits are set behind the prefix; the block is written {start}/{prefix}")
             }
-            BlockError::Mapped { ip, prefix } => {
+            Self::Mapped { ip, prefix } => {
                 write!(f, "an IPv4 block is written as one: {ip}/{prefix}")
             }
         }

@@ -36,10 +36,10 @@ pub struct Header {
 impl Header {
     /// Reads the fields of 32 bytes.
     #[inline(always)]
-    pub fn read(bytes: &[u8; HEADER_LEN]) -> Header {
+    pub fn read(bytes: &[u8; HEADER_LEN]) -> Self {
         let [kind, class_key, p0, p1, e0, e1, e2, e3, rest @ ..] = bytes;
         let (address, tag) = split_24(rest);
-        Header {
+        Self {
             kind: *kind,
             class_key: *class_key,
             expires: u32::from_be_bytes([*e0, *e1, *e2, *e3]),

@@ -59,10 +59,10 @@ pub enum TicketError {
 impl core::fmt::Display for TicketError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            TicketError::Kind => "not an OBSERVED header; a ticket is the 32 bytes that answer a PROBE",
-            TicketError::Key => "made under a key that is not in this reflector's ring; PROBE again",
-            TicketError::Expired => "expired, or not yet possible; PROBE again and check both clocks",
-            TicketError::Tag => "not made by this reflector; show the ticket with the reflector that gave it",
+            Self::Kind => "not an OBSERVED header; a ticket is the 32 bytes that answer a PROBE",
+            Self::Key => "made under a key that is not in this reflector's ring; PROBE again",
+            Self::Expired => "expired, or not yet possible; PROBE again and check both clocks",
+            Self::Tag => "not made by this reflector; show the ticket with the reflector that gave it",
         })
     }
 }

@@ -96,8 +96,8 @@ impl Policy {
 
 impl Default for Policy {
     /// The defaults of the command line: nothing opened, nothing denied, sockets of both families.
-    fn default() -> Policy {
-        Policy {
+    fn default() -> Self {
+        Self {
             own: Vec::new(),
             broadcasts: Vec::new(),
             allow_destination: BlockSet::default(),

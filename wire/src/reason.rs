@@ -34,36 +34,36 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Reason; 12] = [
-        Reason::Truncated,
-        Reason::Denied,
-        Reason::Short,
-        Reason::Oversize,
-        Reason::Kind,
-        Reason::Source,
-        Reason::Key,
-        Reason::Expired,
-        Reason::Lifetime,
-        Reason::Destination,
-        Reason::Tag,
-        Reason::Rate,
+    pub const ALL: [Self; 12] = [
+        Self::Truncated,
+        Self::Denied,
+        Self::Short,
+        Self::Oversize,
+        Self::Kind,
+        Self::Source,
+        Self::Key,
+        Self::Expired,
+        Self::Lifetime,
+        Self::Destination,
+        Self::Tag,
+        Self::Rate,
     ];
 
     /// The word that metrics and documents use.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Reason::Truncated => "truncated",
-            Reason::Denied => "denied",
-            Reason::Short => "short",
-            Reason::Oversize => "oversize",
-            Reason::Kind => "kind",
-            Reason::Source => "source",
-            Reason::Key => "key",
-            Reason::Expired => "expired",
-            Reason::Lifetime => "lifetime",
-            Reason::Destination => "destination",
-            Reason::Tag => "tag",
-            Reason::Rate => "rate",
+            Self::Truncated => "truncated",
+            Self::Denied => "denied",
+            Self::Short => "short",
+            Self::Oversize => "oversize",
+            Self::Kind => "kind",
+            Self::Source => "source",
+            Self::Key => "key",
+            Self::Expired => "expired",
+            Self::Lifetime => "lifetime",
+            Self::Destination => "destination",
+            Self::Tag => "tag",
+            Self::Rate => "rate",
         }
     }
 }

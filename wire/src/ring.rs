@@ -19,8 +19,8 @@ impl KeyRing {
     ///
     /// # Errors
     /// No key, an id outside 0..=15, an id twice, a secret of zeros, or the secret of the documentation's example.
-    pub fn new(keys: &[(u8, [u8; 16])]) -> Result<KeyRing, RingError> {
-        let mut ring = KeyRing { keys: [None; 16], minting: KeyId(0), fingerprint: 0 };
+    pub fn new(keys: &[(u8, [u8; 16])]) -> Result<Self, RingError> {
+        let mut ring = Self { keys: [None; 16], minting: KeyId(0), fingerprint: 0 };
         let (first, _) = keys.first().ok_or(RingError::Empty)?;
         ring.minting = KeyId::new(*first).ok_or(RingError::Id(u64::from(*first)))?;
         for (id, secret) in keys {
@@ -77,14 +77,14 @@ pub struct KeyId(u8);
 
 impl KeyId {
     /// The id, unless it is above 15.
-    pub const fn new(id: u8) -> Option<KeyId> {
-        if id < 16 { Some(KeyId(id)) } else { None }
+    pub const fn new(id: u8) -> Option<Self> {
+        if id < 16 { Some(Self(id)) } else { None }
     }
 
     /// The key id in byte 1 of a header: its low nibble.
     #[inline(always)]
-    pub const fn of_header(class_key: u8) -> KeyId {
-        KeyId(class_key & 15)
+    pub const fn of_header(class_key: u8) -> Self {
+        Self(class_key & 15)
     }
 
     /// The id as a number, 0..=15.
@@ -112,13 +112,11 @@ pub enum RingError {
 impl core::fmt::Display for RingError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            RingError::Empty => f.write_str("the ring holds no key; `reflector keygen` prints a fresh one"),
-            RingError::Id(id) => write!(f, "key id {id} is outside 0..=15"),
-            RingError::Twice(id) => write!(f, "key id {id} stands twice; every key needs an id of its own"),
-            RingError::Zeros => {
-                f.write_str("the secret is all zeros; `reflector keygen` prints a random one")
-            }
-            RingError::Example => f.write_str(
+            Self::Empty => f.write_str("the ring holds no key; `reflector keygen` prints a fresh one"),
+            Self::Id(id) => write!(f, "key id {id} is outside 0..=15"),
+            Self::Twice(id) => write!(f, "key id {id} stands twice; every key needs an id of its own"),
+            Self::Zeros => f.write_str("the secret is all zeros; `reflector keygen` prints a random one"),
+            Self::Example => f.write_str(
                 "the secret is the documentation's example; `reflector keygen` prints a random one",
             ),
         }

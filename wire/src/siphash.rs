@@ -14,10 +14,10 @@ pub struct SipKey {
 
 impl SipKey {
     /// The key of 16 secret bytes, in the byte order of the SipHash paper.
-    pub const fn new(secret: [u8; 16]) -> SipKey {
+    pub const fn new(secret: [u8; 16]) -> Self {
         let both = u128::from_le_bytes(secret);
         #[allow(clippy::cast_possible_truncation)] // The two halves of a u128 are what is wanted.
-        SipKey { k0: both as u64, k1: (both >> 64) as u64 }
+        Self { k0: both as u64, k1: (both >> 64) as u64 }
     }
 
     /// The 16 secret bytes, for a reflector's part that runs in the kernel.

@@ -26,8 +26,8 @@ pub struct Try {
 
 impl Budgets {
     /// Full budgets, hashed under this key.
-    pub fn new(key: SipKey) -> Budgets {
-        Budgets { key, accounts: Budget::new(BUCKETS), prefixes: Budget::new(BUCKETS) }
+    pub fn new(key: SipKey) -> Self {
+        Self { key, accounts: Budget::new(BUCKETS), prefixes: Budget::new(BUCKETS) }
     }
 
     /// Takes one try of an account from an address.

@@ -25,8 +25,8 @@ impl Challenges {
     ///
     /// # Errors
     /// No randomness from the kernel.
-    pub fn new() -> Result<Challenges, Failure> {
-        Ok(Challenges(random::bytes()?))
+    pub fn new() -> Result<Self, Failure> {
+        Ok(Self(random::bytes()?))
     }
 
     /// A nonce for a device, which need not exist.

@@ -21,9 +21,9 @@ pub struct Turn<'a> {
 
 impl PasswordGate {
     /// A gate for this many CPUs.
-    pub fn new(cpus: usize) -> PasswordGate {
+    pub fn new(cpus: usize) -> Self {
         let at_once = (cpus / 2).max(1);
-        PasswordGate { running: Semaphore::new(at_once), places: Semaphore::new(at_once * (1 + QUEUE)) }
+        Self { running: Semaphore::new(at_once), places: Semaphore::new(at_once * (1 + QUEUE)) }
     }
 
     /// Waits for a turn; `None` when the queue is full.

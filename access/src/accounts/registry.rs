@@ -28,7 +28,7 @@ impl Registry {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn load(store: Store, now: Now) -> Result<Registry, StoreError> {
+    pub fn load(store: Store, now: Now) -> Result<Self, StoreError> {
         let mut directory = Directory::new(now.unix_ms);
         let Loaded { accounts, devices, asks } = store.load()?;
         for (name, enabled) in &accounts {
@@ -40,7 +40,7 @@ impl Registry {
             directory.put_device(id, device);
         }
         asks.iter().for_each(|(from, to)| directory.ask(from, to));
-        Ok(Registry { store, directory: RwLock::new(directory), writing: Mutex::new(()) })
+        Ok(Self { store, directory: RwLock::new(directory), writing: Mutex::new(()) })
     }
 
     /// What is known.
@@ -250,8 +250,8 @@ pub enum Refusal {
 }
 
 impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
-        Refusal::Store(error.to_string())
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
     }
 }
 

@@ -31,34 +31,34 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Call; 11] = [
-        Call::Capabilities,
-        Call::Devices,
-        Call::Challenge,
-        Call::Login,
-        Call::Refresh,
-        Call::Profile,
-        Call::Logout,
-        Call::Ask,
-        Call::End,
-        Call::OpenApi,
-        Call::Other,
+    pub const ALL: [Self; 11] = [
+        Self::Capabilities,
+        Self::Devices,
+        Self::Challenge,
+        Self::Login,
+        Self::Refresh,
+        Self::Profile,
+        Self::Logout,
+        Self::Ask,
+        Self::End,
+        Self::OpenApi,
+        Self::Other,
     ];
 
     /// The word of metrics and of the audit log.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Call::Capabilities => "capabilities",
-            Call::Devices => "devices",
-            Call::Challenge => "challenge",
-            Call::Login => "login",
-            Call::Refresh => "refresh",
-            Call::Profile => "profile",
-            Call::Logout => "logout",
-            Call::Ask => "ask",
-            Call::End => "end",
-            Call::OpenApi => "openapi",
-            Call::Other => "other",
+            Self::Capabilities => "capabilities",
+            Self::Devices => "devices",
+            Self::Challenge => "challenge",
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+            Self::Profile => "profile",
+            Self::Logout => "logout",
+            Self::Ask => "ask",
+            Self::End => "end",
+            Self::OpenApi => "openapi",
+            Self::Other => "other",
         }
     }
 }

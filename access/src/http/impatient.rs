@@ -20,8 +20,8 @@ pub struct Impatient<S> {
 
 impl<S> Impatient<S> {
     /// This stream, with this patience.
-    pub fn new(stream: S, patience: Duration) -> Impatient<S> {
-        Impatient { stream, patience, stalled: None }
+    pub fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, patience, stalled: None }
     }
 
     fn judge<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {

@@ -17,14 +17,14 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal of this kind.
-    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Refusal {
-        Refusal { problem: Problem::new(kind, detail), retry_after_s: None }
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { problem: Problem::new(kind, detail), retry_after_s: None }
     }
 
     /// The same, with the time to wait.
     #[must_use]
-    pub fn after(self, seconds: u64) -> Refusal {
-        Refusal { retry_after_s: Some(seconds), ..self }
+    pub fn after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// The kind.
@@ -56,7 +56,7 @@ impl Refusal {
 }
 
 impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Refusal {
-        Refusal { problem, retry_after_s: None }
+    fn from(problem: Problem) -> Self {
+        Self { problem, retry_after_s: None }
     }
 }

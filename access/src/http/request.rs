@@ -23,9 +23,9 @@ pub struct Peer {
 
 impl Peer {
     /// Of a request; without a connection there is none, and nobody is waited for long.
-    pub fn of(request: &Request<Body>) -> Peer {
-        let nobody = Peer { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), patience: Duration::from_secs(1) };
-        request.extensions().get::<Peer>().copied().unwrap_or(nobody)
+    pub fn of(request: &Request<Body>) -> Self {
+        let nobody = Self { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), patience: Duration::from_secs(1) };
+        request.extensions().get::<Self>().copied().unwrap_or(nobody)
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Line<'a> {
         class: u8,
         minted: &'a [Minted],
         now: Now,
-    ) -> Line<'a> {
+    ) -> Self {
         let entry = |it: &'a Minted| Entry {
             reflector: &it.reflector,
             from: it.from.to_socket(),
@@ -95,9 +95,9 @@ impl Audit {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn open(config: Option<AuditConfig>) -> Result<Audit, Failure> {
+    pub fn open(config: Option<AuditConfig>) -> Result<Self, Failure> {
         let failures = Arc::new(AtomicU64::new(0));
-        let Some(config) = config else { return Ok(Audit { lines: None, failures }) };
+        let Some(config) = config else { return Ok(Self { lines: None, failures }) };
         let path = config.path.display().to_string();
         let log = Log::open(config).map_err(|error| Failure::Config(format!("--audit {path}: {error}")))?;
         let (lines, received) = channel(QUEUE_LEN);
@@ -105,7 +105,7 @@ impl Audit {
         std::thread::Builder::new()
             .name(String::from("audit"))
             .spawn(move || run(log, received, &counter))?;
-        Ok(Audit { lines: Some(lines), failures })
+        Ok(Self { lines: Some(lines), failures })
     }
 
     /// Hands a line over; waits a moment while the log is behind. Whether it was taken: if not, nothing may be answered.
@@ -150,10 +150,10 @@ struct Log {
 }
 
 impl Log {
-    fn open(config: AuditConfig) -> std::io::Result<Log> {
+    fn open(config: AuditConfig) -> std::io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&config.path)?;
         let len = file.metadata()?.len();
-        Ok(Log { config, file, len })
+        Ok(Self { config, file, len })
     }
 
     /// Writes what it can and returns how much that was.
@@ -173,7 +173,7 @@ impl Log {
                 _ => {}
             }
         }
-        *self = Log::open(self.config.clone())?;
+        *self = Self::open(self.config.clone())?;
         Ok(())
     }
 

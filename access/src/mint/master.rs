@@ -26,7 +26,7 @@ impl Master {
     ///
     /// # Errors
     /// No key, an id outside 0..=15, an id twice, a secret of zeros.
-    pub fn new(keys: Vec<(u8, [u8; 32])>) -> Result<Master, String> {
+    pub fn new(keys: Vec<(u8, [u8; 32])>) -> Result<Self, String> {
         if keys.is_empty() {
             return Err(String::from(
                 "the master holds no key; `reflector-access keygen` prints a fresh one",
@@ -45,14 +45,14 @@ impl Master {
                 ));
             }
         }
-        Ok(Master { keys })
+        Ok(Self { keys })
     }
 
     /// Reads a master file.
     ///
     /// # Errors
     /// Text that is not TOML, an unknown or missing field, and what [`Master::new`] refuses; each with its line.
-    pub fn parse(text: &str) -> Result<Master, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| {
             // Behind these words serde quotes the value, which may be a secret.
             let message = error.message().lines().next().unwrap_or_default();
@@ -76,9 +76,9 @@ impl Master {
                 )
             })?;
             keys.push((number, bytes));
-            Master::new(keys.clone()).map_err(|reason| at(id.span().start, &reason))?;
+            Self::new(keys.clone()).map_err(|reason| at(id.span().start, &reason))?;
         }
-        Master::new(keys).map_err(|reason| format!("line 1: {reason}"))
+        Self::new(keys).map_err(|reason| format!("line 1: {reason}"))
     }
 
     /// The ring of a reflector.

@@ -91,7 +91,7 @@ impl Row {
         const RIGHT: &str =
             r#"expected {"account": NAME, "password": TEXT} or {"account": NAME, "hash": "$argon2id$..."}"#;
         // What serde says could quote a password.
-        let row: Row = serde_json::from_str(text).map_err(|_| String::from(RIGHT))?;
+        let row: Self = serde_json::from_str(text).map_err(|_| String::from(RIGHT))?;
         let hash = match (row.password, row.hash) {
             (Some(text), None) => {
                 password::check(&text)?;

@@ -78,7 +78,7 @@ impl Operation {
             Err(refusal) => Outcome::Refused(refusal.to_string()),
         };
         match self {
-            Operation::AddAccounts { accounts } => {
+            Self::AddAccounts { accounts } => {
                 let wrong =
                     accounts.iter().find_map(|(name, hash)| Some((name, password::check_hash(hash).err()?)));
                 match wrong {
@@ -86,15 +86,15 @@ impl Operation {
                     None => done(registry.add_accounts(&accounts)),
                 }
             }
-            Operation::ListAccounts => Outcome::Accounts(registry.accounts()),
-            Operation::SetEnabled { account, enabled } => done(registry.set_enabled(&account, enabled)),
-            Operation::SetPassword { account, hash } => match password::check_hash(&hash) {
+            Self::ListAccounts => Outcome::Accounts(registry.accounts()),
+            Self::SetEnabled { account, enabled } => done(registry.set_enabled(&account, enabled)),
+            Self::SetPassword { account, hash } => match password::check_hash(&hash) {
                 Ok(()) => done(registry.set_password(&account, hash)),
                 Err(reason) => Outcome::Refused(reason),
             },
-            Operation::AddBuddy { account, buddy } => done(registry.befriend(&account, &buddy)),
-            Operation::RemoveBuddy { account, buddy } => done(registry.unask(&account, &buddy)),
-            Operation::ListBuddies { account } => match registry.buddies(&account) {
+            Self::AddBuddy { account, buddy } => done(registry.befriend(&account, &buddy)),
+            Self::RemoveBuddy { account, buddy } => done(registry.unask(&account, &buddy)),
+            Self::ListBuddies { account } => match registry.buddies(&account) {
                 Ok(buddies) => Outcome::Buddies(buddies),
                 Err(refusal) => Outcome::Refused(refusal.to_string()),
             },

@@ -32,14 +32,14 @@ impl Operator {
     ///
     /// # Errors
     /// The store is not one, or is held by a process that does not listen at the socket.
-    pub fn open(paths: &StorePaths) -> Result<Operator, Failure> {
+    pub fn open(paths: &StorePaths) -> Result<Self, Failure> {
         let named =
             |error: &dyn std::fmt::Display| Failure::Runtime(format!("{}: {error}", paths.store.display()));
         match Store::open(&paths.store) {
             Ok(store) => {
                 let now = SharedClock::new(&Clock::start()).now();
                 let registry = Registry::load(store, now).map_err(|error| named(&error))?;
-                Ok(Operator::Store(Box::new(registry)))
+                Ok(Self::Store(Box::new(registry)))
             }
             Err(StoreError::Held) => {
                 let stream = UnixStream::connect(&paths.control).map_err(|error| {
@@ -49,7 +49,7 @@ impl Operator {
                     ))
                 })?;
                 stream.set_read_timeout(Some(PATIENCE))?;
-                Ok(Operator::Server(BufReader::new(stream)))
+                Ok(Self::Server(BufReader::new(stream)))
             }
             Err(error) => Err(named(&error)),
         }
@@ -61,8 +61,8 @@ impl Operator {
     /// It was refused, or the server went away.
     pub fn apply(&mut self, operation: Operation) -> Result<Outcome, Failure> {
         let outcome = match self {
-            Operator::Store(registry) => operation.apply(registry),
-            Operator::Server(stream) => ask(stream, &operation)?,
+            Self::Store(registry) => operation.apply(registry),
+            Self::Server(stream) => ask(stream, &operation)?,
         };
         match outcome {
             Outcome::Refused(reason) => Err(Failure::Runtime(reason)),

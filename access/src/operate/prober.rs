@@ -52,13 +52,13 @@ impl Prober {
     ///
     /// # Errors
     /// It has neither.
-    pub async fn open() -> Result<Prober, Failure> {
+    pub async fn open() -> Result<Self, Failure> {
         let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await;
         let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).await;
         if let (Err(error), Err(_)) = (&v4, &v6) {
             return Err(Failure::Config(format!("no UDP socket to probe reflectors with: {error}")));
         }
-        Ok(Prober { v4: v4.ok(), v6: v6.ok(), found: HashMap::new(), round: 0 })
+        Ok(Self { v4: v4.ok(), v6: v6.ok(), found: HashMap::new(), round: 0 })
     }
 
     /// Probes for ever.

@@ -79,9 +79,9 @@ impl Device {
         name: Option<String>,
         sign_key: SignKey,
         noise_key: NoiseKey,
-    ) -> Option<Device> {
+    ) -> Option<Self> {
         let sign_key = VerifyingKey::from_bytes(&sign_key.0.0).ok().filter(|key| !key.is_weak())?;
-        Some(Device {
+        Some(Self {
             account,
             name,
             sign_key,
@@ -101,8 +101,8 @@ impl Device {
 
 impl Directory {
     /// Nothing yet; versions start above those of every earlier start.
-    pub fn new(unix_ms: u64) -> Directory {
-        Directory { base_version: unix_ms.saturating_mul(VERSIONS_PER_MS), ..Directory::default() }
+    pub fn new(unix_ms: u64) -> Self {
+        Self { base_version: unix_ms.saturating_mul(VERSIONS_PER_MS), ..Self::default() }
     }
 
     /// An account.

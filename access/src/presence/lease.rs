@@ -38,8 +38,8 @@ impl Presence {
     }
 
     /// Whether others see the same.
-    pub(crate) fn shows_as(&self, other: &Presence) -> bool {
-        let places = |it: &Presence| -> Vec<_> {
+    pub(crate) fn shows_as(&self, other: &Self) -> bool {
+        let places = |it: &Self| -> Vec<_> {
             it.contacts.iter().map(|contact| (contact.reflector.clone(), contact.address)).collect()
         };
         self.nat == other.nat && places(self) == places(other)

@@ -36,10 +36,10 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn new(base: &str) -> Client {
+    pub(crate) fn new(base: &str) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(1);
         let config = config.timeout_global(Some(harness::PATIENCE)).build();
-        Client { agent: config.into(), base: base.to_owned() }
+        Self { agent: config.into(), base: base.to_owned() }
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {

@@ -92,7 +92,7 @@ struct World {
 }
 
 impl World {
-    fn random(random: &mut Random) -> World {
+    fn random(random: &mut Random) -> Self {
         let now = Now { unix_s: 1_000_000, unix_ms: 1_000_000_000, boot_ns: 50_000_000_000 };
         let (mut directory, rules) = (Directory::new(1), rules());
         let (mut asked, mut contacts) = (BTreeSet::new(), Vec::new());
@@ -135,7 +135,7 @@ impl World {
                 asked.insert((a, b));
             }
         }
-        World { directory, rules, now, asked, contacts }
+        Self { directory, rules, now, asked, contacts }
     }
 
     /// Looks with the eyes of one at everybody, and compares with what the rules say; returns how many pairs of

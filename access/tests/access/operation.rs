@@ -287,7 +287,7 @@ struct Echo {
 }
 
 impl Echo {
-    fn start(other_address: bool) -> Echo {
+    fn start(other_address: bool) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let (address, stop) = (socket.local_addr().unwrap().to_string(), Arc::new(AtomicBool::new(false)));
@@ -315,7 +315,7 @@ impl Echo {
                 let _ = socket.send_to(&answer, from);
             }
         });
-        Echo { address, stop, thread: Some(thread) }
+        Self { address, stop, thread: Some(thread) }
     }
 }
 

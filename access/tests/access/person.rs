@@ -22,18 +22,18 @@ pub(crate) struct Person {
 
 impl Person {
     /// Somebody whose account is there, with a fresh device.
-    pub(crate) fn enrol(server: &Server, name: &str) -> Person {
+    pub(crate) fn enrol(server: &Server, name: &str) -> Self {
         let client = server.client();
         let key = SigningKey::from_bytes(&fresh());
         let answer = client.post("/v1/devices", &device_request(name, PASSWORD, &key)).good();
         let device = answer["device"].as_str().unwrap().parse().unwrap();
         let (session, nat) = (String::new(), String::from("eim/apdf"));
-        Person { client, key, device, session, nat }
+        Self { client, key, device, session, nat }
     }
 
     /// The same, logged in with a contact at each of these: reflector, address, round trip in µs.
-    pub(crate) fn login_at(server: &Server, name: &str, contacts: &[(&str, &str, u32)]) -> Person {
-        let mut person = Person::enrol(server, name);
+    pub(crate) fn login_at(server: &Server, name: &str, contacts: &[(&str, &str, u32)]) -> Self {
+        let mut person = Self::enrol(server, name);
         person.login(&proofs(server, contacts)).good();
         person
     }

@@ -24,12 +24,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// One with two reflectors, fra1 and ams1, loopback opened as contacts, and these flags besides.
-    pub(crate) fn start(flags: &[&str]) -> Server {
-        Server::start_in(Folder::new("access-test"), flags)
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_in(Folder::new("access-test"), flags)
     }
 
     /// One whose folder is there already; `{folder}` in a flag is its path.
-    pub(crate) fn start_in(folder: Folder, flags: &[&str]) -> Server {
+    pub(crate) fn start_in(folder: Folder, flags: &[&str]) -> Self {
         if folder.read("master.toml").is_empty() {
             folder.write("master.toml", MASTER);
         }
@@ -54,7 +54,7 @@ impl Server {
         let running = Running::start(&mut command);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let tickets = Tickets::of(&folder.read("master.toml"));
-        let mut server = Server { running, folder, listen: nowhere, admin: nowhere, tickets };
+        let mut server = Self { running, folder, listen: nowhere, admin: nowhere, tickets };
         let ready = server.wait_for_line("ready");
         server.listen = ready["listen"].as_str().unwrap().split(',').next().unwrap().parse().unwrap();
         server.admin = ready["admin"].as_str().unwrap().parse().unwrap();

@@ -14,8 +14,8 @@ pub(crate) struct Tickets {
 }
 
 impl Tickets {
-    pub(crate) fn of(master: &str) -> Tickets {
-        Tickets { master: Master::parse(master).unwrap() }
+    pub(crate) fn of(master: &str) -> Self {
+        Self { master: Master::parse(master).unwrap() }
     }
 
     /// The ring of a reflector.

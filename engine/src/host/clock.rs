@@ -18,13 +18,13 @@ pub struct Clock {
 
 impl Clock {
     /// Anchors the clock: both times read at the same moment, ns.
-    pub fn new(realtime_ns: i64, boot_ns: i64) -> Clock {
-        Clock { offset_ns: realtime_ns.saturating_sub(boot_ns), read_at_ns: boot_ns, disagreement_ns: 0 }
+    pub fn new(realtime_ns: i64, boot_ns: i64) -> Self {
+        Self { offset_ns: realtime_ns.saturating_sub(boot_ns), read_at_ns: boot_ns, disagreement_ns: 0 }
     }
 
     /// Anchors it to what the kernel says now.
-    pub fn start() -> Clock {
-        Clock::new(realtime_ns(), boot_ns())
+    pub fn start() -> Self {
+        Self::new(realtime_ns(), boot_ns())
     }
 
     /// Takes a new reading of both times: follows forward at once, backwards by 1 s per minute elapsed.

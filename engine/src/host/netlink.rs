@@ -33,10 +33,10 @@ impl Netlink {
     ///
     /// # Errors
     /// What socket(2) says.
-    pub fn open() -> io::Result<Netlink> {
+    pub fn open() -> io::Result<Self> {
         let socket = socket()?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Netlink { socket, sequence: 0 })
+        Ok(Self { socket, sequence: 0 })
     }
 
     /// Every link of the namespace.
@@ -123,7 +123,7 @@ impl Follower {
     ///
     /// # Errors
     /// What socket(2) and setsockopt(2) say.
-    pub fn open() -> io::Result<Follower> {
+    pub fn open() -> io::Result<Self> {
         let socket = socket()?;
         socket.set_nonblocking(true)?;
         bind(&socket)?;
@@ -137,7 +137,7 @@ impl Follower {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(Follower(socket))
+        Ok(Self(socket))
     }
 
     /// Whether anything changed since this was asked last. Words lost to a full queue count as a change.

@@ -39,11 +39,11 @@ impl Nic {
     ///
     /// # Errors
     /// A name that no interface can have; a socket that cannot be opened.
-    pub fn read(name: &str) -> io::Result<Nic> {
+    pub fn read(name: &str) -> io::Result<Self> {
         let ethtool = Ethtool::open(name)?;
         let flags = ethtool.word(ETHTOOL_GFLAGS);
         let channels = ethtool.channels();
-        Ok(Nic {
+        Ok(Self {
             driver: ethtool.driver(),
             channels: channels.map(|(now, _)| now),
             most_channels: channels.map(|(_, most)| most),
@@ -101,7 +101,7 @@ struct Ethtool {
 }
 
 impl Ethtool {
-    fn open(name: &str) -> io::Result<Ethtool> {
+    fn open(name: &str) -> io::Result<Self> {
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() >= NAME_LEN || bytes.contains(&0) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an interface's name has 1 to 15 bytes"));
@@ -109,7 +109,7 @@ impl Ethtool {
         let mut padded = [0; NAME_LEN];
         padded.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-        Ok(Ethtool { socket, name: padded })
+        Ok(Self { socket, name: padded })
     }
 
     /// The answer to a request of one word.

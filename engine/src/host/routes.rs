@@ -23,13 +23,13 @@ pub struct Ways {
 
 impl Ways {
     /// The ways from interface number `link`.
-    pub fn new(link: u32, rows: &[Row], neighbours: &[Neighbour], rules: &[Rule]) -> Ways {
+    pub fn new(link: u32, rows: &[Row], neighbours: &[Neighbour], rules: &[Rule]) -> Self {
         let neighbours = usable(link, neighbours);
         let extra_rules = rules.iter().filter(|rule| !rule.is_standard()).count();
         if extra_rules > 0 {
-            return Ways { neighbours, extra_rules, ..Ways::default() };
+            return Self { neighbours, extra_rules, ..Self::default() };
         }
-        let mut ways = Ways { neighbours, ..Ways::default() };
+        let mut ways = Self { neighbours, ..Self::default() };
         let mut routes: Vec<Route> = Vec::new();
         for row in best(rows) {
             let hop = ways.hop(link, &row);
@@ -42,10 +42,10 @@ impl Ways {
     }
 
     /// The kernel is asked for each datagram; nothing is known here.
-    pub fn of_kernel() -> Ways {
+    pub fn of_kernel() -> Self {
         let everywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let routes = everywhere.map(|network| Route { network, prefix: 0, hop: Hop::Kernel }).to_vec();
-        Ways { routes, ..Ways::default() }
+        Self { routes, ..Self::default() }
     }
 
     fn hop(&mut self, link: u32, row: &Row) -> Hop {
@@ -75,7 +75,7 @@ pub struct Route {
 }
 
 impl Route {
-    fn covers(&self, other: &Route) -> bool {
+    fn covers(&self, other: &Self) -> bool {
         self.prefix < other.prefix
             && self.network.is_ipv4() == other.network.is_ipv4()
             && leading(self.network, self.prefix) == leading(other.network, self.prefix)

@@ -18,12 +18,12 @@ pub struct Name {
 
 impl Name {
     /// Room for any address, as the kernel wants it before a receive.
-    pub const ROOM: Name = Name { bytes: [0; NAME_LEN], len: 28 };
+    pub const ROOM: Self = Self { bytes: [0; NAME_LEN], len: 28 };
 
     /// The kernel's form of `address`.
     #[inline]
-    pub fn new(address: SocketAddr) -> Name {
-        let mut name = Name::ROOM;
+    pub fn new(address: SocketAddr) -> Self {
+        let mut name = Self::ROOM;
         let (family, rest) = name.bytes.split_at_mut(2);
         let (port, rest) = rest.split_at_mut(2);
         port.copy_from_slice(&address.port().to_be_bytes());
@@ -48,8 +48,8 @@ impl Name {
 
     /// The first bytes of what the kernel wrote; what it did not write is zeros.
     #[inline]
-    pub(crate) fn read(bytes: &[u8]) -> Name {
-        let mut name = Name::ROOM;
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut name = Self::ROOM;
         let len = bytes.len().min(NAME_LEN);
         if let (Some(room), Some(bytes)) = (name.bytes.get_mut(..len), bytes.get(..len)) {
             room.copy_from_slice(bytes);

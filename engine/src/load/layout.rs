@@ -32,7 +32,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Checks that a plan fits into the programs, and into frames of an interface of this address and MTU.
-    pub(crate) fn new(plan: &Plan, mac: [u8; 6], mtu: u32) -> Result<Layout, XdpError> {
+    pub(crate) fn new(plan: &Plan, mac: [u8; 6], mtu: u32) -> Result<Self, XdpError> {
         let times = plan.times;
         let measured_ns = times.end_ns.saturating_sub(times.measured_ns);
         let slices = measured_ns.checked_div(times.slice_ns).map(|_| measured_ns.div_ceil(times.slice_ns));
@@ -43,7 +43,7 @@ impl Layout {
         let (mut sources, relay) = ([0; 12], plan.relay);
         let addresses = plan.next_hop.into_iter().chain(mac);
         sources.iter_mut().zip(addresses).for_each(|(place, byte)| *place = byte);
-        let layout = Layout {
+        let layout = Self {
             relay,
             flows: plan.flows,
             head_len: plan.head_len,

@@ -28,7 +28,7 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// Maps an array of `entries` values of `value_words` words.
-    pub(crate) fn map(array: BorrowedFd<'_>, entries: usize, value_words: usize) -> Result<Memory, XdpError> {
+    pub(crate) fn map(array: BorrowedFd<'_>, entries: usize, value_words: usize) -> Result<Self, XdpError> {
         let count = entries.saturating_mul(value_words);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_SHARED | libc::MAP_POPULATE;
@@ -37,7 +37,7 @@ impl Memory {
             unsafe { libc::mmap(std::ptr::null_mut(), len(count), access, kind, array.as_raw_fd(), 0) };
         let words = NonNull::new(address.cast::<AtomicU64>()).filter(|_| address != libc::MAP_FAILED);
         let refused = || XdpError::kernel("map the program's memory", io::Error::last_os_error());
-        Ok(Memory { words: words.ok_or_else(refused)?, count, value_words })
+        Ok(Self { words: words.ok_or_else(refused)?, count, value_words })
     }
 
     /// The words of one value; none if there is no such value.

@@ -166,7 +166,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn begin() -> Result<Quiet, XdpError> {
+    fn begin() -> Result<Self, XdpError> {
         handle()?;
         let mut all_others = empty_set();
         // SAFETY: a live set for the call to fill.
@@ -176,7 +176,7 @@ impl Quiet {
         let mut before = empty_set();
         // SAFETY: both sets are live; the first is read, the second written.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all_others, &raw mut before) };
-        Ok(Quiet { before })
+        Ok(Self { before })
     }
 }
 
@@ -195,10 +195,10 @@ struct ThreadId {
 }
 
 impl ThreadId {
-    fn own() -> ThreadId {
+    fn own() -> Self {
         // SAFETY: no arguments, nothing that could be violated.
         let thread = unsafe { libc::gettid() };
-        ThreadId { process: i32::try_from(std::process::id()).unwrap_or_default(), thread }
+        Self { process: i32::try_from(std::process::id()).unwrap_or_default(), thread }
     }
 
     /// Ends a call that the thread is in; nothing happens to one that is in none.

@@ -26,10 +26,10 @@ pub struct Bare {
 
 impl Bare {
     /// Takes the memory for `slots` messages of up to `slot_len` bytes.
-    pub fn new(slots: usize, slot_len: usize) -> Bare {
+    pub fn new(slots: usize, slot_len: usize) -> Self {
         // SAFETY: an mmsghdr is integers and pointers, for all of which zero is a value.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-        Bare {
+        Self {
             inbound: Inbound::new(slots, slot_len),
             headers: vec![header; slots],
             parts: vec![libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; slots],

@@ -18,7 +18,7 @@ pub struct Control {
 
 impl Control {
     /// No message; all of the room free.
-    pub const EMPTY: Control = Control { bytes: [0; CONTROL_LEN], len: 0 };
+    pub const EMPTY: Self = Self { bytes: [0; CONTROL_LEN], len: 0 };
 
     /// Asks the kernel to cut what is sent into datagrams of `bytes` (UDP_SEGMENT).
     #[inline]
@@ -80,8 +80,8 @@ pub struct Received {
 impl Received {
     /// What these messages say, one after the other.
     #[inline]
-    pub fn read(mut messages: &[u8]) -> Received {
-        let mut received = Received::default();
+    pub fn read(mut messages: &[u8]) -> Self {
+        let mut received = Self::default();
         while let Some((message, next)) = split(messages) {
             received.take(message);
             messages = next;

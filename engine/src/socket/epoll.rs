@@ -33,14 +33,14 @@ impl Epoll {
     ///
     /// # Errors
     /// What epoll_create(2), epoll_ctl(2) and eventfd(2) say.
-    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Epoll, Stopper)> {
+    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Self, Stopper)> {
         let poll = Poll::new()?;
         for (index, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), Interest::READABLE)?;
         }
         let (stop, stopper) = Stop::open()?;
         poll.registry().register(&mut SourceFd(&stop.as_raw_fd()), WAKER, Interest::READABLE)?;
-        Ok((Epoll { poll, sockets, options, stop }, stopper))
+        Ok((Self { poll, sockets, options, stop }, stopper))
     }
 
     /// Serves until stopped, then gives the sockets back.

@@ -130,28 +130,27 @@ pub enum SendError {
 
 impl SendError {
     /// Every kind of error.
-    pub const ALL: [SendError; 5] =
-        [SendError::Again, SendError::Size, SendError::Unreachable, SendError::Refused, SendError::Other];
+    pub const ALL: [Self; 5] = [Self::Again, Self::Size, Self::Unreachable, Self::Refused, Self::Other];
 
     /// The kind of an errno.
-    pub fn from_errno(errno: i32) -> SendError {
+    pub fn from_errno(errno: i32) -> Self {
         match errno {
-            libc::EAGAIN | libc::ENOBUFS => SendError::Again,
-            libc::EMSGSIZE => SendError::Size,
-            libc::ENETUNREACH | libc::EHOSTUNREACH => SendError::Unreachable,
-            libc::EPERM | libc::EACCES | libc::ECONNREFUSED => SendError::Refused,
-            _ => SendError::Other,
+            libc::EAGAIN | libc::ENOBUFS => Self::Again,
+            libc::EMSGSIZE => Self::Size,
+            libc::ENETUNREACH | libc::EHOSTUNREACH => Self::Unreachable,
+            libc::EPERM | libc::EACCES | libc::ECONNREFUSED => Self::Refused,
+            _ => Self::Other,
         }
     }
 
     /// The word that metrics and documents use.
     pub const fn as_str(self) -> &'static str {
         match self {
-            SendError::Again => "again",
-            SendError::Size => "size",
-            SendError::Unreachable => "unreachable",
-            SendError::Refused => "refused",
-            SendError::Other => "other",
+            Self::Again => "again",
+            Self::Size => "size",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Other => "other",
         }
     }
 }

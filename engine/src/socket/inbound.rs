@@ -36,14 +36,14 @@ pub struct Inbound {
 
 impl Inbound {
     /// Takes and touches the memory for `slots` messages of up to `slot_len` bytes.
-    pub fn new(slots: usize, slot_len: usize) -> Inbound {
+    pub fn new(slots: usize, slot_len: usize) -> Self {
         // Slots that start at the same offset of a page would compete for the same few cache sets.
         let stride = slot_len + CACHE_STAGGER;
         let mut arena = vec![0; slots * stride + SCRATCH_LEN];
         arena.fill(0xff); // Zeroed memory need not be there yet; written memory is.
         // SAFETY: an mmsghdr is integers and pointers, for all of which zero is a value.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-        Inbound {
+        Self {
             arena,
             slot_len,
             stride,
@@ -162,7 +162,7 @@ pub struct Message {
 impl Message {
     /// A message in a buffer, from `source`, of which the control messages said this.
     #[inline]
-    pub(crate) fn new(arrived: Arrived, source: SocketAddr, control: Received) -> Message {
+    pub(crate) fn new(arrived: Arrived, source: SocketAddr, control: Received) -> Self {
         let Arrived { offset, len, room, flags } = arrived;
         let condition = if flags & libc::MSG_CTRUNC != 0 {
             Condition::ControlCut
@@ -171,7 +171,7 @@ impl Message {
         } else {
             Condition::Whole
         };
-        Message {
+        Self {
             offset,
             len: len.min(room),
             segment_len: control.segment_len.filter(|segment| *segment > 0).unwrap_or(len.max(1)),
@@ -185,7 +185,7 @@ impl Message {
     /// The places of its datagrams in the arena; an empty datagram is one empty range.
     #[inline]
     pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let Message { offset, len, segment_len, condition, .. } = *self;
+        let Self { offset, len, segment_len, condition, .. } = *self;
         // A train whose control data was cut has no segments that could be trusted.
         let segment_len = if condition == Condition::ControlCut { len.max(1) } else { segment_len };
         let count = len.div_ceil(segment_len).max(1);

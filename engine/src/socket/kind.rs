@@ -25,15 +25,15 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Epoll::open`] and [`Uring::open`].
-    pub fn open(kind: Kind, sockets: Vec<Socket>, options: epoll::Options) -> io::Result<(Engine, Stopper)> {
+    pub fn open(kind: Kind, sockets: Vec<Socket>, options: epoll::Options) -> io::Result<(Self, Stopper)> {
         match kind {
             Kind::Epoll => {
-                Epoll::open(sockets, options).map(|(epoll, stopper)| (Engine::Epoll(epoll), stopper))
+                Epoll::open(sockets, options).map(|(epoll, stopper)| (Self::Epoll(epoll), stopper))
             }
             Kind::Uring(mode) => {
                 let epoll::Options { slots, slot_len, gso } = options;
                 let opened = Uring::open(sockets, uring::Options { slots, slot_len, gso, mode });
-                opened.map(|(uring, stopper)| (Engine::Uring(uring), stopper))
+                opened.map(|(uring, stopper)| (Self::Uring(uring), stopper))
             }
         }
     }
@@ -44,8 +44,8 @@ impl Engine {
     /// As [`Epoll::run`] and [`Uring::run`].
     pub fn run<H: Handler>(self, handler: &mut H) -> io::Result<Vec<Socket>> {
         match self {
-            Engine::Epoll(epoll) => epoll.run(handler),
-            Engine::Uring(uring) => uring.run(handler),
+            Self::Epoll(epoll) => epoll.run(handler),
+            Self::Uring(uring) => uring.run(handler),
         }
     }
 }
@@ -63,8 +63,8 @@ impl Kind {
     /// The word of flags and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Epoll => "epoll",
-            Kind::Uring(_) => "uring",
+            Self::Epoll => "epoll",
+            Self::Uring(_) => "uring",
         }
     }
 }

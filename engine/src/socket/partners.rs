@@ -15,7 +15,7 @@ pub(crate) struct Partners {
 
 impl Partners {
     /// The partners of every socket of a worker, in order; where there is none, an id that no socket has.
-    pub(crate) fn of(sockets: &[Socket]) -> Vec<Partners> {
+    pub(crate) fn of(sockets: &[Socket]) -> Vec<Self> {
         let first = |ipv4: bool| sockets.iter().position(|socket| socket.local().is_ipv4() == ipv4);
         let none = SocketId(u8::MAX);
         sockets
@@ -25,9 +25,9 @@ impl Partners {
                 let own = SocketId(id(index));
                 let other = first(!socket.local().is_ipv4()).map_or(none, |index| SocketId(id(index)));
                 if socket.local().is_ipv4() {
-                    Partners { v4: own, v6: other }
+                    Self { v4: own, v6: other }
                 } else {
-                    Partners { v4: other, v6: own }
+                    Self { v4: other, v6: own }
                 }
             })
             .collect()

@@ -39,7 +39,7 @@ impl Stop {
     ///
     /// # Errors
     /// What eventfd(2) says.
-    pub(crate) fn open() -> io::Result<(Arc<Stop>, Stopper)> {
+    pub(crate) fn open() -> io::Result<(Arc<Self>, Stopper)> {
         // SAFETY: eventfd takes no pointer; its result is checked below.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
@@ -47,7 +47,7 @@ impl Stop {
         }
         // SAFETY: `fd` is a descriptor that eventfd has just opened and that nobody else knows.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
-        let stop = Arc::new(Stop { event: File::from(event), requested: AtomicBool::new(false) });
+        let stop = Arc::new(Self { event: File::from(event), requested: AtomicBool::new(false) });
         Ok((Arc::clone(&stop), Stopper { stop }))
     }
 

@@ -27,8 +27,8 @@ impl Socket {
     ///
     /// # Errors
     /// [`OpenError`], which names the address and the cause.
-    pub fn open(address: SocketAddr, options: &Options) -> Result<Socket, OpenError> {
-        Socket::try_open(address, options).map_err(|source| OpenError { address, source })
+    pub fn open(address: SocketAddr, options: &Options) -> Result<Self, OpenError> {
+        Self::try_open(address, options).map_err(|source| OpenError { address, source })
     }
 
     /// The address that the socket is bound to.
@@ -46,7 +46,7 @@ impl Socket {
         self.packet_info
     }
 
-    fn try_open(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+    fn try_open(address: SocketAddr, options: &Options) -> io::Result<Self> {
         let ipv4 = address.is_ipv4();
         let inner = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         inner.set_nonblocking(true)?;
@@ -78,7 +78,7 @@ impl Socket {
         };
         inner.bind(&SockAddr::from(address))?;
         let local = inner.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Socket { inner, local, packet_info: options.packet_info, granted })
+        Ok(Self { inner, local, packet_info: options.packet_info, granted })
     }
 }
 

@@ -62,7 +62,7 @@ impl Uring {
     ///
     /// # Errors
     /// A [`crate::socket::uring::probe::Refusal`], or what eventfd(2) says.
-    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Uring, Stopper)> {
+    pub fn open(sockets: Vec<Socket>, options: Options) -> io::Result<(Self, Stopper)> {
         let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
         let tried = patiently(|| match probe(options.mode) {
             Err(Refusal::Memory) => Err(no_memory()),
@@ -70,7 +70,7 @@ impl Uring {
         });
         tried.unwrap_or(Err(Refusal::Memory)).map_err(io::Error::other)?;
         let (stop, stopper) = Stop::open()?;
-        Ok((Uring { sockets, options, stop }, stopper))
+        Ok((Self { sockets, options, stop }, stopper))
     }
 
     /// Serves until stopped, then gives the sockets back.

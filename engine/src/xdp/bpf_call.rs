@@ -105,8 +105,8 @@ pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
 struct Attributes([u32; 32]);
 
 impl Attributes {
-    fn of(words: &[u32]) -> Attributes {
-        let mut attributes = Attributes::default();
+    fn of(words: &[u32]) -> Self {
+        let mut attributes = Self::default();
         attributes.0.iter_mut().zip(words).for_each(|(place, word)| *place = *word);
         attributes
     }

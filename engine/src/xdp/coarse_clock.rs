@@ -50,7 +50,7 @@ unsafe impl Sync for Clock {}
 
 impl Clock {
     /// Maps the clock of a program.
-    pub(crate) fn map(map: BorrowedFd<'_>) -> Result<Clock, XdpError> {
+    pub(crate) fn map(map: BorrowedFd<'_>) -> Result<Self, XdpError> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping of a descriptor that is open; the kernel chooses the place.
         let address = unsafe {
@@ -59,7 +59,7 @@ impl Clock {
         let words = NonNull::new(address.cast::<Words>()).filter(|_| address != libc::MAP_FAILED);
         let words =
             words.ok_or_else(|| XdpError::kernel("map the program's clock", io::Error::last_os_error()))?;
-        Ok(Clock { words, jiffy_ns: jiffy_ns()? })
+        Ok(Self { words, jiffy_ns: jiffy_ns()? })
     }
 
     /// Sets everything: called before the program is attached.

@@ -54,8 +54,8 @@ pub struct Config {
 
 impl Config {
     /// A configuration that serves nothing yet: no key, no listener, no route, and the defaults of the command line.
-    pub fn new() -> Config {
-        Config {
+    pub fn new() -> Self {
+        Self {
             keys: [None; 16],
             minting: 0,
             listen_v4: None,
@@ -79,8 +79,8 @@ impl Config {
 }
 
 impl Default for Config {
-    fn default() -> Config {
-        Config::new()
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -197,9 +197,9 @@ struct RouteV6 {
 
 impl Raw {
     /// The struct for an interface with this Ethernet address.
-    pub(crate) fn new(config: &Config, mac: [u8; 6]) -> Result<Box<Raw>, XdpError> {
+    pub(crate) fn new(config: &Config, mac: [u8; 6]) -> Result<Box<Self>, XdpError> {
         // SAFETY: all-zero bytes are a value of every integer.
-        let mut raw: Box<Raw> = Box::new(unsafe { std::mem::zeroed() });
+        let mut raw: Box<Self> = Box::new(unsafe { std::mem::zeroed() });
         raw.mac = mac_word(mac);
         raw.take_keys(config)?;
         raw.take_bounds(config)?;
@@ -388,18 +388,18 @@ enum Block {
 }
 
 impl Block {
-    fn new(network: IpAddr, prefix: u8) -> Result<Block, XdpError> {
+    fn new(network: IpAddr, prefix: u8) -> Result<Self, XdpError> {
         let wrong = || XdpError::Value("a prefix is at most 32 bits of an IPv4 and 128 of an IPv6 address");
         let host_bits = |most: u32| most.checked_sub(u32::from(prefix)).ok_or_else(wrong);
         Ok(match network {
             IpAddr::V4(ip) => {
                 let mask = u32::MAX.checked_shl(host_bits(32)?).unwrap_or(0);
-                Block::V4(BlockV4 { network: (ip.to_bits() & mask).to_be(), mask: mask.to_be() })
+                Self::V4(BlockV4 { network: (ip.to_bits() & mask).to_be(), mask: mask.to_be() })
             }
             IpAddr::V6(ip) => {
                 let mask = u128::MAX.checked_shl(host_bits(128)?).unwrap_or(0);
                 let network = Ipv6Addr::from_bits(ip.to_bits() & mask);
-                Block::V6(BlockV6 { network: v6(network), mask: v6(Ipv6Addr::from_bits(mask)) })
+                Self::V6(BlockV6 { network: v6(network), mask: v6(Ipv6Addr::from_bits(mask)) })
             }
         })
     }

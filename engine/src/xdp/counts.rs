@@ -56,9 +56,9 @@ pub(crate) struct Raw {
 unsafe impl aya::Pod for Raw {}
 
 impl From<&Raw> for Counts {
-    fn from(raw: &Raw) -> Counts {
+    fn from(raw: &Raw) -> Self {
         let [relayed, observed, passed, dropped @ .., _] = raw.outcomes;
-        Counts { received: raw.received, relayed, observed, passed, dropped, keys: raw.keys }
+        Self { received: raw.received, relayed, observed, passed, dropped, keys: raw.keys }
     }
 }
 

@@ -86,10 +86,10 @@ pub enum XdpError {
 
 impl XdpError {
     /// The error of `what`, with those named that have a remedy.
-    pub(crate) fn kernel(what: &'static str, error: io::Error) -> XdpError {
+    pub(crate) fn kernel(what: &'static str, error: io::Error) -> Self {
         match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => XdpError::NotPermitted(what),
-            _ => XdpError::Kernel { what, error },
+            Some(libc::EPERM | libc::EACCES) => Self::NotPermitted(what),
+            _ => Self::Kernel { what, error },
         }
     }
 }

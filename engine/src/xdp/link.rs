@@ -32,15 +32,15 @@ impl Mode {
     /// The word of flags, logs and pins.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Mode::Native => "native",
-            Mode::Generic => "generic",
+            Self::Native => "native",
+            Self::Generic => "generic",
         }
     }
 
     const fn flags(self) -> u32 {
         match self {
-            Mode::Native => 1 << 2,
-            Mode::Generic => 1 << 1,
+            Self::Native => 1 << 2,
+            Self::Generic => 1 << 1,
         }
     }
 }
@@ -59,8 +59,8 @@ impl Link {
         place: &Place,
         mode: Mode,
         folder: Option<&Path>,
-    ) -> Result<Link, XdpError> {
-        if let Some(link) = Link::adopt(program, place, mode, folder)? {
+    ) -> Result<Self, XdpError> {
+        if let Some(link) = Self::adopt(program, place, mode, folder)? {
             return Ok(link);
         }
         if Nic::read(&place.name)
@@ -78,7 +78,7 @@ impl Link {
                 _ => XdpError::kernel("pin the program", error),
             })?;
         }
-        Ok(Link { descriptor, pin })
+        Ok(Self { descriptor, pin })
     }
 
     /// Puts `program` in the place of the one that is pinned for this interface; `None` if there is none.
@@ -89,7 +89,7 @@ impl Link {
         place: &Place,
         mode: Mode,
         folder: Option<&Path>,
-    ) -> Result<Option<Link>, XdpError> {
+    ) -> Result<Option<Self>, XdpError> {
         let Some(folder) = folder else { return Ok(None) };
         let other = if mode == Mode::Native { Mode::Generic } else { Mode::Native };
         remove_pin(&pin_path(folder, &place.name, other))?;
@@ -103,7 +103,7 @@ impl Link {
         }
         bpf_call::update_link(descriptor.as_fd(), program)
             .map_err(|error| XdpError::kernel("replace the pinned program", error))?;
-        Ok(Some(Link { descriptor, pin: Some(path) }))
+        Ok(Some(Self { descriptor, pin: Some(path) }))
     }
 
     /// Detaches, pinned or not.
@@ -127,7 +127,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Looks an interface up in the calling thread's network namespace.
-    pub(crate) fn find(name: &str) -> Result<Place, XdpError> {
+    pub(crate) fn find(name: &str) -> Result<Self, XdpError> {
         let missing = || XdpError::NoInterface(name.to_owned());
         let text = CString::new(name).map_err(|_| missing())?;
         // SAFETY: a NUL-terminated string that lives through the call.
@@ -148,7 +148,7 @@ impl Place {
         // SAFETY: the kernel filled this member: it is what SIOCGIFMTU answers.
         let mtu = unsafe { mtu.ifr_ifru.ifru_mtu };
         let mtu = u32::try_from(mtu).unwrap_or_default();
-        Ok(Place { name: name.to_owned(), index, mac: [a, b, c, d, e, f], mtu })
+        Ok(Self { name: name.to_owned(), index, mac: [a, b, c, d, e, f], mtu })
     }
 }
 

@@ -72,13 +72,13 @@ pub(crate) fn run_live(
 }
 
 impl From<u32> for Answer {
-    fn from(value: u32) -> Answer {
+    fn from(value: u32) -> Self {
         match value {
-            0 => Answer::Aborted,
-            1 => Answer::Drop,
-            2 => Answer::Pass,
-            3 => Answer::Transmit,
-            other => Answer::Other(other),
+            0 => Self::Aborted,
+            1 => Self::Drop,
+            2 => Self::Pass,
+            3 => Self::Transmit,
+            other => Self::Other(other),
         }
     }
 }

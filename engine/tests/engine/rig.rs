@@ -99,19 +99,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(kind: Kind, listen: &[&str], gro: bool) -> Running {
-        Running::with(kind, listen, gro, 4 << 20, 64)
+    pub(crate) fn start(kind: Kind, listen: &[&str], gro: bool) -> Self {
+        Self::with(kind, listen, gro, 4 << 20, 64)
     }
 
-    pub(crate) fn with_buffer(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize) -> Running {
-        Running::with(kind, listen, gro, receive_buffer, 64)
+    pub(crate) fn with_buffer(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize) -> Self {
+        Self::with(kind, listen, gro, receive_buffer, 64)
     }
 
-    pub(crate) fn with_slots(kind: Kind, listen: &[&str], slots: usize) -> Running {
-        Running::with(kind, listen, true, 4 << 20, slots)
+    pub(crate) fn with_slots(kind: Kind, listen: &[&str], slots: usize) -> Self {
+        Self::with(kind, listen, true, 4 << 20, slots)
     }
 
-    fn with(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize, slots: usize) -> Running {
+    fn with(kind: Kind, listen: &[&str], gro: bool, receive_buffer: usize, slots: usize) -> Self {
         let open = |address: &&str| {
             let address: SocketAddr = address.parse().unwrap();
             let packet_info = address.ip().is_unspecified();
@@ -130,7 +130,7 @@ impl Running {
             let sockets = engine.run(&mut seen).unwrap();
             (seen, sockets)
         });
-        Running { addresses, go_on, known, stopper, thread }
+        Self { addresses, go_on, known, stopper, thread }
     }
 
     /// Lets a worker go on that waits or will wait for it.

@@ -1,12 +1,12 @@
 //! Trains: what GRO brings in one piece is decided datagram by datagram, and leaves as trains again.
 
 use crate::rig::{Running, client, receive};
+use engine::Condition;
 use engine::SocketId;
 use engine::socket::inbound::{Inbound, Message};
 use engine::socket::kind::Kind;
 use engine::socket::outbound::{Datagram, Outbound};
 use engine::socket::udp::{Options, Socket};
-use engine::Condition;
 use harness::wait_until;
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub(crate) struct Trains {
 }
 
 impl Trains {
-    pub(crate) fn open() -> Trains {
+    pub(crate) fn open() -> Self {
         let options = Options {
             reuse_port: false,
             packet_info: false,
@@ -27,7 +27,7 @@ impl Trains {
         };
         let socket = Socket::open("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         assert!(socket.granted().gso && socket.granted().gro, "this kernel makes no trains");
-        Trains { socket: [socket], outbound: Outbound::new(1_024, true) }
+        Self { socket: [socket], outbound: Outbound::new(1_024, true) }
     }
 
     /// Sends the segments as one train; how many sends it took.

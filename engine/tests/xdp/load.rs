@@ -116,7 +116,7 @@ pub(crate) struct Witness {
 
 impl Ends {
     /// Both ends in the namespace of the calling thread, with which they go.
-    pub(crate) fn new() -> Ends {
+    pub(crate) fn new() -> Self {
         let (near, far) = (String::from("near"), String::from("far"));
         pair(&near, &far);
         for end in [&near, &far] {
@@ -125,7 +125,7 @@ impl Ends {
         }
         let mut witness = Xdp::load_object(&far, &Config::new(), WITNESS, "witness").unwrap();
         witness.attach(Mode::Native, None).unwrap();
-        Ends { near, far, witness }
+        Self { near, far, witness }
     }
 
     pub(crate) fn seen(&self) -> Witness {

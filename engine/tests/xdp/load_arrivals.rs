@@ -44,13 +44,13 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn new(plan: &Plan, slot: u32) -> Arrival {
+    fn new(plan: &Plan, slot: u32) -> Self {
         let before = match plan.arriving {
             Arriving::Data => data_header(0x0b, address(plan, slot)),
             Arriving::Bare => Vec::new(),
             Arriving::Untouched => vec![0x77; plan.head_len],
         };
-        Arrival {
+        Self {
             via: plan.relay,
             to: address(plan, slot + 1),
             before,

@@ -118,10 +118,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(load: Load) -> Running {
+    fn start(load: Load) -> Self {
         let transmitter = load.transmitter(0).unwrap();
         let worker = thread::spawn(move || transmitter.run().unwrap());
-        Running { load, worker: Some(worker) }
+        Self { load, worker: Some(worker) }
     }
 
     fn sent(&self) -> u64 {

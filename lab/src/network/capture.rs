@@ -15,8 +15,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub(crate) fn new(socket: PacketSocket) -> Capture {
-        Capture { socket }
+    pub(crate) fn new(socket: PacketSocket) -> Self {
+        Self { socket }
     }
 
     /// Every frame since the last call, oldest first.

@@ -21,7 +21,7 @@ pub(crate) struct Delay {
 
 impl Delay {
     /// Carries frames between two interfaces of one namespace.
-    pub(crate) fn start(left: &End, right: &End, delay: Duration) -> Result<Delay, Error> {
+    pub(crate) fn start(left: &End, right: &End, delay: Duration) -> Result<Self, Error> {
         let (left, right) = (left.packet_socket()?, right.packet_socket()?);
         let ends = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&ends);
@@ -36,7 +36,7 @@ impl Delay {
                 thread::sleep(STEP);
             }
         });
-        Ok(Delay { ends, carrier: Some(carrier) })
+        Ok(Self { ends, carrier: Some(carrier) })
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Datagram {
 
 impl Datagram {
     /// Reads a frame; `None` unless it is a whole UDP datagram over plain IPv4 or IPv6.
-    pub fn read(frame: &[u8]) -> Option<Datagram> {
+    pub fn read(frame: &[u8]) -> Option<Self> {
         let (ethernet, packet) = frame.split_at_checked(ETHERNET_LEN)?;
         match ethernet.last_chunk()? {
             [0x08, 0x00] => read_ipv4(packet),

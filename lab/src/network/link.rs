@@ -24,14 +24,14 @@ pub struct Link {
 
 impl Link {
     /// Lays a cable between two namespaces, ends named `near` and `far`; it is down.
-    pub(crate) fn lay(near: End, far: End) -> Result<Link, Error> {
+    pub(crate) fn lay(near: End, far: End) -> Result<Self, Error> {
         let (here, there) = (&near.interface, &far.interface);
         let other = far.namespace.name();
         near.namespace.ip(&format!("link add {here} type veth peer name {there} netns {other}"))?;
         for end in [&near, &far] {
             end.offloads_off()?;
         }
-        Ok(Link { near, far })
+        Ok(Self { near, far })
     }
 
     /// Waits until both ends carry frames: the kernel drops them silently for a moment after an interface is set up.

@@ -27,14 +27,14 @@ impl Namespace {
     ///
     /// # Errors
     /// What `ip` or the kernel says.
-    pub fn new(role: &str) -> Result<Namespace, Error> {
+    pub fn new(role: &str) -> Result<Self, Error> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}{}-{role}", reaper::prefix()?, MADE.fetch_add(1, Ordering::Relaxed));
         tool("ip", ["netns", "add", &name], "")?;
         let path = Path::new(FOLDER).join(&name);
         let opened = File::open(&path).map_err(Error::kernel(format!("cannot open {}", path.display())));
         let file = opened.inspect_err(|_| remove(&name))?;
-        let namespace = Namespace { name, file };
+        let namespace = Self { name, file };
         // Duplicate address detection would keep IPv6 addresses unusable for a second.
         namespace.set("net/ipv6/conf/default/accept_dad", 0)?;
         namespace.set("net/ipv6/conf/all/accept_dad", 0)?;

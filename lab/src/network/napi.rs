@@ -21,7 +21,7 @@ pub struct Napi {
 
 impl Napi {
     /// Gives an interface threads and keeps them on one processor.
-    pub(crate) fn pin(namespace: &Namespace, interface: &str, cpu: usize) -> Result<Napi, Error> {
+    pub(crate) fn pin(namespace: &Namespace, interface: &str, cpu: usize) -> Result<Self, Error> {
         // The kernel tells whose thread it is by the interface's name only, which other namespaces have too.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ impl Napi {
         }
         let pinned = new.iter().try_for_each(|id| sched_setaffinity(Pid::from_raw(*id), &cpus));
         pinned.map_err(|errno| what(errno.into()))?;
-        Ok(Napi { ids: new.iter().map(|id| id.unsigned_abs()).collect() })
+        Ok(Self { ids: new.iter().map(|id| id.unsigned_abs()).collect() })
     }
 
     /// Lets them run before every process on their processor, as soft interrupts of a network interface do: a thread

@@ -23,7 +23,7 @@ pub(crate) struct PacketSocket {
 
 impl PacketSocket {
     /// One that sees the frames of `interface` from now on; reading it never blocks.
-    pub(crate) fn open(interface: &str) -> io::Result<PacketSocket> {
+    pub(crate) fn open(interface: &str) -> io::Result<Self> {
         let is_wanted = |it: &nix::ifaddrs::InterfaceAddress| it.interface_name == interface;
         let mut found = getifaddrs()?.filter(is_wanted);
         let address =
@@ -34,7 +34,7 @@ impl PacketSocket {
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         // The address names no protocol, so the socket keeps the one it was opened with: all.
         bind(socket.as_raw_fd(), &address)?;
-        let opened = PacketSocket { socket, mac: address.addr().unwrap_or_default() };
+        let opened = Self { socket, mac: address.addr().unwrap_or_default() };
         // Until it was bound it saw the frames of every interface.
         while opened.receive(&mut [0; 1])?.is_some() {}
         Ok(opened)

@@ -24,7 +24,7 @@ impl Pair {
     ///
     /// # Errors
     /// What the kernel or `ip` says; [`crate::missing`] tells beforehand.
-    pub fn new(first: &str, second: &str) -> Result<Pair, Error> {
+    pub fn new(first: &str, second: &str) -> Result<Self, Error> {
         let [first, second] = [Arc::new(Namespace::new(first)?), Arc::new(Namespace::new(second)?)];
         let link = Link::lay(end(&first, NEAR), end(&second, NEAR))?;
         for (namespace, own, other) in [(&first, ROUTER, HOST), (&second, HOST, ROUTER)] {
@@ -50,7 +50,7 @@ impl Pair {
             ipv6: Some(public_ipv6(NETWORK, place)),
             link,
         };
-        Ok(Pair { first: host(first, link, ROUTER), second: host(second, turned, HOST) })
+        Ok(Self { first: host(first, link, ROUTER), second: host(second, turned, HOST) })
     }
 }
 

@@ -31,11 +31,11 @@ impl Lab {
     ///
     /// # Errors
     /// What the kernel or `ip` says; [`crate::missing`] tells beforehand.
-    pub fn new() -> Result<Lab, Error> {
+    pub fn new() -> Result<Self, Error> {
         let core = Arc::new(Namespace::new("core")?);
         core.set("net/ipv4/ip_forward", 1)?;
         core.set("net/ipv6/conf/all/forwarding", 1)?;
-        Ok(Lab { core, networks: 0, delays: Vec::new() })
+        Ok(Self { core, networks: 0, delays: Vec::new() })
     }
 
     /// The router that everything public hangs on.

@@ -29,7 +29,7 @@ impl Programs {
     ///
     /// # Errors
     /// A build that failed, or programs that are nowhere; with what to do.
-    pub fn find() -> anyhow::Result<Programs> {
+    pub fn find() -> anyhow::Result<Self> {
         static FOUND: OnceLock<Result<Programs, String>> = OnceLock::new();
         let found = FOUND.get_or_init(|| find().map_err(|error| format!("{error:#}")));
         found.clone().map_err(anyhow::Error::msg)
@@ -63,12 +63,12 @@ impl SessionPrograms {
     ///
     /// # Errors
     /// A build that failed, or programs that are nowhere; with what to do.
-    pub fn find() -> anyhow::Result<SessionPrograms> {
+    pub fn find() -> anyhow::Result<Self> {
         static FOUND: OnceLock<Result<SessionPrograms, String>> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
             // What `cargo test --workspace` has built: after it there is nothing left to do.
             let found = find_all(&["--workspace", "--bins"], [ACCESS, ENDPOINT]);
-            let found = found.map(|([access, endpoint], _)| SessionPrograms { access, endpoint });
+            let found = found.map(|([access, endpoint], _)| Self { access, endpoint });
             found.map_err(|error| format!("{error:#}"))
         });
         found.clone().map_err(anyhow::Error::msg)

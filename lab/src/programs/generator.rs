@@ -57,7 +57,7 @@ impl Generator {
     ///
     /// # Errors
     /// A program that cannot be started.
-    pub fn start(binary: &Path, reflector: &Reflector, load: &Load) -> anyhow::Result<Generator> {
+    pub fn start(binary: &Path, reflector: &Reflector, load: &Load) -> anyhow::Result<Self> {
         let json = reflector.scratch().join("run.json");
         let mut start = Start::new(binary);
         start
@@ -71,16 +71,16 @@ impl Generator {
         start.option("--warmup", format!("{}ms", load.warmup.as_millis()));
         start.option("--workers", 1).option("--json", json.display()).arg("--quiet");
         start.on(&load.cpus);
-        Generator::launch(&start, json)
+        Self::launch(&start, json)
     }
 
     /// Starts a run whose command line writes its result to `json`.
     ///
     /// # Errors
     /// A program that cannot be started.
-    pub fn launch(start: &Start, json: PathBuf) -> anyhow::Result<Generator> {
+    pub fn launch(start: &Start, json: PathBuf) -> anyhow::Result<Self> {
         let _ = fs::remove_file(&json); // The result of a run before must not pass for this one's.
-        Ok(Generator { program: Program::start(start)?, json, command: start.shown() })
+        Ok(Self { program: Program::start(start)?, json, command: start.shown() })
     }
 
     /// The command line, as a person would type it.

@@ -15,16 +15,16 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// A flag that no signal raises, for tests and for programs that leave signals alone.
-    pub fn never() -> Interrupt {
-        Interrupt::default()
+    pub fn never() -> Self {
+        Self::default()
     }
 
     /// A flag that SIGINT and SIGTERM raise from now on.
     ///
     /// # Errors
     /// The handlers cannot be installed.
-    pub fn on_signals() -> anyhow::Result<Interrupt> {
-        let interrupt = Interrupt::default();
+    pub fn on_signals() -> anyhow::Result<Self> {
+        let interrupt = Self::default();
         let raised = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let (mut int, mut term) = {

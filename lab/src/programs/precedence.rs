@@ -21,8 +21,8 @@ impl Precedence {
     /// As `SCHED_FIFO` has it.
     fn priority(self) -> &'static str {
         match self {
-            Precedence::Interrupt => "2",
-            Precedence::Measured => "1",
+            Self::Interrupt => "2",
+            Self::Measured => "1",
         }
     }
 }

@@ -37,7 +37,7 @@ impl Program {
     ///
     /// # Errors
     /// No such program, or processors that may not be used.
-    pub fn start(start: &Start) -> anyhow::Result<Program> {
+    pub fn start(start: &Start) -> anyhow::Result<Self> {
         let name = start.binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(&start.binary);
         command.args(&start.arguments).process_group(0);
@@ -58,7 +58,7 @@ impl Program {
             thread::spawn(move || read_lines(pipe, &said, &sender))
         });
         let readers = readers.collect();
-        Ok(Program { name, child, status: None, said, lines: Mutex::new(lines), readers })
+        Ok(Self { name, child, status: None, said, lines: Mutex::new(lines), readers })
     }
 
     /// Its process id.
@@ -185,29 +185,29 @@ pub struct Start {
 
 impl Start {
     /// The program at this path, without arguments, on any processor.
-    pub fn new(binary: &Path) -> Start {
-        Start { binary: binary.to_owned(), arguments: Vec::new(), cpus: Vec::new(), hears_stdout: false }
+    pub fn new(binary: &Path) -> Self {
+        Self { binary: binary.to_owned(), arguments: Vec::new(), cpus: Vec::new(), hears_stdout: false }
     }
 
     /// Adds an argument.
-    pub fn arg(&mut self, argument: impl Display) -> &mut Start {
+    pub fn arg(&mut self, argument: impl Display) -> &mut Self {
         self.arguments.push(argument.to_string());
         self
     }
 
     /// Adds an option and its value.
-    pub fn option(&mut self, name: &str, value: impl Display) -> &mut Start {
+    pub fn option(&mut self, name: &str, value: impl Display) -> &mut Self {
         self.arg(name).arg(value)
     }
 
     /// Keeps it on these processors; none: wherever the caller may run.
-    pub fn on(&mut self, cpus: &[usize]) -> &mut Start {
+    pub fn on(&mut self, cpus: &[usize]) -> &mut Self {
         self.cpus = cpus.to_vec();
         self
     }
 
     /// Has its standard output read as well, line by line, as if it were standard error.
-    pub fn hear_stdout(&mut self) -> &mut Start {
+    pub fn hear_stdout(&mut self) -> &mut Self {
         self.hears_stdout = true;
         self
     }
@@ -248,12 +248,12 @@ impl Signal {
     fn of_kernel(self) -> nix::sys::signal::Signal {
         use nix::sys::signal::Signal as Kernel;
         match self {
-            Signal::Terminate => Kernel::SIGTERM,
-            Signal::Interrupt => Kernel::SIGINT,
-            Signal::Reload => Kernel::SIGHUP,
-            Signal::Stop => Kernel::SIGSTOP,
-            Signal::Continue => Kernel::SIGCONT,
-            Signal::Kill => Kernel::SIGKILL,
+            Self::Terminate => Kernel::SIGTERM,
+            Self::Interrupt => Kernel::SIGINT,
+            Self::Reload => Kernel::SIGHUP,
+            Self::Stop => Kernel::SIGSTOP,
+            Self::Continue => Kernel::SIGCONT,
+            Self::Kill => Kernel::SIGKILL,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Reflector {
     ///
     /// # Errors
     /// It cannot be started, ends, or is not ready within two minutes; with its last lines.
-    pub fn start(binary: &Path, options: &Options) -> anyhow::Result<Reflector> {
+    pub fn start(binary: &Path, options: &Options) -> anyhow::Result<Self> {
         let scratch = Scratch::new()?;
         let keys = scratch.fresh_ring("ring.toml")?;
         let mut start = Start::new(binary);
@@ -74,7 +74,7 @@ impl Reflector {
         let mut program = Program::start(&start)?;
         let ready = program.wait_for(PATIENCE, ready)?;
         let ready = ready.context("the reflector says that it is ready in a form unknown to this program")?;
-        Ok(Reflector { program, scratch, keys, ready, command })
+        Ok(Self { program, scratch, keys, ready, command })
     }
 
     /// Where datagrams go.

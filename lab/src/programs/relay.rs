@@ -31,9 +31,9 @@ impl Counters {
     ///
     /// # Errors
     /// A metric is missing.
-    pub fn of(metrics: &Metrics) -> anyhow::Result<Counters> {
+    pub fn of(metrics: &Metrics) -> anyhow::Result<Self> {
         let total = |name: &str| Ok::<u64, anyhow::Error>(rounded(metrics.sum(name, &[])?));
-        Ok(Counters {
+        Ok(Self {
             received: total("reflector_received_datagrams_total")?,
             relayed: total("reflector_relayed_datagrams_total")?,
             observed: total("reflector_observed_datagrams_total")?,
@@ -46,8 +46,8 @@ impl Counters {
 
     /// What was counted since `before`.
     #[must_use]
-    pub fn since(&self, before: &Counters) -> Counters {
-        Counters {
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
             received: self.received.saturating_sub(before.received),
             relayed: self.relayed.saturating_sub(before.relayed),
             observed: self.observed.saturating_sub(before.observed),
@@ -71,8 +71,8 @@ impl Counters {
     }
 
     /// Whether no datagram moved since `before`; time goes on by itself.
-    pub fn is_still(&self, before: &Counters) -> bool {
-        let moved = |counters: &Counters| (counters.received, counters.accounted(), counters.overflows);
+    pub fn is_still(&self, before: &Self) -> bool {
+        let moved = |counters: &Self| (counters.received, counters.accounted(), counters.overflows);
         moved(self) == moved(before)
     }
 

@@ -20,14 +20,14 @@ impl Scratch {
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn new() -> anyhow::Result<Scratch> {
+    pub fn new() -> anyhow::Result<Self> {
         let name: String = random::<8>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = std::env::temp_dir().join(format!("reflector-run-{name}"));
         let made = DirBuilder::new().mode(0o700).create(&folder);
         made.with_context(|| {
             format!("cannot make the folder {}; set TMPDIR to a writable one", folder.display())
         })?;
-        Ok(Scratch { folder })
+        Ok(Self { folder })
     }
 
     /// Its path.

@@ -43,8 +43,8 @@ pub(crate) struct Bad {
 
 impl Bad {
     /// The same, and `of_the_machine` says whether something else shows that the machine was busy.
-    pub(crate) fn or(self, of_the_machine: bool) -> Bad {
-        Bad { was_busy: self.was_busy || of_the_machine, ..self }
+    pub(crate) fn or(self, of_the_machine: bool) -> Self {
+        Self { was_busy: self.was_busy || of_the_machine, ..self }
     }
 }
 
@@ -55,8 +55,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start() -> Watch {
-        Watch { before: Processors::read() }
+    pub(crate) fn start() -> Self {
+        Self { before: Processors::read() }
     }
 
     /// A run under this watch was bad.
@@ -78,11 +78,11 @@ struct Processors {
 
 impl Processors {
     /// proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; what guests took is in the first two.
-    fn read() -> Processors {
+    fn read() -> Self {
         let text = fs::read_to_string("/proc/stat").unwrap();
         let first = text.lines().next().unwrap().split_whitespace().skip(1).take(8);
         let ticks: Vec<u64> = first.map(|ticks| ticks.parse().unwrap()).collect();
-        Processors { all: ticks.iter().sum(), idle: ticks[3] + ticks[4], stolen: ticks[7] }
+        Self { all: ticks.iter().sum(), idle: ticks[3] + ticks[4], stolen: ticks[7] }
     }
 }
 

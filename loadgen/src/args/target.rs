@@ -34,7 +34,7 @@ impl Target {
     ///
     /// # Errors
     /// Not `http://HOST[:PORT][/PATH]`, or a host without an address.
-    pub fn find(url: &str) -> Result<Target, Error> {
+    pub fn find(url: &str) -> Result<Self, Error> {
         let shown = crate::units::quote(url);
         let wrong = || Error::Usage(format!("{shown} is not http://HOST:PORT; TLS is not spoken here"));
         let name = server_name(url).filter(|_| url.starts_with("http://")).ok_or_else(wrong)?;
@@ -43,7 +43,7 @@ impl Target {
             Error::Configuration(format!("{shown}: {error}; name a host that has an address"))
         })?;
         let address = found.into_iter().next().ok_or_else(wrong)?;
-        Ok(Target { address, url, name })
+        Ok(Self { address, url, name })
     }
 }
 

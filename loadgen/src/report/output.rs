@@ -22,7 +22,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Error::Configuration`] if it cannot.
-    pub fn open(path: &Path) -> Result<Output, Error> {
+    pub fn open(path: &Path) -> Result<Self, Error> {
         if path.is_dir() {
             return Err(Error::Configuration(format!("{} is a folder: name a file in it", path.display())));
         }
@@ -35,7 +35,7 @@ impl Output {
                 path.display()
             ))
         })?;
-        Ok(Output { path: path.to_owned(), part, file, written: false })
+        Ok(Self { path: path.to_owned(), part, file, written: false })
     }
 
     /// Writes the whole content and gives the file its name.

@@ -49,7 +49,7 @@ pub struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     /// Of a load phase, and of nothing else yet.
-    pub fn of(traffic: &'a Traffic, measured: Measured) -> Findings<'a> {
+    pub fn of(traffic: &'a Traffic, measured: Measured) -> Self {
         Findings {
             traffic,
             settings: traffic.settings(),

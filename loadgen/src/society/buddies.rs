@@ -14,7 +14,7 @@ pub struct Buddies {
 
 impl Buddies {
     /// About `each` for everybody, as many rings as half of it; a pair that two rings join counts once.
-    pub fn new(endpoints: u32, each: u32, random: &mut Random) -> Buddies {
+    pub fn new(endpoints: u32, each: u32, random: &mut Random) -> Self {
         let mut of: Vec<BTreeSet<u32>> = (0..endpoints).map(|_| BTreeSet::new()).collect();
         let mut order: Vec<u32> = (0..endpoints).collect();
         for _ in 0..each.div_ceil(2) {
@@ -28,7 +28,7 @@ impl Buddies {
                 }
             }
         }
-        Buddies { of: of.into_iter().map(|friends| friends.into_iter().collect()).collect() }
+        Self { of: of.into_iter().map(|friends| friends.into_iter().collect()).collect() }
     }
 
     /// The buddies of an endpoint, by number.

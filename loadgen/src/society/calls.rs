@@ -116,7 +116,7 @@ impl Calls {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(target: Target, connections: u32) -> Result<Calls, Error> {
+    pub fn start(target: Target, connections: u32) -> Result<Self, Error> {
         let (questions, receiver) = unbounded_channel();
         let (sender, answers) = mpsc::channel();
         let (going_on, end) = watch::channel(());
@@ -131,7 +131,7 @@ impl Calls {
             .name("calls".to_owned())
             .spawn(work)
             .map_err(|error| Error::Runtime(format!("no thread for calls: {error}")))?;
-        Ok(Calls { questions, going_on, answers, thread, asked: 0, answered: 0, unanswered: None })
+        Ok(Self { questions, going_on, answers, thread, asked: 0, answered: 0, unanswered: None })
     }
 
     /// Asks.
@@ -169,7 +169,7 @@ impl Calls {
     pub fn finish(mut self) -> Result<Times, Error> {
         while self.poll().is_some() {}
         let open = self.open_count();
-        let Calls { questions, going_on, thread, .. } = self;
+        let Self { questions, going_on, thread, .. } = self;
         drop((questions, going_on));
         let died = || Error::Runtime("the thread of calls died; this is a fault of the generator".to_owned());
         let mut times = thread.join().map_err(|_| died())??;

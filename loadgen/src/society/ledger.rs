@@ -67,8 +67,8 @@ impl Ledger {
     ///
     /// # Errors
     /// None in practice: the ranges of its histograms are constants.
-    pub fn new(late_us: u64) -> Result<Ledger, Error> {
-        Ok(Ledger {
+    pub fn new(late_us: u64) -> Result<Self, Error> {
+        Ok(Self {
             open: BTreeMap::new(),
             comings: BTreeMap::new(),
             late_us,

@@ -39,10 +39,10 @@ pub enum Asked {
 
 impl Link {
     /// Not connected yet.
-    pub fn new(target: Target) -> Link {
+    pub fn new(target: Target) -> Self {
         let limits = Limits { patience: PATIENCE, most_bytes: MOST_ANSWER };
         let client = Client::plain(target.url(), limits).placed(target.address());
-        Link { target, connection: Connection::new(client) }
+        Self { target, connection: Connection::new(client) }
     }
 
     /// The name that logins are signed for.

@@ -38,8 +38,8 @@ pub struct Member {
 
 impl Member {
     /// One that never lived.
-    pub fn new(nat: Nat, inside: SocketAddr, keys: Keys, device: DeviceId) -> Member {
-        Member {
+    pub fn new(nat: Nat, inside: SocketAddr, keys: Keys, device: DeviceId) -> Self {
+        Self {
             nat,
             inside,
             keys,

@@ -100,9 +100,9 @@ impl Society {
     ///
     /// # Errors
     /// None in practice: the ranges of its histograms are constants.
-    pub fn new(parts: Parts, station: Station<u8>, calls: Calls) -> Result<Society, Error> {
+    pub fn new(parts: Parts, station: Station<u8>, calls: Calls) -> Result<Self, Error> {
         let external = |(number, member): (u32, &Member)| (member.nat.external(), number);
-        Ok(Society {
+        Ok(Self {
             by_address: (0..).zip(&parts.members).map(external).collect(),
             members: parts.members,
             buddies: parts.buddies,
@@ -366,7 +366,7 @@ impl Society {
     }
 
     fn flush(&mut self) {
-        let Society { station, paths, .. } = self;
+        let Self { station, paths, .. } = self;
         station.flush(&mut |sent| {
             let count = u64::from(sent.datagrams);
             match sent.outcome {

@@ -43,7 +43,7 @@ impl<'a> Operator<'a> {
     ///
     /// # Errors
     /// Nobody listens there, or not for us.
-    pub fn open(control: &Path, interrupted: &'a AtomicBool) -> Result<Operator<'a>, Error> {
+    pub fn open(control: &Path, interrupted: &'a AtomicBool) -> Result<Self, Error> {
         let refused = |error: io::Error| {
             Error::Configuration(format!(
                 "--control {}: {error}; name the running access server's --control (STORE.sock by default), as the \

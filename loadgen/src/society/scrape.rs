@@ -55,7 +55,7 @@ pub fn scrape(
 
 impl Counters {
     /// Of a reflector's metrics; nothing if they are another program's.
-    pub fn of(metrics: &Metrics) -> Option<Counters> {
+    pub fn of(metrics: &Metrics) -> Option<Self> {
         let relayed = metrics.sum(RELAYED, &[]).ok()?;
         let sum = |name: &str| metrics.of(name).map(|sample| sample.value).sum();
         let mut dropped = BTreeMap::new();
@@ -64,12 +64,12 @@ impl Counters {
             let reason = reason.map_or_else(|| "unknown".to_owned(), |(_, value)| value.clone());
             *dropped.entry(reason).or_default() += sample.value;
         }
-        Some(Counters { observed: sum(OBSERVED), relayed, dropped, busy_s: sum(BUSY) })
+        Some(Self { observed: sum(OBSERVED), relayed, dropped, busy_s: sum(BUSY) })
     }
 
     /// What was added since.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are whole and positive.
-    pub fn since(&self, before: &Counters, metrics: &str) -> ReflectorLoad {
+    pub fn since(&self, before: &Self, metrics: &str) -> ReflectorLoad {
         let grown = |now: f64, then: f64| if now < then { now } else { now - then };
         let dropped = self.dropped.iter().map(|(reason, now)| {
             let then = before.dropped.get(reason).copied().unwrap_or_default();

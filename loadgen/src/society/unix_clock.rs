@@ -12,9 +12,9 @@ pub struct UnixClock {
 
 impl UnixClock {
     /// Starts it.
-    pub fn start() -> UnixClock {
+    pub fn start() -> Self {
         let start_us = u64::try_from(clock::realtime_ns() / 1_000).unwrap_or(0);
-        UnixClock { start_us, start_ns: now_ns() }
+        Self { start_us, start_ns: now_ns() }
     }
 
     /// Now, unix microseconds.

@@ -53,7 +53,7 @@ struct Counts {
 
 impl Echo {
     /// Serves `socket` until dropped, to destinations in `block`; its ring is written to `keys`.
-    pub(crate) fn start(socket: UdpSocket, keys: PathBuf, block: Block, mischief: Mischief) -> Echo {
+    pub(crate) fn start(socket: UdpSocket, keys: PathBuf, block: Block, mischief: Mischief) -> Self {
         let secret: [u8; 16] = *b"a test's secret!";
         std::fs::write(&keys, wire::ring_file::render(5, &secret)).unwrap();
         socket.set_read_timeout(Some(GLANCE)).unwrap();
@@ -68,7 +68,7 @@ impl Echo {
         let (held, window, looks) = (Vec::new(), (0, 0), Looks::new(GLANCE));
         let server =
             Server { socket, counts: Arc::clone(&counts), ring, policy, mischief, held, window, looks };
-        Echo { address, keys, counts, thread: Some(thread::spawn(move || server.run())) }
+        Self { address, keys, counts, thread: Some(thread::spawn(move || server.run())) }
     }
 
     /// Goes away, and leaves the socket with what nobody takes any more.

@@ -79,8 +79,8 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    pub(crate) fn new(every: Duration) -> Looks {
-        Looks { every, last: Instant::now() }
+    pub(crate) fn new(every: Duration) -> Self {
+        Self { every, last: Instant::now() }
     }
 
     /// The thread runs; what it took longer than expected is noted.

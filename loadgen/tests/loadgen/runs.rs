@@ -74,7 +74,7 @@ pub(crate) struct Ended {
 
 impl Run {
     /// Starts it against `echo`, by another clock than the system's if there is one.
-    pub(crate) fn start(echo: &Echo, flags: &str, clock: Option<&SetClock>) -> Run {
+    pub(crate) fn start(echo: &Echo, flags: &str, clock: Option<&SetClock>) -> Self {
         let folder = Folder::new("loadgen-run");
         let mut command = Command::new(env!("CARGO_BIN_EXE_reflector-loadgen"));
         command.args(["run", "--reflector", &echo.address.to_string(), "--workers", "1", "--warmup", "0"]);
@@ -83,7 +83,7 @@ impl Run {
         if let Some(clock) = clock {
             clock.govern(&mut command);
         }
-        Run { process: Running::start(&mut command), folder }
+        Self { process: Running::start(&mut command), folder }
     }
 
     /// Waits until something is so.

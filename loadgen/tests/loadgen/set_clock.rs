@@ -21,14 +21,14 @@ pub(crate) struct SetClock {
 
 impl SetClock {
     /// A clock that shows the system's time; its files lie in `folder`.
-    pub(crate) fn new(folder: &Path) -> SetClock {
+    pub(crate) fn new(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let (source, library) = (folder.join("set_clock.c"), folder.join("set_clock.so"));
         std::fs::write(&source, include_str!("set_clock.c")).unwrap();
         let mut build = Command::new("cc");
         build.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(&source);
         assert!(build.status().unwrap().success(), "{build:?}");
-        let clock = SetClock { library, offset: folder.join("offset_ns") };
+        let clock = Self { library, offset: folder.join("offset_ns") };
         clock.set(0);
         clock
     }

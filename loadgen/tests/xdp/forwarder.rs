@@ -33,12 +33,12 @@ struct State {
 }
 
 impl Forwarder {
-    pub(crate) fn start(socket: UdpSocket, way: Way) -> Forwarder {
+    pub(crate) fn start(socket: UdpSocket, way: Way) -> Self {
         socket.set_read_timeout(Some(GLANCE)).unwrap();
         let (address, state) = (socket.local_addr().unwrap(), Arc::new(State::default()));
         let shared = Arc::clone(&state);
         let thread = thread::spawn(move || serve(&socket, way, &shared));
-        Forwarder { address, state, thread: Some(thread) }
+        Self { address, state, thread: Some(thread) }
     }
 
     /// Datagrams sent on.

@@ -30,7 +30,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new() -> Rig {
+    pub(crate) fn new() -> Self {
         let mut lab = Lab::new().unwrap();
         let host = lab.host("generator").unwrap();
         // Without a program at its other end the cable carries no frame that a program sends.
@@ -40,7 +40,7 @@ impl Rig {
         host.namespace().set("net/ipv6/ip_nonlocal_bind", 1).unwrap();
         let back = format!("route add 10.64.0.0/16 via {ipv4}\nroute add fd64::/64 via {ipv6}");
         lab.core().ip(&back).unwrap();
-        Rig { host, lab }
+        Self { host, lab }
     }
 
     /// A socket on the router, where a relay can be.

@@ -226,7 +226,7 @@ impl World {
     }
 
     /// Lets time pass until something is so; false if it never was until `end_us`.
-    pub(crate) fn run_until(&mut self, end_us: u64, done: impl Fn(&World) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, end_us: u64, done: impl Fn(&Self) -> bool) -> bool {
         while !done(self) {
             match self.queue.peek() {
                 Some(Reverse(due)) if due.at_us <= end_us => {}

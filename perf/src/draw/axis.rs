@@ -29,20 +29,20 @@ pub enum Scale {
 
 impl Axis {
     /// A linear axis from 0 to a little above the largest value.
-    pub fn linear(label: &str, values: impl Iterator<Item = f64>, format: fn(f64) -> String) -> Axis {
+    pub fn linear(label: &str, values: impl Iterator<Item = f64>, format: fn(f64) -> String) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let most = if most > 0.0 { most * 1.05 } else { 1.0 };
-        Axis { label: label.to_owned(), scale: Scale::Linear, range: (0.0, most), format, marks: None }
+        Self { label: label.to_owned(), scale: Scale::Linear, range: (0.0, most), format, marks: None }
     }
 
     /// A logarithmic axis around the values above 0.
-    pub fn log(label: &str, values: impl Iterator<Item = f64>, format: fn(f64) -> String) -> Axis {
+    pub fn log(label: &str, values: impl Iterator<Item = f64>, format: fn(f64) -> String) -> Self {
         let (least, most) = values
             .filter(|value| value.is_finite() && *value > 0.0)
             .fold((f64::INFINITY, 0.0), |(least, most), value| (value.min(least), value.max(most)));
         let (least, most) = if least <= most { (least, most) } else { (1.0, 10.0) };
         let range = (round_down(least), round_up(most));
-        Axis { label: label.to_owned(), scale: Scale::Log, range, format, marks: None }
+        Self { label: label.to_owned(), scale: Scale::Log, range, format, marks: None }
     }
 
     /// Where a value lies; `None` where it has no place.

@@ -99,10 +99,10 @@ impl Ink {
     /// The name in classes.
     pub fn name(self) -> String {
         match self {
-            Ink::Text => "text".to_owned(),
-            Ink::Grid => "grid".to_owned(),
-            Ink::Limit => "limit".to_owned(),
-            Ink::Series(number) => format!("s{}", number % SERIES_INKS),
+            Self::Text => "text".to_owned(),
+            Self::Grid => "grid".to_owned(),
+            Self::Limit => "limit".to_owned(),
+            Self::Series(number) => format!("s{}", number % SERIES_INKS),
         }
     }
 
@@ -112,16 +112,16 @@ impl Ink {
             0,
             0,
             match self {
-                Ink::Text => 1,
-                Ink::Grid => 2,
-                Ink::Limit => 3,
-                Ink::Series(number) => 4 + number % SERIES_INKS,
+                Self::Text => 1,
+                Self::Grid => 2,
+                Self::Limit => 3,
+                Self::Series(number) => 4 + number % SERIES_INKS,
             },
         )
     }
 
-    fn all() -> impl Iterator<Item = Ink> {
-        [Ink::Text, Ink::Grid, Ink::Limit].into_iter().chain((0..SERIES_INKS).map(Ink::Series))
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Text, Self::Grid, Self::Limit].into_iter().chain((0..SERIES_INKS).map(Ink::Series))
     }
 }
 

@@ -24,9 +24,9 @@ pub struct Ceiling {
 
 impl Ceiling {
     /// What a search found.
-    pub fn of<C>(runs: &[Run<C>]) -> Ceiling {
+    pub fn of<C>(runs: &[Run<C>]) -> Self {
         let with = tried(runs, MOST_LOSS);
-        Ceiling::found(&tried(runs, 0.0), &with, |rate_per_s| {
+        Self::found(&tried(runs, 0.0), &with, |rate_per_s| {
             let best = runs.iter().rev().find(|run| {
                 run.offered_per_s == rate_per_s && run.tried(MOST_LOSS).verdict == Verdict::Passed
             });
@@ -36,9 +36,9 @@ impl Ceiling {
 
     /// What tries found, judged without any loss and with the loss allowed; `core_ns` tells what a datagram cost at a
     /// rate that passed.
-    pub fn found(without: &[Tried], with: &[Tried], core_ns: impl Fn(u64) -> Option<f64>) -> Ceiling {
+    pub fn found(without: &[Tried], with: &[Tried], core_ns: impl Fn(u64) -> Option<f64>) -> Self {
         let partial = bracket(with);
-        Ceiling {
+        Self {
             ndr_per_s: bracket(without).passed,
             pdr_per_s: partial.passed,
             is_generators: partial.failed.is_none_or(|failed| failed.verdict == Verdict::Invalid),

@@ -68,7 +68,7 @@ pub enum Verdict {
 
 impl Contrast {
     /// Of the cells that both have.
-    pub fn of(before: &Survey, after: &Survey) -> Contrast {
+    pub fn of(before: &Survey, after: &Survey) -> Self {
         let mut lines = Vec::new();
         for new in &after.findings {
             let Some(old) = before.finding(&new.cell) else { continue };
@@ -86,14 +86,14 @@ impl Contrast {
                 caveats.push(format!("{count} configurations are in the {which} alone and not compared"));
             }
         }
-        Contrast { lines, caveats, is_prediction: false }
+        Self { lines, caveats, is_prediction: false }
     }
 
     /// Of what the first predicts with what the second found; cells that the first has measured itself are left out.
     ///
     /// # Errors
     /// A cell of the second lies beyond what the first measured.
-    pub fn held_out(before: &Survey, after: &Survey) -> anyhow::Result<Contrast> {
+    pub fn held_out(before: &Survey, after: &Survey) -> anyhow::Result<Self> {
         let mut lines = Vec::new();
         for found in &after.findings {
             if before.finding(&found.cell).is_some() {
@@ -124,7 +124,7 @@ impl Contrast {
                 lines.push(Line { cell: found.cell, metric: Metric::P99, before, after, noise, verdict });
             }
         }
-        Ok(Contrast { lines, caveats: caveats(before, after), is_prediction: true })
+        Ok(Self { lines, caveats: caveats(before, after), is_prediction: true })
     }
 
     /// Whether anything is worse.
@@ -175,7 +175,7 @@ impl Contrast {
 }
 
 impl Line {
-    fn of(cell: Cell, metric: Metric, was: Spread, is: Spread) -> Line {
+    fn of(cell: Cell, metric: Metric, was: Spread, is: Spread) -> Self {
         let half =
             |spread: &Spread| (spread.most - spread.least) / 2.0 / spread.median.max(f64::MIN_POSITIVE);
         let noise = half(&was).hypot(half(&is)).max(LEAST_NOISE);
@@ -188,46 +188,46 @@ impl Line {
             gain if gain < -noise => Verdict::Worse,
             _ => Verdict::Same,
         };
-        Line { cell, metric, before: was.median, after: is.median, noise, verdict }
+        Self { cell, metric, before: was.median, after: is.median, noise, verdict }
     }
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Metric; 5] = [Metric::Capacity, Metric::Cost, Metric::P50, Metric::P99, Metric::Memory];
+    pub const ALL: [Self; 5] = [Self::Capacity, Self::Cost, Self::P50, Self::P99, Self::Memory];
 
     /// Its value for a cell.
     pub fn of(self, finding: &Finding) -> Option<Spread> {
         let half = finding.at(Purpose::Half);
         let found = match self {
-            Metric::Capacity => finding.capacity.map(|capacity| capacity.per_s),
-            Metric::Cost => finding.cost_ns(),
-            Metric::P50 => half.map(|half| half.p50_ns),
-            Metric::P99 => half.map(|half| half.p99_ns),
-            Metric::Memory => half.map(|half| half.reflector_bytes),
+            Self::Capacity => finding.capacity.map(|capacity| capacity.per_s),
+            Self::Cost => finding.cost_ns(),
+            Self::P50 => half.map(|half| half.p50_ns),
+            Self::P99 => half.map(|half| half.p99_ns),
+            Self::Memory => half.map(|half| half.reflector_bytes),
         };
         found.filter(|spread| spread.median > 0.0)
     }
 
     fn is_more_better(self) -> bool {
-        self == Metric::Capacity
+        self == Self::Capacity
     }
 
     fn name(self) -> &'static str {
         match self {
-            Metric::Capacity => "capacity",
-            Metric::Cost => "core-time",
-            Metric::P50 => "p50",
-            Metric::P99 => "p99",
-            Metric::Memory => "memory",
+            Self::Capacity => "capacity",
+            Self::Cost => "core-time",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::Memory => "memory",
         }
     }
 
     fn shown(self, value: f64) -> String {
         match self {
-            Metric::Capacity => format!("{}/s", compact(value)),
-            Metric::Cost | Metric::P50 | Metric::P99 => time(value),
-            Metric::Memory => format!("{:.1} MiB", value / f64::from(1 << 20)),
+            Self::Capacity => format!("{}/s", compact(value)),
+            Self::Cost | Self::P50 | Self::P99 => time(value),
+            Self::Memory => format!("{:.1} MiB", value / f64::from(1 << 20)),
         }
     }
 }
@@ -235,11 +235,11 @@ impl Metric {
 impl Verdict {
     fn word(self, is_prediction: bool) -> &'static str {
         match (self, is_prediction) {
-            (Verdict::Same, false) => "same",
-            (Verdict::Same, true) => "held",
-            (Verdict::Better, _) => "better",
-            (Verdict::Worse, false) => "WORSE",
-            (Verdict::Worse, true) => "MISSED",
+            (Self::Same, false) => "same",
+            (Self::Same, true) => "held",
+            (Self::Better, _) => "better",
+            (Self::Worse, false) => "WORSE",
+            (Self::Worse, true) => "MISSED",
         }
     }
 }

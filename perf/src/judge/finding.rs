@@ -104,7 +104,7 @@ impl Finding {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(cell: Cell, runs: &[Run]) -> anyhow::Result<Finding> {
+    pub fn of(cell: Cell, runs: &[Run]) -> anyhow::Result<Self> {
         let own: Vec<&Run> = runs.iter().filter(|run| run.cell == cell).collect();
         let ceiling = ceiling(cell, &own);
         let mut loads = Vec::new();
@@ -123,7 +123,7 @@ impl Finding {
             latency: run.latency,
             cost_ns: run.cost_ns(),
         });
-        Ok(Finding { cell, ceiling, capacity, offered: offered.collect(), loads })
+        Ok(Self { cell, ceiling, capacity, offered: offered.collect(), loads })
     }
 
     /// The figures at a load.
@@ -148,7 +148,7 @@ impl Finding {
 }
 
 impl LoadFigures {
-    fn of(purpose: Purpose, runs: &[&Run]) -> anyhow::Result<Option<LoadFigures>> {
+    fn of(purpose: Purpose, runs: &[&Run]) -> anyhow::Result<Option<Self>> {
         let own = counted(runs, purpose);
         let all = merged(own.iter().map(|run| run.hdr_v2_base64.as_str()))?;
         let spread =
@@ -166,7 +166,7 @@ impl LoadFigures {
         else {
             return Ok(None);
         };
-        Ok(Some(LoadFigures {
+        Ok(Some(Self {
             purpose,
             offered_per_s: first.offered_per_s,
             cost_ns: spread(&Run::cost_ns),

@@ -49,7 +49,7 @@ impl Prediction {
     ///
     /// # Errors
     /// The engine was not measured, or the configuration lies beyond what was and `is_bold` is false.
-    pub fn of(survey: &Survey, cell: Cell, is_bold: bool) -> anyhow::Result<Prediction> {
+    pub fn of(survey: &Survey, cell: Cell, is_bold: bool) -> anyhow::Result<Self> {
         let base = survey.base(cell.engine).with_context(|| {
             let known: Vec<&str> = survey.engines().map(crate::rig::cell::Engine::name).collect();
             format!("{} was not measured; measured were: {}", cell.engine, known.join(", "))
@@ -62,7 +62,7 @@ impl Prediction {
             [whole(gap, "capacity")?, whole(cost, "cost")?, whole(p99, "latency")?];
         let has_all = |known: &&Finding| gap(known).is_some() && cost(known).is_some();
         if let Some(known) = survey.finding(&cell).filter(has_all) {
-            return Ok(Prediction {
+            return Ok(Self {
                 cell,
                 capacity_per_s: turned(gap(known).unwrap_or(base_gap)),
                 cost_ns: cost(known).unwrap_or(base_cost),
@@ -86,7 +86,7 @@ impl Prediction {
             bail!("{}; measure it, or ask for it all the same with --extrapolate", first.in_words());
         }
         let [gap_change, cost_change, p99_ratio] = changes;
-        Ok(Prediction {
+        Ok(Self {
             cell,
             capacity_per_s: turned(times(base_gap, gap_change)),
             cost_ns: times(base_cost, cost_change),

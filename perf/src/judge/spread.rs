@@ -20,7 +20,7 @@ pub struct Spread {
 
 impl Spread {
     /// Of one figure a round; `None` without any.
-    pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().filter(|figure| figure.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
@@ -31,20 +31,20 @@ impl Spread {
         } else {
             at(middle)
         };
-        Some(Spread { median, least, most, rounds: u32::try_from(sorted.len()).unwrap_or(u32::MAX) })
+        Some(Self { median, least, most, rounds: u32::try_from(sorted.len()).unwrap_or(u32::MAX) })
     }
 
     /// Of one figure over another, each with the number of its round.
-    pub fn of_ratios(over: &[(u32, f64)], under: &[(u32, f64)]) -> Option<Spread> {
+    pub fn of_ratios(over: &[(u32, f64)], under: &[(u32, f64)]) -> Option<Self> {
         let same = |round: u32| under.iter().find(|(other, figure)| *other == round && *figure > 0.0);
-        Spread::of(over.iter().filter_map(|(round, figure)| Some(figure / same(*round)?.1)))
+        Self::of(over.iter().filter_map(|(round, figure)| Some(figure / same(*round)?.1)))
     }
 
     /// With every figure changed alike.
     #[must_use]
-    pub fn map(&self, change: impl Fn(f64) -> f64) -> Spread {
+    pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
         let (a, b) = (change(self.least), change(self.most));
-        Spread { median: change(self.median), least: a.min(b), most: a.max(b), rounds: self.rounds }
+        Self { median: change(self.median), least: a.min(b), most: a.max(b), rounds: self.rounds }
     }
 }
 

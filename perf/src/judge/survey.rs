@@ -67,12 +67,12 @@ impl Survey {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(header: Header, runs: &[Run], commands: &[String]) -> anyhow::Result<Survey> {
+    pub fn of(header: Header, runs: &[Run], commands: &[String]) -> anyhow::Result<Self> {
         let findings: anyhow::Result<Vec<Finding>> =
             header.cells.iter().map(|cell| Finding::of(*cell, runs)).collect();
         let findings = findings?;
         let scaling = header.matrix.engines.iter().map(|engine| Scaling::of(*engine, &header, &findings));
-        let survey = Survey {
+        let survey = Self {
             schema: SCHEMA,
             headline: String::new(),
             scaling: scaling.collect(),
@@ -81,14 +81,14 @@ impl Survey {
             header,
             findings,
         };
-        Ok(Survey { headline: survey.in_words(), ..survey })
+        Ok(Self { headline: survey.in_words(), ..survey })
     }
 
     /// Reads a report's JSON.
     ///
     /// # Errors
     /// Another version, or another form.
-    pub fn parse(text: &str) -> anyhow::Result<Survey> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let value: serde_json::Value = serde_json::from_str(text).context("not JSON")?;
         match value.get("schema").and_then(serde_json::Value::as_u64) {
             Some(schema) if schema == u64::from(SCHEMA) && value.get("findings").is_some() => {}
@@ -172,7 +172,7 @@ impl Survey {
 }
 
 impl Scaling {
-    fn of(engine: Engine, header: &Header, findings: &[Finding]) -> Scaling {
+    fn of(engine: Engine, header: &Header, findings: &[Finding]) -> Self {
         let base = header.matrix.base(engine);
         let is_there = |finding: &&Finding| {
             base.is_some_and(|base| base.with(Axis::Workers, finding.cell.workers) == finding.cell)
@@ -182,7 +182,7 @@ impl Scaling {
             .filter(is_there)
             .filter_map(|finding| Some((f64::from(finding.cell.workers), finding.capacity?.per_s.median)));
         let points: Vec<(f64, f64)> = found.collect();
-        Scaling { engine, law: Usl::fit(&points), points }
+        Self { engine, law: Usl::fit(&points), points }
     }
 
     /// The law, or why there is none.
@@ -212,7 +212,7 @@ impl Scaling {
 }
 
 impl Validity {
-    fn of(runs: &[Run], findings: &[Finding]) -> Validity {
+    fn of(runs: &[Run], findings: &[Finding]) -> Self {
         let rounds = || runs.iter().filter(|run| run.purpose != Purpose::Search && run.round > 0);
         let mut failed = BTreeMap::new();
         for name in rounds().flat_map(|run| &run.failed) {
@@ -220,7 +220,7 @@ impl Validity {
         }
         let amount = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let missing = findings.iter().filter(|finding| finding.at(Purpose::Half).is_none()).count();
-        Validity {
+        Self {
             runs: amount(rounds().count()),
             believed: amount(rounds().filter(|run| run.is_believed()).count()),
             failed,

@@ -26,7 +26,7 @@ pub type Point = (f64, f64);
 
 impl Usl {
     /// The law that lies nearest to the points; `None` with fewer than [`LEAST_POINTS`] worker counts.
-    pub fn fit(points: &[Point]) -> Option<Usl> {
+    pub fn fit(points: &[Point]) -> Option<Self> {
         let mut counts: Vec<f64> = points.iter().map(|(workers, _)| *workers).collect();
         counts.sort_by(f64::total_cmp);
         counts.dedup();
@@ -55,7 +55,7 @@ impl Usl {
         let mean = points.iter().map(|(_, rate)| rate).sum::<f64>() / count(points);
         let all: f64 = points.iter().map(|(_, rate)| (rate - mean).powi(2)).sum();
         let explained = if all > 0.0 { 1.0 - error / all } else { 1.0 };
-        Some(Usl { rate_per_s, contention, coherency, explained })
+        Some(Self { rate_per_s, contention, coherency, explained })
     }
 
     /// What so many workers relay, per second.

@@ -119,7 +119,7 @@ impl Curve {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn all(runs: &[Run<Entry>]) -> anyhow::Result<Vec<Curve>> {
+    pub fn all(runs: &[Run<Entry>]) -> anyhow::Result<Vec<Self>> {
         let mut curves = Vec::new();
         for subject in Subject::ALL.into_iter().filter(|subject| !subject.is_limit()) {
             for purpose in [Purpose::Half, Purpose::HalfOfEpoll] {
@@ -130,7 +130,7 @@ impl Curve {
                 let all = merged(rounds.iter().map(|run| run.hdr_v2_base64.as_str()))?;
                 let points = curve(&all);
                 if !points.is_empty() {
-                    curves.push(Curve { subject, purpose, points });
+                    curves.push(Self { subject, purpose, points });
                 }
             }
         }
@@ -143,7 +143,7 @@ impl Comparison {
     ///
     /// # Errors
     /// Another version, or another form.
-    pub fn parse(text: &str) -> anyhow::Result<Comparison> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let mut value: Value = serde_json::from_str(text).context("is not JSON")?;
         let schema = value.get("schema").and_then(Value::as_u64);
         if schema == Some(1) {
@@ -151,7 +151,7 @@ impl Comparison {
         } else if schema != Some(SCHEMA.into()) {
             bail!("has another schema than {SCHEMA}, which this program reads: measure again");
         }
-        let mut read: Comparison = serde_json::from_value(value).context("is no comparison of peers")?;
+        let mut read: Self = serde_json::from_value(value).context("is no comparison of peers")?;
         if schema == Some(1) {
             (read.schema, read.curves) = (SCHEMA, Curve::all(&read.runs)?);
             read.runs.iter_mut().for_each(|run| run.hdr_v2_base64.clear());

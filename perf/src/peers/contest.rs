@@ -74,7 +74,7 @@ impl<'a> Contest<'a> {
         programs: &Programs,
         interrupt: &'a Interrupt,
         progress: &'a mut dyn FnMut(&str),
-    ) -> anyhow::Result<Contest<'a>> {
+    ) -> anyhow::Result<Self> {
         let (mut stages, mut peers) = (Vec::new(), Vec::new());
         for subject in Subject::ALL {
             interrupt.check()?;

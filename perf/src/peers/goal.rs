@@ -29,7 +29,7 @@ impl Goal {
     }
 
     /// All of them.
-    pub fn all(runs: &[Run<Entry>]) -> Vec<Goal> {
+    pub fn all(runs: &[Run<Entry>]) -> Vec<Self> {
         let core =
             |subject, traffic| series(runs, (Entry { subject, traffic }, Purpose::Half), Run::core_total_ns);
         let p99 = |subject| {
@@ -41,7 +41,7 @@ impl Goal {
         let limit = over_coturn(Subject::Forwarder, Traffic::Singles)
             .map(|forwarder| OVER_FORWARDER * forwarder.median)
             .filter(|limit| *limit > EPOLL_SINGLES);
-        let goal = |what: &str, ratio, most| Goal { what: what.to_owned(), ratio, most, why: None };
+        let goal = |what: &str, ratio, most| Self { what: what.to_owned(), ratio, most, why: None };
         vec![
             goal(
                 "core-time, XDP against coturn, singles",
@@ -53,7 +53,7 @@ impl Goal {
                 over_coturn(Subject::Xdp, Traffic::Trains),
                 1.0 / 20.0,
             ),
-            Goal {
+            Self {
                 why: limit.map(|limit| {
                     format!("1.10 of the bare socket forwarder, which is {:.3}", limit / OVER_FORWARDER)
                 }),

@@ -57,7 +57,7 @@ impl Row {
     ///
     /// # Errors
     /// A histogram that cannot be read.
-    pub fn of(subject: Subject, traffic: Traffic, runs: &[Run<Entry>]) -> anyhow::Result<Row> {
+    pub fn of(subject: Subject, traffic: Traffic, runs: &[Run<Entry>]) -> anyhow::Result<Self> {
         let own = |purpose: Purpose| {
             let is_own =
                 move |run: &&Run<Entry>| (run.cell, run.purpose) == (Entry { subject, traffic }, purpose);
@@ -69,7 +69,7 @@ impl Row {
             Subject::Epoll => half,
             _ => Figures::of(&counted(own(Purpose::HalfOfEpoll)))?,
         };
-        Ok(Row { subject, traffic, ceiling: Ceiling::of(&searched), half, half_of_epoll })
+        Ok(Self { subject, traffic, ceiling: Ceiling::of(&searched), half, half_of_epoll })
     }
 
     /// What one core relays at most, per second, and whether that is an estimate from core-time at half load.
@@ -88,7 +88,7 @@ impl Row {
 
 impl Figures {
     /// Of the runs at one rate; `None` without any.
-    fn of(runs: &[&Run<Entry>]) -> anyhow::Result<Option<Figures>> {
+    fn of(runs: &[&Run<Entry>]) -> anyhow::Result<Option<Self>> {
         let p99 = runs.iter().filter_map(|run| Some(float(run.latency?.p99_ns)));
         let (Some(first), Some(p99_by_round_ns)) = (runs.first(), Spread::of(p99)) else { return Ok(None) };
         let all = merged(runs.iter().map(|run| run.hdr_v2_base64.as_str()))?;
@@ -97,7 +97,7 @@ impl Figures {
             Some(Spread::of(parts)?.median)
         };
         let parts = [part(0), part(1), part(2)];
-        Ok(Some(Figures {
+        Ok(Some(Self {
             offered_per_s: first.offered_per_s,
             core_ns: Spread::of(runs.iter().filter_map(|run| run.core_total_ns())),
             core_split_ns: match parts {

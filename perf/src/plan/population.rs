@@ -71,18 +71,18 @@ impl Relayed {
     pub fn share(self, mix: &Mix) -> f64 {
         let share = reflected_share(mix);
         match self {
-            Relayed::First => share.first,
-            Relayed::AfterPunch => share.after_punch,
-            Relayed::All => 1.0,
+            Self::First => share.first,
+            Self::AfterPunch => share.after_punch,
+            Self::All => 1.0,
         }
     }
 
     /// It in words.
     pub fn words(self) -> &'static str {
         match self {
-            Relayed::First => "first messages",
-            Relayed::AfterPunch => "what stays relayed after punching",
-            Relayed::All => "everything",
+            Self::First => "first messages",
+            Self::AfterPunch => "what stays relayed after punching",
+            Self::All => "everything",
         }
     }
 }
@@ -92,8 +92,8 @@ impl Traffic {
     ///
     /// # Errors
     /// There is no such preset; with those that there are.
-    pub fn preset(name: &str) -> anyhow::Result<Traffic> {
-        let of = |stream: Stream, active: f64, relayed: Relayed| Traffic {
+    pub fn preset(name: &str) -> anyhow::Result<Self> {
+        let of = |stream: Stream, active: f64, relayed: Relayed| Self {
             name: stream.name.to_owned(),
             active,
             rate_per_s: stream.rate_per_s,
@@ -129,7 +129,7 @@ impl Population {
     ///
     /// # Errors
     /// What is wrong in it, with what would be right.
-    pub fn parse(text: &str) -> anyhow::Result<Population> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| anyhow::Error::msg(error.to_string()))?;
         let nat = file.nat.map_or(Ok(Mix::default()), |nat| nat.parse().context("nat"))?;
         let traffic = file.traffic.into_iter().map(|part| {
@@ -143,7 +143,7 @@ impl Population {
                 relayed: part.relayed,
             })
         });
-        let population = Population {
+        let population = Self {
             users_online: file.users_online,
             nat,
             keepalive_s: file.keepalive_s,
@@ -157,7 +157,7 @@ impl Population {
     ///
     /// # Errors
     /// What is wrong, with what would be right.
-    pub fn checked(self) -> anyhow::Result<Population> {
+    pub fn checked(self) -> anyhow::Result<Self> {
         if let Some(fault) = self.traffic.iter().find_map(Traffic::fault) {
             bail!("{fault}");
         }

@@ -47,13 +47,13 @@ impl Allocations {
         credential: (&str, &str),
         endpoints: &[SocketAddr],
         interrupt: &Interrupt,
-    ) -> anyhow::Result<Allocations> {
+    ) -> anyhow::Result<Self> {
         let ((user, password), start) = (credential, Instant::now());
         let client = |(local, peer)| {
             let config = TurnConfig::new(TurnCredentials::new(user, password));
             Client { local, peer, start, turn: TurnClientUdp::allocate(local, server, config) }
         };
-        let mut allocations = Allocations { server, clients: ring(endpoints).map(client).collect() };
+        let mut allocations = Self { server, clients: ring(endpoints).map(client).collect() };
         allocations.each(host, interrupt, Client::is_established)?;
         Ok(allocations)
     }

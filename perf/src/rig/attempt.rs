@@ -26,8 +26,8 @@ pub struct Attempt {
 
 impl Attempt {
     /// A run of which so much was sent and lost, and these checks failed.
-    pub fn of(offered_per_s: u64, sent_per_s: f64, (sent, lost): (u64, u64), failed: &[String]) -> Attempt {
-        Attempt {
+    pub fn of(offered_per_s: u64, sent_per_s: f64, (sent, lost): (u64, u64), failed: &[String]) -> Self {
+        Self {
             offered_per_s,
             sent_per_s: if sent > 0 { sent_per_s } else { 0.0 },
             loss: if sent > 0 { float(lost) / float(sent) } else { 1.0 },

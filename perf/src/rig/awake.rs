@@ -16,11 +16,11 @@ pub struct Awake {
 
 impl Awake {
     /// Asks for it, for all processors.
-    pub fn ask() -> Awake {
+    pub fn ask() -> Self {
         let opened = OpenOptions::new().write(true).open(FILE);
         // A latency of 0 us, as a native 32-bit number.
         let asked = opened.and_then(|mut file| file.write_all(&0_i32.to_ne_bytes()).map(|()| file));
-        Awake { file: asked.ok() }
+        Self { file: asked.ok() }
     }
 
     /// What idle processors do, in words.

@@ -67,7 +67,7 @@ impl Cell {
 
     /// It with another value on an axis.
     #[must_use]
-    pub fn with(mut self, axis: Axis, value: u32) -> Cell {
+    pub fn with(mut self, axis: Axis, value: u32) -> Self {
         let place = match axis {
             Axis::Workers => &mut self.workers,
             Axis::Payload => &mut self.payload_bytes,
@@ -81,13 +81,13 @@ impl Cell {
 
     /// It through another engine.
     #[must_use]
-    pub fn through(mut self, engine: Engine) -> Cell {
+    pub fn through(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
     }
 
     /// The axes on which it differs from another.
-    pub fn differences(&self, other: &Cell) -> Vec<Axis> {
+    pub fn differences(&self, other: &Self) -> Vec<Axis> {
         Axis::ALL.into_iter().filter(|axis| self.value(*axis) != other.value(*axis)).collect()
     }
 
@@ -116,30 +116,30 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cell { engine, workers, payload_bytes, endpoints, train, hostile_percent } = self;
+        let Self { engine, workers, payload_bytes, endpoints, train, hostile_percent } = self;
         write!(f, "{engine}-w{workers}-p{payload_bytes}-e{endpoints}-t{train}-h{hostile_percent}")
     }
 }
 
 impl Engine {
     /// All of them.
-    pub const ALL: [Engine; 3] = [Engine::Epoll, Engine::Uring, Engine::Xdp];
+    pub const ALL: [Self; 3] = [Self::Epoll, Self::Uring, Self::Xdp];
 
     /// Its name as flags have it.
     pub fn name(self) -> &'static str {
         match self {
-            Engine::Epoll => "epoll",
-            Engine::Uring => "uring",
-            Engine::Xdp => "xdp",
+            Self::Epoll => "epoll",
+            Self::Uring => "uring",
+            Self::Xdp => "xdp",
         }
     }
 
     /// Its name for people.
     pub fn title(self) -> &'static str {
         match self {
-            Engine::Epoll => "epoll",
-            Engine::Uring => "uring",
-            Engine::Xdp => "XDP",
+            Self::Epoll => "epoll",
+            Self::Uring => "uring",
+            Self::Xdp => "XDP",
         }
     }
 }
@@ -153,26 +153,26 @@ impl fmt::Display for Engine {
 impl FromStr for Engine {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Engine, String> {
-        let found = Engine::ALL
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL
             .into_iter()
-            .find(|engine| engine.name() == text || (*engine == Engine::Epoll && text == "mio"));
+            .find(|engine| engine.name() == text || (*engine == Self::Epoll && text == "mio"));
         found.ok_or_else(|| "an engine is epoll, uring or xdp".to_owned())
     }
 }
 
 impl Axis {
     /// All of them.
-    pub const ALL: [Axis; 5] = [Axis::Workers, Axis::Payload, Axis::Endpoints, Axis::Train, Axis::Hostile];
+    pub const ALL: [Self; 5] = [Self::Workers, Self::Payload, Self::Endpoints, Self::Train, Self::Hostile];
 
     /// Its name, with its unit.
     pub fn name(self) -> &'static str {
         match self {
-            Axis::Workers => "workers",
-            Axis::Payload => "payload, bytes",
-            Axis::Endpoints => "endpoints",
-            Axis::Train => "train, datagrams",
-            Axis::Hostile => "hostile, %",
+            Self::Workers => "workers",
+            Self::Payload => "payload, bytes",
+            Self::Endpoints => "endpoints",
+            Self::Train => "train, datagrams",
+            Self::Hostile => "hostile, %",
         }
     }
 
@@ -181,9 +181,9 @@ impl Axis {
     pub fn place(self, value: u32) -> f64 {
         let value = f64::from(value);
         match self {
-            Axis::Workers | Axis::Payload | Axis::Hostile => value,
-            Axis::Endpoints => value.max(1.0).ln(),
-            Axis::Train => 1.0 / value.max(1.0),
+            Self::Workers | Self::Payload | Self::Hostile => value,
+            Self::Endpoints => value.max(1.0).ln(),
+            Self::Train => 1.0 / value.max(1.0),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Cores {
     ///
     /// # Errors
     /// The kernel does not tell which.
-    pub fn choose() -> anyhow::Result<Cores> {
+    pub fn choose() -> anyhow::Result<Self> {
         let allowed =
             engine::host::affinity::allowed().context("cannot read the processors that may be used")?;
         among(&allowed, siblings).context("there is no processor that may be used")
@@ -76,15 +76,15 @@ impl CoreTime {
     ///
     /// # Errors
     /// The kernel does not list this processor.
-    pub fn of(cpu: usize) -> anyhow::Result<CoreTime> {
+    pub fn of(cpu: usize) -> anyhow::Result<Self> {
         let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         parse(&text, cpu).with_context(|| format!("/proc/stat does not list processor {cpu}"))
     }
 
     /// Since `before`.
     #[must_use]
-    pub fn since(&self, before: &CoreTime) -> CoreTime {
-        CoreTime {
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
             user_ns: self.user_ns.saturating_sub(before.user_ns),
             system_ns: self.system_ns.saturating_sub(before.system_ns),
             softirq_ns: self.softirq_ns.saturating_sub(before.softirq_ns),

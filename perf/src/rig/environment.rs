@@ -34,8 +34,8 @@ pub struct Fact {
 
 impl Environment {
     /// Of this machine now.
-    pub fn read(programs: &Programs) -> Environment {
-        Environment {
+    pub fn read(programs: &Programs) -> Self {
+        Self {
             machine: machine(),
             sysctls: sysctls(),
             mitigations: mitigations(),

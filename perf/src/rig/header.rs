@@ -80,7 +80,7 @@ pub struct SiteName {
 
 impl Header {
     /// In what another sweep differs so that its figures cannot stand beside these; nothing if they can.
-    pub fn differences(&self, other: &Header) -> Vec<&'static str> {
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         let same = [
             ("schema", self.schema == other.schema),
             ("what is varied", self.matrix == other.matrix && self.cells == other.cells),
@@ -103,9 +103,9 @@ impl GroundName {
     /// It for people.
     pub fn words(self) -> &'static str {
         match self {
-            GroundName::Loopback => "loopback",
-            GroundName::Cable => "a veth pair between two namespaces",
-            GroundName::Elsewhere => "a network, the reflector on another host",
+            Self::Loopback => "loopback",
+            Self::Cable => "a veth pair between two namespaces",
+            Self::Elsewhere => "a network, the reflector on another host",
         }
     }
 }

@@ -14,8 +14,8 @@ pub struct Pace {
 
 impl Pace {
     /// So many steps from now on.
-    pub fn new(steps: usize, now: Instant) -> Pace {
-        Pace { began: now, done: 0, left: steps }
+    pub fn new(steps: usize, now: Instant) -> Self {
+        Self { began: now, done: 0, left: steps }
     }
 
     /// One step is done.

@@ -18,18 +18,18 @@ pub struct Placement {
 
 impl Placement {
     /// Among the processors that may be used; `None` if there are too few.
-    pub fn of(allowed: &[usize], workers: u32) -> Option<Placement> {
+    pub fn of(allowed: &[usize], workers: u32) -> Option<Self> {
         let workers = usize::try_from(workers).ok()?;
         let first = allowed.len().checked_sub(workers).filter(|left| *left > 0 && workers > 0)?;
         let (others, reflector) = allowed.split_at_checked(first)?;
         // As many as the reflector has, the last ones: the very first is where everything else likes to run.
         let generator = others.get(others.len().saturating_sub(workers)..)?;
-        Some(Placement { reflector: reflector.to_vec(), generator: generator.to_vec() })
+        Some(Self { reflector: reflector.to_vec(), generator: generator.to_vec() })
     }
 
     /// One worker and one generator, each on the processor that was chosen for it, which may be the same.
-    pub fn on(cores: Cores) -> Placement {
-        Placement { reflector: vec![cores.reflector], generator: vec![cores.generator] }
+    pub fn on(cores: Cores) -> Self {
+        Self { reflector: vec![cores.reflector], generator: vec![cores.generator] }
     }
 
     /// Whether both programs run on one processor, so that nothing tells their times apart.
@@ -38,10 +38,10 @@ impl Placement {
     }
 
     /// For a reflector on another host: half of the processors for the generator, at least one.
-    pub fn elsewhere(allowed: &[usize]) -> Placement {
+    pub fn elsewhere(allowed: &[usize]) -> Self {
         let half = (allowed.len() / 2).max(1);
         let generator = allowed.get(allowed.len().saturating_sub(half)..).unwrap_or(allowed);
-        Placement { reflector: Vec::new(), generator: generator.to_vec() }
+        Self { reflector: Vec::new(), generator: generator.to_vec() }
     }
 
     /// The mean of what some processors did since the machine's start.

@@ -129,8 +129,8 @@ pub struct Costs {
 }
 
 impl From<&Span> for Costs {
-    fn from(span: &Span) -> Costs {
-        Costs {
+    fn from(span: &Span) -> Self {
+        Self {
             core_ns: Some(span.core_ns),
             own_ns: Some(span.own_ns),
             reflector_taken: Some(span.relay_taken),
@@ -148,7 +148,7 @@ impl<C> Run<C> {
         outcome: &Outcome,
         relay: Counters,
         costs: &Costs,
-    ) -> Run<C> {
+    ) -> Self {
         let (data, latency) = (&outcome.data, &outcome.latency);
         let kept = purpose != Purpose::Search;
         let percentiles = Percentiles {
@@ -159,7 +159,7 @@ impl<C> Run<C> {
             p99_99_ns: latency.p99_99_ns,
             max_ns: latency.max_ns,
         };
-        Run {
+        Self {
             cell,
             purpose,
             round,
@@ -223,26 +223,26 @@ impl<C> Run<C> {
 
 impl Purpose {
     /// The loads of a round, lightest first.
-    pub const LOADS: [Purpose; 3] = [Purpose::Tenth, Purpose::Half, Purpose::NineTenths];
+    pub const LOADS: [Self; 3] = [Self::Tenth, Self::Half, Self::NineTenths];
 
     /// The part of the capacity that it offers; `None` where that is not what decides the rate.
     pub fn part(self) -> Option<f64> {
         match self {
-            Purpose::Search | Purpose::HalfOfEpoll => None,
-            Purpose::Tenth => Some(0.1),
-            Purpose::Half => Some(0.5),
-            Purpose::NineTenths => Some(0.9),
+            Self::Search | Self::HalfOfEpoll => None,
+            Self::Tenth => Some(0.1),
+            Self::Half => Some(0.5),
+            Self::NineTenths => Some(0.9),
         }
     }
 
     /// It in a word or two.
     pub fn words(self) -> &'static str {
         match self {
-            Purpose::Search => "search",
-            Purpose::Tenth => "10 % load",
-            Purpose::Half => "50 % load",
-            Purpose::NineTenths => "90 % load",
-            Purpose::HalfOfEpoll => "at half of epoll's",
+            Self::Search => "search",
+            Self::Tenth => "10 % load",
+            Self::Half => "50 % load",
+            Self::NineTenths => "90 % load",
+            Self::HalfOfEpoll => "at half of epoll's",
         }
     }
 }

@@ -98,7 +98,7 @@ impl Site {
         placement: Placement,
         nat: nat::Mix,
         programs: &Programs,
-    ) -> anyhow::Result<Site> {
+    ) -> anyhow::Result<Self> {
         let scratch = Scratch::new()?;
         let keys = scratch.fresh_ring("ring.toml")?;
         let mut start = Start::new(&programs.reflector);
@@ -110,7 +110,7 @@ impl Site {
         let reflector = Reached { listen, admin, keys, flags: Vec::new() };
         let (program, ground, commands) = (Some(program), Ground::Loopback, vec![start.shown()]);
         let loadgen = programs.loadgen.clone();
-        Ok(Site { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
+        Ok(Self { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
     }
 
     /// Lays a cable between two namespaces and starts a reflector behind it.
@@ -122,7 +122,7 @@ impl Site {
         placement: Placement,
         nat: nat::Mix,
         programs: &Programs,
-    ) -> anyhow::Result<Site> {
+    ) -> anyhow::Result<Self> {
         let scratch = Scratch::new()?;
         let keys = scratch.fresh_ring("ring.toml")?;
         let hosts = Pair::new("generator", "reflector")?;
@@ -146,7 +146,7 @@ impl Site {
         let reflector = Reached { listen, admin, keys, flags: flags.map(str::to_owned).to_vec() };
         let ground = Ground::Cable(Box::new(hosts), napi);
         let (program, commands, loadgen) = (Some(program), vec![start.shown()], programs.loadgen.clone());
-        Ok(Site { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
+        Ok(Self { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
     }
 
     /// A reflector that runs elsewhere; which engine and how many workers, it says itself.
@@ -158,7 +158,7 @@ impl Site {
         placement: Placement,
         nat: nat::Mix,
         programs: &Programs,
-    ) -> anyhow::Result<Site> {
+    ) -> anyhow::Result<Self> {
         let metrics = Metrics::scrape(reflector.admin)
             .with_context(|| format!("--admin {}: no reflector's metrics there", reflector.admin))?;
         let has_xdp = metrics.sum("reflector_xdp_interfaces", &[]).is_ok_and(|count| count > 0.0);
@@ -172,7 +172,7 @@ impl Site {
         let workers = u32::try_from(workers).ok().filter(|count| *count > 0).context("it has no workers")?;
         let (ground, program, commands) = (Ground::Elsewhere, None, Vec::new());
         let (scratch, loadgen) = (Scratch::new()?, programs.loadgen.clone());
-        Ok(Site { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
+        Ok(Self { engine, workers, placement, ground, program, reflector, nat, loadgen, scratch, commands })
     }
 
     /// Whether a cell is measured here.

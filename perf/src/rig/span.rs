@@ -45,7 +45,7 @@ pub struct Span {
 impl Span {
     /// The longest part of a run in which frames came back nearly as fast as they ever did; `None` if there is none
     /// of 150 ms.
-    pub fn under_load(samples: &[Sample]) -> Option<Span> {
+    pub fn under_load(samples: &[Sample]) -> Option<Self> {
         let steps = || samples.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
         let fastest = steps().map(|(from, to)| rate(&from, &to)).fold(0.0, f64::max);
         let mut best: Option<(Sample, Sample)> = None;
@@ -60,10 +60,10 @@ impl Span {
                 best = Some((start, to));
             }
         }
-        best.and_then(|(from, to)| Span::between(&from, &to))
+        best.and_then(|(from, to)| Self::between(&from, &to))
     }
 
-    fn between(from: &Sample, to: &Sample) -> Option<Span> {
+    fn between(from: &Sample, to: &Sample) -> Option<Self> {
         let length = to.at.saturating_sub(from.at);
         let frames = to.frames.saturating_sub(from.frames);
         let relay = to.relay.since(&from.relay);
@@ -73,7 +73,7 @@ impl Span {
         }
         let own = |to: u64, from: u64| to.saturating_sub(from);
         let relay_own_ns = own(to.relay_own_ns, from.relay_own_ns);
-        Some(Span {
+        Some(Self {
             length,
             frames,
             core_ns: busy.map(|ns| ns / float(frames)),

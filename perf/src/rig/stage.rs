@@ -85,7 +85,7 @@ impl Stage {
         cores: Cores,
         programs: &Programs,
         interrupt: &Interrupt,
-    ) -> anyhow::Result<Stage> {
+    ) -> anyhow::Result<Self> {
         let hosts = Pair::new("generator", "relay")?;
         hosts.first.own(BLOCK)?;
         let napi = serve(&hosts, cores, settings.moderation_us)?;
@@ -94,7 +94,7 @@ impl Stage {
         let start = Starting { subject, hosts: &hosts, listen, cores, programs };
         let (relay, shown) = start.relay()?;
         run_first(relay.id(), if subject.is_reflector() { WORKERS } else { "" })?;
-        let mut stage = Stage {
+        let mut stage = Self {
             subject,
             settings,
             cores,

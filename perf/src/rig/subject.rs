@@ -27,35 +27,35 @@ pub enum Subject {
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Subject; 6] =
-        [Subject::Coturn, Subject::Epoll, Subject::Uring, Subject::Forwarder, Subject::Xdp, Subject::Swap];
+    pub const ALL: [Self; 6] =
+        [Self::Coturn, Self::Epoll, Self::Uring, Self::Forwarder, Self::Xdp, Self::Swap];
 
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
-            Subject::Coturn => "coturn",
-            Subject::Epoll => "reflector, epoll",
-            Subject::Uring => "reflector, uring",
-            Subject::Forwarder => "bare socket forwarder",
-            Subject::Xdp => "reflector, XDP",
-            Subject::Swap => "bare XDP swap",
+            Self::Coturn => "coturn",
+            Self::Epoll => "reflector, epoll",
+            Self::Uring => "reflector, uring",
+            Self::Forwarder => "bare socket forwarder",
+            Self::Xdp => "reflector, XDP",
+            Self::Swap => "bare XDP swap",
         }
     }
 
     /// Whether it is this project's reflector.
     pub fn is_reflector(self) -> bool {
-        matches!(self, Subject::Epoll | Subject::Uring | Subject::Xdp)
+        matches!(self, Self::Epoll | Self::Uring | Self::Xdp)
     }
 
     /// Whether it only shows a limit: it checks nothing, and nobody could run it.
     pub fn is_limit(self) -> bool {
-        matches!(self, Subject::Forwarder | Subject::Swap)
+        matches!(self, Self::Forwarder | Self::Swap)
     }
 
     /// Bytes that stand between the UDP header and the payload on the way to the relay.
     pub fn head_bytes(self) -> u32 {
         match self {
-            Subject::Coturn => 4,
+            Self::Coturn => 4,
             _ => 32,
         }
     }
@@ -79,21 +79,21 @@ pub enum Traffic {
 
 impl Traffic {
     /// Both.
-    pub const ALL: [Traffic; 2] = [Traffic::Singles, Traffic::Trains];
+    pub const ALL: [Self; 2] = [Self::Singles, Self::Trains];
 
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
-            Traffic::Singles => "singles",
-            Traffic::Trains => "trains of 16",
+            Self::Singles => "singles",
+            Self::Trains => "trains of 16",
         }
     }
 
     /// As the generator's `--arrivals` reads it.
     pub fn arrivals(self) -> &'static str {
         match self {
-            Traffic::Singles => "poisson",
-            Traffic::Trains => "burst:16",
+            Self::Singles => "poisson",
+            Self::Trains => "burst:16",
         }
     }
 }

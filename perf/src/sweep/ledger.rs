@@ -29,7 +29,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The folder holds another sweep, or cannot be written.
-    pub fn open(folder: &Path, header: &Header) -> anyhow::Result<Ledger> {
+    pub fn open(folder: &Path, header: &Header) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| {
             format!("cannot make the folder {}; name a writable one with --out", folder.display())
         })?;
@@ -56,14 +56,14 @@ impl Ledger {
             let opened = OpenOptions::new().create(true).append(true).open(&path);
             opened.with_context(|| format!("cannot write {}", path.display()))
         });
-        Ok(Ledger { file: file?, commands: commands?, runs })
+        Ok(Self { file: file?, commands: commands?, runs })
     }
 
     /// Begins a sweep in a folder, and removes an earlier sweep of the same kind from it.
     ///
     /// # Errors
     /// The folder holds a sweep that another kind of command made, or cannot be written.
-    pub fn replace(folder: &Path, header: &Header) -> anyhow::Result<Ledger> {
+    pub fn replace(folder: &Path, header: &Header) -> anyhow::Result<Self> {
         if let Ok(begun) = header_of(folder) {
             let kind = |header: &Header| header.command.split(' ').nth(1).map(str::to_owned);
             if kind(&begun) != kind(header) {
@@ -80,7 +80,7 @@ impl Ledger {
                 fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
-        Ledger::open(folder, header)
+        Self::open(folder, header)
     }
 
     /// All runs so far.

@@ -28,8 +28,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn enter() -> Stage {
-        Stage { programs: Programs::find().unwrap(), interrupt: Interrupt::never() }
+    fn enter() -> Self {
+        Self { programs: Programs::find().unwrap(), interrupt: Interrupt::never() }
     }
 
     fn reflector(&self, arguments: &[&str]) -> Reflector {

@@ -15,7 +15,7 @@ pub struct Page<'a>(DescriptorEncoder<'a>);
 
 impl<'a> Page<'a> {
     /// A page that continues what `encoder` has written.
-    pub fn new(encoder: DescriptorEncoder<'a>) -> Page<'a> {
+    pub fn new(encoder: DescriptorEncoder<'a>) -> Self {
         Page(encoder)
     }
 

@@ -52,7 +52,7 @@ impl Server {
     ///
     /// # Errors
     /// The kernel refuses a thread or what it waits with.
-    pub fn start(listener: TcpListener, pages: Pages) -> io::Result<Server> {
+    pub fn start(listener: TcpListener, pages: Pages) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (end, ended) = oneshot::channel();
@@ -67,7 +67,7 @@ impl Server {
             // Nobody listens if the daemon has stopped it.
             ended.map(|error| end.send(error))
         })?;
-        Ok(Server { ended, _stop: stop })
+        Ok(Self { ended, _stop: stop })
     }
 
     /// Waits until the server ends by itself, which is a failure.

@@ -22,8 +22,8 @@ pub struct Layers {
 
 impl Layers {
     /// A file and nothing typed.
-    pub fn new(settings: &'static Settings, file: Option<PathBuf>) -> Layers {
-        Layers { settings, given: BTreeMap::new(), file }
+    pub fn new(settings: &'static Settings, file: Option<PathBuf>) -> Self {
+        Self { settings, given: BTreeMap::new(), file }
     }
 
     /// Reads the file and lays the layers over one another.

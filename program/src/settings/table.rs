@@ -68,8 +68,8 @@ pub struct Setting {
 
 impl Setting {
     /// A setting of `run` without a default, which is given once and needs a restart.
-    pub const fn new(key: &'static str, value_name: &'static str, help: &'static str) -> Setting {
-        Setting { key, value_name, default: None, many: false, reloads: false, also: &[], help }
+    pub const fn new(key: &'static str, value_name: &'static str, help: &'static str) -> Self {
+        Self { key, value_name, default: None, many: false, reloads: false, also: &[], help }
     }
 
     /// Whether `command` takes it.

@@ -38,7 +38,7 @@ impl Texts {
 
     /// Adds the default of every setting that has one and is not set.
     #[must_use]
-    pub fn or_defaults(mut self, settings: &Settings) -> Texts {
+    pub fn or_defaults(mut self, settings: &Settings) -> Self {
         for setting in settings.all {
             if let Some(default) = setting.default {
                 let raw = || vec![Raw { text: String::from(default), origin: Origin::Default }];
@@ -138,10 +138,10 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Flag => f.write_str("flag"),
-            Origin::Variable { .. } => f.write_str("environment"),
-            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Origin::Default => f.write_str("default"),
+            Self::Flag => f.write_str("flag"),
+            Self::Variable { .. } => f.write_str("environment"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Default => f.write_str("default"),
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Line {
 
 impl Written {
     /// The lines of these texts.
-    pub fn new(settings: &Settings, texts: &Texts) -> Written {
+    pub fn new(settings: &Settings, texts: &Texts) -> Self {
         let line = |key: String, raw: &super::texts::Raw| Line {
             key,
             text: raw.text.clone(),
@@ -38,12 +38,12 @@ impl Written {
                 .iter()
                 .map(|(number, raw)| line(format!("{}.{number}.{}", table.name, table.field), raw))
         });
-        Written(plain.chain(numbered).collect())
+        Self(plain.chain(numbered).collect())
     }
 
     /// The settings that `fresh` writes differently and that do not follow a reload.
-    pub fn fixed_differences(&self, fresh: &Written, settings: &Settings) -> Vec<&'static str> {
-        let of = |written: &Written, key: &str| -> Vec<String> {
+    pub fn fixed_differences(&self, fresh: &Self, settings: &Settings) -> Vec<&'static str> {
+        let of = |written: &Self, key: &str| -> Vec<String> {
             written.0.iter().filter(|line| line.key == key).map(|line| line.text.clone()).collect()
         };
         let fixed = settings.all.iter().filter(|setting| !setting.reloads).map(|setting| setting.key);
@@ -52,11 +52,11 @@ impl Written {
 
     /// These lines, with those of `fresh` in place of the settings that follow a reload.
     #[must_use]
-    pub fn merged(&self, fresh: Written, settings: &Settings) -> Written {
+    pub fn merged(&self, fresh: Self, settings: &Settings) -> Self {
         let stays = |line: &Line| settings.find(&line.key).is_some_and(|setting| !setting.reloads);
         let old = self.0.iter().filter(|line| stays(line)).cloned();
         let new = fresh.0.into_iter().filter(|line| !stays(line));
-        Written(old.chain(new).collect())
+        Self(old.chain(new).collect())
     }
 
     /// Every line.

@@ -91,8 +91,8 @@ struct Row {
 }
 
 impl Row {
-    fn new(reason: Reason, applies: bool, words: impl Into<String>) -> Row {
-        Row { reason, applies, suspect: true, words: words.into() }
+    fn new(reason: Reason, applies: bool, words: impl Into<String>) -> Self {
+        Self { reason, applies, suspect: true, words: words.into() }
     }
 }
 

@@ -55,7 +55,7 @@ struct Asker {
 }
 
 impl Asker {
-    fn open(options: &Options) -> Result<Asker, Failure> {
+    fn open(options: &Options) -> Result<Self, Failure> {
         let wildcard: SocketAddr = match options.reflector {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -68,7 +68,7 @@ impl Asker {
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce)
             .map_err(|error| Failure::Runtime(format!("the kernel gave no randomness: {error}")))?;
-        Ok(Asker { socket, local, timeout: options.timeout, nonce, refused: false })
+        Ok(Self { socket, local, timeout: options.timeout, nonce, refused: false })
     }
 
     fn ask(&mut self, number: u64) -> Result<Option<Answer>, Failure> {

@@ -23,7 +23,7 @@ pub struct Figures {
 
 impl Figures {
     /// Adds what another program counted.
-    pub fn sum(&mut self, other: &Figures) {
+    pub fn sum(&mut self, other: &Self) {
         self.counts.sum(&other.counts);
         self.passed_datagrams = self.passed_datagrams.saturating_add(other.passed_datagrams);
         self.passed_bytes = self.passed_bytes.saturating_add(other.passed_bytes);

@@ -58,15 +58,15 @@ impl XdpFacts {
     ///
     /// # Errors
     /// What netlink(7) and netdevice(7) say.
-    pub fn read(fast_path: &FastPathSettings, cpus: usize) -> io::Result<XdpFacts> {
+    pub fn read(fast_path: &FastPathSettings, cpus: usize) -> io::Result<Self> {
         if !fast_path.is_on() {
-            return Ok(XdpFacts::default());
+            return Ok(Self::default());
         }
         let host = Host::read()?;
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let interfaces = fast_path.interfaces.iter().map(|name| InterfaceFacts::read(name, &host));
-        Ok(XdpFacts {
+        Ok(Self {
             capabilities: capabilities(&status),
             btf: nic::has_btf(),
             compiles: nic::compiles_bpf(),
@@ -79,7 +79,7 @@ impl XdpFacts {
 }
 
 impl InterfaceFacts {
-    fn read(name: &str, host: &Host) -> io::Result<InterfaceFacts> {
+    fn read(name: &str, host: &Host) -> io::Result<Self> {
         let link = host.link(name).cloned();
         let peer = link.as_ref().and_then(|link| link.peer);
         let peer = host.links.iter().find(|it| Some(it.index) == peer);
@@ -89,14 +89,7 @@ impl InterfaceFacts {
         };
         let peer_has_program = peer.is_some_and(|peer| peer.xdp_program.is_some());
         let ways = link.as_ref().map(|link| host.ways(link)).unwrap_or_default();
-        Ok(InterfaceFacts {
-            name: name.to_owned(),
-            link,
-            nic: Nic::read(name)?,
-            peer_checksum,
-            peer_has_program,
-            ways,
-        })
+        Ok(Self { name: name.to_owned(), link, nic: Nic::read(name)?, peer_checksum, peer_has_program, ways })
     }
 
     /// The line of `check` about this interface.

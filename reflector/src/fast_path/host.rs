@@ -22,9 +22,9 @@ impl Host {
     ///
     /// # Errors
     /// What netlink(7) says.
-    pub fn read() -> io::Result<Host> {
+    pub fn read() -> io::Result<Self> {
         let mut netlink = Netlink::open()?;
-        Ok(Host {
+        Ok(Self {
             links: netlink.links()?,
             neighbours: netlink.neighbours()?,
             routes: netlink.routes()?,

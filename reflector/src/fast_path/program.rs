@@ -46,7 +46,7 @@ impl Program {
         basis: &Basis<'_>,
         hash_key: [u8; 16],
         offset_ns: i64,
-    ) -> Result<Program, Failure> {
+    ) -> Result<Self, Failure> {
         let link = host.link(interface).ok_or_else(|| {
             Failure::Config(format!("--xdp {interface}: no such interface; this host has {}", host.names()))
         })?;
@@ -73,7 +73,7 @@ impl Program {
         );
         say_ways(interface, &ways);
         let errors_before = (link.send_errors, nic::transmit_drops(interface));
-        Ok(Program { interface: interface.to_owned(), ways, xdp, config, replaced: None, errors_before })
+        Ok(Self { interface: interface.to_owned(), ways, xdp, config, replaced: None, errors_before })
     }
 
     /// The interface.

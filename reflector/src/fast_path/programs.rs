@@ -34,12 +34,12 @@ impl FastPath {
     ///
     /// # Errors
     /// The first interface on which it cannot be; programs put on others before are taken off again.
-    pub fn open(basis: &Basis<'_>, hash_key: [u8; 16], offset_ns: i64) -> Result<FastPath, Failure> {
+    pub fn open(basis: &Basis<'_>, hash_key: [u8; 16], offset_ns: i64) -> Result<Self, Failure> {
         let wanted = &basis.config.fast_path;
         if !wanted.is_on() {
-            return Ok(FastPath::default());
+            return Ok(Self::default());
         }
-        let mut fast_path = FastPath { wanted: Some(wanted.clone()), hash_key, ..FastPath::default() };
+        let mut fast_path = Self { wanted: Some(wanted.clone()), hash_key, ..Self::default() };
         // Heard of from before the tables are read, so that no change falls between.
         fast_path.follower = Some(Follower::open()?);
         let host = Host::read()?;

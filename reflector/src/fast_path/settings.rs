@@ -26,7 +26,7 @@ impl FastPathSettings {
     ///
     /// # Errors
     /// A text that no interface, mode, next hop or absolute path can have; an interface named twice.
-    pub fn check(texts: &Texts) -> Result<FastPathSettings, Failure> {
+    pub fn check(texts: &Texts) -> Result<Self, Failure> {
         let interfaces = texts.all("xdp", interface)?;
         let twice = interfaces
             .iter()
@@ -50,7 +50,7 @@ impl FastPathSettings {
                 "expected an absolute path in a BPF file system such as /sys/fs/bpf/reflector",
             )),
         })?;
-        Ok(FastPathSettings { interfaces, mode, next_hop, pin: pin.into_iter().last() })
+        Ok(Self { interfaces, mode, next_hop, pin: pin.into_iter().last() })
     }
 
     /// Whether there is to be a fast path.

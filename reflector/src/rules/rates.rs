@@ -20,8 +20,8 @@ pub struct Limits {
 
 impl Limits {
     /// No class limited, and `probe_budget_s` PROBEs answered per second and prefix (at least 1).
-    pub fn new(probe_budget_s: u64) -> Limits {
-        Limits { probe_budget_s: probe_budget_s.max(1), class_rates_bytes_s: [None; 16] }
+    pub fn new(probe_budget_s: u64) -> Self {
+        Self { probe_budget_s: probe_budget_s.max(1), class_rates_bytes_s: [None; 16] }
     }
 
     /// Limits (class, source address) to a rate in bytes of UDP payload per second (at least 1).
@@ -53,8 +53,8 @@ pub struct Buckets {
 
 impl Buckets {
     /// Full buckets, hashed under `key`; their memory is touched here, so that none is mapped later.
-    pub fn new(key: SipKey) -> Buckets {
-        Buckets { key, classes: Budget::new(CLASS_BUCKETS), prefixes: Budget::new(PREFIX_BUCKETS) }
+    pub fn new(key: SipKey) -> Self {
+        Self { key, classes: Budget::new(CLASS_BUCKETS), prefixes: Budget::new(PREFIX_BUCKETS) }
     }
 
     /// Whether a datagram of `bytes` in this class may leave at `now_ns`; if so, it is spent.

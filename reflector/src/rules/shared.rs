@@ -23,8 +23,8 @@ pub struct Shared {
 
 impl Shared {
     /// The rules to begin with, and unix time less boot time, ns.
-    pub fn new(rules: Rules, offset_ns: i64) -> Shared {
-        Shared { rules: Arc::new(ArcSwap::from_pointee(rules)), offset_ns: AtomicI64::new(offset_ns) }
+    pub fn new(rules: Rules, offset_ns: i64) -> Self {
+        Self { rules: Arc::new(ArcSwap::from_pointee(rules)), offset_ns: AtomicI64::new(offset_ns) }
     }
 
     /// The place where rules are swapped.
@@ -57,7 +57,7 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a configuration, for sockets that listen at `listening` on a host with these interfaces.
-    pub fn new(config: &Config, ring: KeyRing, listening: &[SocketAddr], interfaces: &[Interface]) -> Rules {
+    pub fn new(config: &Config, ring: KeyRing, listening: &[SocketAddr], interfaces: &[Interface]) -> Self {
         let blocks = &config.blocks;
         let policy = Policy {
             own: own(listening, &config.advertise, interfaces),
@@ -71,12 +71,12 @@ impl Rules {
             answer_lifetime_s: config.bounds.answer_lifetime_s,
             ticket_lifetime_s: config.bounds.ticket_lifetime_s,
         };
-        Rules { ring, policy, limits: config.limits.clone() }
+        Self { ring, policy, limits: config.limits.clone() }
     }
 
     /// Whether these are the keys, the policy and the limits of `other`.
     #[must_use]
-    pub fn same_as(&self, other: &Rules) -> bool {
+    pub fn same_as(&self, other: &Self) -> bool {
         self.ring.fingerprint() == other.ring.fingerprint()
             && self.policy == other.policy
             && self.limits == other.limits

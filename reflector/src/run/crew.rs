@@ -47,13 +47,13 @@ impl Waiting {
         sockets: Vec<Vec<Socket>>,
         cpus: Vec<usize>,
         stun: Option<Stun>,
-    ) -> Result<Waiting, Failure> {
+    ) -> Result<Self, Failure> {
         let open = |(sockets, cpu)| {
             let (engine, stopper) = Engine::open(kind, sockets, options)?;
             Ok(Post { engine, stopper, cpu })
         };
         let engines = sockets.into_iter().zip(cpus).map(open).collect::<std::io::Result<_>>()?;
-        Ok(Waiting { engines, stun })
+        Ok(Self { engines, stun })
     }
 
     /// Starts a thread for each worker and waits until all of them serve or have ended.

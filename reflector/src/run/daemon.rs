@@ -108,7 +108,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn open(config: &Config) -> Result<Opened, Failure> {
+    fn open(config: &Config) -> Result<Self, Failure> {
         let ring = read_ring(config)?;
         let allowed = affinity::allowed()?;
         let workers = config.workers.unwrap_or(allowed.len()).clamp(1, MAX_WORKERS);
@@ -136,7 +136,7 @@ impl Opened {
         let stun = Sockets::new(&listening, config.listen.len(), &config.advertise);
         let stun = Stun::new(config.stun.mode, stun);
         let crew = Waiting::new(facts.choice.kind, options, sockets, cpus, stun)?;
-        Ok(Opened { crew, admin, shared, views, listening, clock, facts })
+        Ok(Self { crew, admin, shared, views, listening, clock, facts })
     }
 }
 

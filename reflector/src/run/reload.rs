@@ -32,12 +32,12 @@ impl Reload {
         running: &Config,
         listening: &[SocketAddr],
         interfaces: &[Interface],
-    ) -> Result<Reload, Failure> {
+    ) -> Result<Self, Failure> {
         let fresh = Config::read(layers)?;
         let waiting = running.written.fixed_differences(&fresh.written, &SETTINGS);
         let config = merged(running, fresh);
         let rules = Rules::new(&config, read_ring(&config)?, listening, interfaces);
-        Ok(Reload { config, rules, waiting })
+        Ok(Self { config, rules, waiting })
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Reloads {
 
 impl Reloads {
     /// None yet; the ring was read at this unix time, in seconds.
-    pub fn new(ring_read_at_s: u32) -> Reloads {
-        Reloads { ring_read_at_s: AtomicU64::new(u64::from(ring_read_at_s)), ..Reloads::default() }
+    pub fn new(ring_read_at_s: u32) -> Self {
+        Self { ring_read_at_s: AtomicU64::new(u64::from(ring_read_at_s)), ..Self::default() }
     }
 
     /// Counts a reload, whose ring was read at this unix time in seconds; `None` if it failed.

@@ -38,16 +38,16 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that publishes its counts to `cells`, its buckets hashed under `hash_key`.
-    pub fn new(shared: Arc<Shared>, cells: Arc<Cells>, hash_key: SipKey) -> Worker {
+    pub fn new(shared: Arc<Shared>, cells: Arc<Cells>, hash_key: SipKey) -> Self {
         let mut latest = Cache::new(Arc::clone(shared.rules()));
         let rules = Arc::clone(latest.load());
         let (buckets, counts) = (Buckets::new(hash_key), Counts::new());
-        Worker { shared, latest, rules, buckets, counts, cells, stun: None, boot_ns: 0, now_s: 0 }
+        Self { shared, latest, rules, buckets, counts, cells, stun: None, boot_ns: 0, now_s: 0 }
     }
 
     /// The same worker, which hands STUN to `stun`.
     #[must_use]
-    pub fn with_stun(mut self, stun: Option<Stun>) -> Worker {
+    pub fn with_stun(mut self, stun: Option<Stun>) -> Self {
         self.stun = stun;
         self
     }

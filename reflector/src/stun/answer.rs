@@ -33,8 +33,8 @@ pub struct Stun {
 
 impl Stun {
     /// STUN of this mode on these sockets; `None` if it is off.
-    pub fn new(mode: Mode, sockets: Sockets) -> Option<Stun> {
-        (mode != Mode::Off).then_some(Stun { mode, sockets })
+    pub fn new(mode: Mode, sockets: Sockets) -> Option<Self> {
+        (mode != Mode::Off).then_some(Self { mode, sockets })
     }
 
     /// Whether what came to this socket is handed to STUN.

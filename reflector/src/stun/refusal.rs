@@ -24,34 +24,28 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Refusal; 6] = [
-        Refusal::Oversize,
-        Refusal::Malformed,
-        Refusal::Kind,
-        Refusal::Fingerprint,
-        Refusal::Source,
-        Refusal::Rate,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Oversize, Self::Malformed, Self::Kind, Self::Fingerprint, Self::Source, Self::Rate];
 
     /// The word that metrics and documents use.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Refusal::Oversize => "oversize",
-            Refusal::Malformed => "malformed",
-            Refusal::Kind => "kind",
-            Refusal::Fingerprint => "fingerprint",
-            Refusal::Source => "source",
-            Refusal::Rate => "rate",
+            Self::Oversize => "oversize",
+            Self::Malformed => "malformed",
+            Self::Kind => "kind",
+            Self::Fingerprint => "fingerprint",
+            Self::Source => "source",
+            Self::Rate => "rate",
         }
     }
 }
 
 impl From<NoRequest> for Refusal {
-    fn from(why: NoRequest) -> Refusal {
+    fn from(why: NoRequest) -> Self {
         match why {
-            NoRequest::Malformed => Refusal::Malformed,
-            NoRequest::Kind => Refusal::Kind,
-            NoRequest::Fingerprint => Refusal::Fingerprint,
+            NoRequest::Malformed => Self::Malformed,
+            NoRequest::Kind => Self::Kind,
+            NoRequest::Fingerprint => Self::Fingerprint,
         }
     }
 }

@@ -21,18 +21,14 @@ impl StunSettings {
     ///
     /// # Errors
     /// An unknown word; an alternate that cannot be one.
-    pub fn check(
-        texts: &Texts,
-        listen: &[SocketAddr],
-        advertise: &[SocketAddr],
-    ) -> Result<StunSettings, Failure> {
+    pub fn check(texts: &Texts, listen: &[SocketAddr], advertise: &[SocketAddr]) -> Result<Self, Failure> {
         let mode = texts.one("stun", "off", mode)?;
         let alternates = texts.all("stun-alternate", |text| alternate(text, mode, listen, advertise))?;
         let v4 = alternates.iter().filter(|it| it.is_ipv4()).count();
         if v4 > 1 || alternates.len() - v4 > 1 {
             return Err(texts.refuse("stun-alternate", "expected at most one IPv4 and one IPv6 address"));
         }
-        Ok(StunSettings { mode, alternates })
+        Ok(Self { mode, alternates })
     }
 
     /// Whether any is spoken.
@@ -67,9 +63,9 @@ impl Mode {
     /// The word of flags and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Mode::Off => "off",
-            Mode::Binding => "binding",
-            Mode::Behaviour => "behaviour",
+            Self::Off => "off",
+            Self::Binding => "binding",
+            Self::Behaviour => "behaviour",
         }
     }
 }

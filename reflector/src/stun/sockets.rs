@@ -22,7 +22,7 @@ pub struct Sockets(Box<[Place]>);
 impl Sockets {
     /// Sockets bound to these addresses, the first `listening` of them those of `--listen`, which the world may know by
     /// what is `advertised`.
-    pub fn new(bound: &[SocketAddr], listening: usize, advertised: &[SocketAddr]) -> Sockets {
+    pub fn new(bound: &[SocketAddr], listening: usize, advertised: &[SocketAddr]) -> Self {
         let place = |(number, own): (usize, &SocketAddr)| {
             let find = |change: Change| {
                 let at = bound.iter().position(|it| is_changed(*own, *it, change))?;
@@ -38,7 +38,7 @@ impl Sockets {
             let known_as = advertised.filter(|_| !stun_only).unwrap_or(own);
             Place { known_as: *known_as, stun_only, others: others() }
         };
-        Sockets(bound.iter().enumerate().map(place).collect())
+        Self(bound.iter().enumerate().map(place).collect())
     }
 
     /// Whether nothing but STUN is spoken at this socket.

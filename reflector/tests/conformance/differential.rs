@@ -135,7 +135,7 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    pub(crate) fn new(kernel: &'a mut Kernel, scene: &Scene, model: &'a Setup) -> Result<Pair<'a>, String> {
+    pub(crate) fn new(kernel: &'a mut Kernel, scene: &Scene, model: &'a Setup) -> Result<Self, String> {
         kernel.configure(&scene.setup)?;
         let own_mac = scene.own_mac;
         Ok(Pair { kernel, own_mac, reference: Reference::new(model), budgets: Budgets::default() })
@@ -190,7 +190,7 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Tally) {
+    fn add(&mut self, other: &Self) {
         let add = |mine: &mut [u64], theirs: &[u64]| {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         };

@@ -51,9 +51,9 @@ pub(crate) enum Checksum {
 
 impl Frame {
     /// A frame in which everything is right, as a sender would send it.
-    pub(crate) fn new(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Frame {
+    pub(crate) fn new(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Self {
         assert_eq!(source.is_ipv4(), destination.is_ipv4(), "a frame has one family");
-        Frame {
+        Self {
             destination_mac: [0; 6],
             source_mac: [0; 6],
             tags: Vec::new(),
@@ -76,7 +76,7 @@ impl Frame {
     }
 
     /// What is sent back and forth: the same frame with addresses, ports and MAC addresses of both sides.
-    pub(crate) fn with_macs(mut self, destination: [u8; 6], source: [u8; 6]) -> Frame {
+    pub(crate) fn with_macs(mut self, destination: [u8; 6], source: [u8; 6]) -> Self {
         (self.destination_mac, self.source_mac) = (destination, source);
         self
     }

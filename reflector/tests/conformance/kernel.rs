@@ -26,12 +26,12 @@ impl Kernel {
     ///
     /// # Errors
     /// The program was refused, or what [`missing`] names.
-    pub(crate) fn open() -> Result<Kernel, String> {
+    pub(crate) fn open() -> Result<Self, String> {
         let interface =
             ethernet().ok_or("this host has no Ethernet interface; `ip link add type dummy` makes one")?;
         let xdp = Xdp::load(&interface, &Config::new()).map_err(|error| error.to_string())?;
         let counts = total(&xdp).map_err(|error| error.to_string())?;
-        Ok(Kernel { xdp, counts, since: counts })
+        Ok(Self { xdp, counts, since: counts })
     }
 
     pub(crate) fn own_mac(&self) -> [u8; 6] {
@@ -150,7 +150,7 @@ enum Event {
 }
 
 impl Counted {
-    fn between(before: &Counts, after: &Counts) -> Counted {
+    fn between(before: &Counts, after: &Counts) -> Self {
         let grown = |pick: fn(&Counts) -> u64| pick(after) - pick(before);
         let mut events = vec![
             (Event::Passed, grown(|counts| counts.passed.datagrams)),
@@ -170,7 +170,7 @@ impl Counted {
             }
             _ => Event::Several,
         };
-        Counted {
+        Self {
             event,
             received_bytes: grown(|counts| counts.received.bytes),
             outcome_bytes: grown(|counts| counts.outcomes().bytes),

@@ -38,7 +38,7 @@ pub(crate) type Delivery = (SocketAddr, SocketAddr, Vec<u8>);
 
 impl Loopback {
     /// A reflector at 127.0.0.1 and ::1, and endpoints at these addresses, port 0 being any.
-    pub(crate) fn new(kind: Kind, setup: &Setup, endpoints: &[&str]) -> Loopback {
+    pub(crate) fn new(kind: Kind, setup: &Setup, endpoints: &[&str]) -> Self {
         let options = udp::Options {
             reuse_port: false,
             packet_info: false,
@@ -60,7 +60,7 @@ impl Loopback {
             engine.run(&mut worker).unwrap();
         });
         let endpoints = endpoints.iter().map(|address| endpoint(address)).collect();
-        Loopback { shared, cells, endpoints, listening, stopper, thread: Some(thread) }
+        Self { shared, cells, endpoints, listening, stopper, thread: Some(thread) }
     }
 
     /// The addresses of the endpoints, in their order.

@@ -20,9 +20,9 @@ pub(crate) enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Dropped(reason) => write!(f, "dropped: {reason}"),
-            Outcome::Observed(bytes) => write!(f, "observed: {}", hex::encode(bytes)),
-            Outcome::Relayed(to, bytes) => write!(f, "relayed to {to}: {}", hex::encode(bytes)),
+            Self::Dropped(reason) => write!(f, "dropped: {reason}"),
+            Self::Observed(bytes) => write!(f, "observed: {}", hex::encode(bytes)),
+            Self::Relayed(to, bytes) => write!(f, "relayed to {to}: {}", hex::encode(bytes)),
         }
     }
 }
@@ -45,11 +45,11 @@ pub(crate) enum FrameOutcome {
 impl fmt::Display for FrameOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FrameOutcome::NotOurs => f.write_str("not ours"),
-            FrameOutcome::Passed => f.write_str("passed"),
-            FrameOutcome::Dropped(reason) => write!(f, "dropped: {reason}"),
-            FrameOutcome::Observed(bytes) => write!(f, "observed: {}", hex::encode(bytes)),
-            FrameOutcome::Relayed(bytes) => write!(f, "relayed: {}", hex::encode(bytes)),
+            Self::NotOurs => f.write_str("not ours"),
+            Self::Passed => f.write_str("passed"),
+            Self::Dropped(reason) => write!(f, "dropped: {reason}"),
+            Self::Observed(bytes) => write!(f, "observed: {}", hex::encode(bytes)),
+            Self::Relayed(bytes) => write!(f, "relayed: {}", hex::encode(bytes)),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    pub(crate) fn new(setup: &'a Setup) -> Reference<'a> {
+    pub(crate) fn new(setup: &'a Setup) -> Self {
         Reference { setup, ring: setup.ring(), policy: setup.policy() }
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A scene on an interface with this MAC address.
-    pub(crate) fn draw(random: &mut Random, own_mac: [u8; 6]) -> Scene {
+    pub(crate) fn draw(random: &mut Random, own_mac: [u8; 6]) -> Self {
         let mut peers: Vec<SocketAddr> = (0..PEERS / 2).map(|_| peer(random)).collect();
         for place in 0..PEERS / 2 {
             peers.push(beside(peers[place], random));
@@ -40,7 +40,7 @@ impl Scene {
         routes(&mut setup, &peers, [default, Hop::OnLink, Hop::Gateway(gateway), Hop::Pass], random);
         neighbours(&mut setup, &peers, neighbour, random);
         let doors = doors(&setup);
-        Scene { setup, own_mac, gateway, neighbour, mostly_on_link, peers, doors }
+        Self { setup, own_mac, gateway, neighbour, mostly_on_link, peers, doors }
     }
 }
 

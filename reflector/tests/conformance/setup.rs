@@ -42,8 +42,8 @@ pub(crate) struct Setup {
 impl Setup {
     /// The setup of the published vectors: both families, nothing denied, no budget that could be spent; it listens
     /// where no vector points.
-    pub(crate) fn of_vectors(keys: Vec<(u8, [u8; 16])>, now_s: u32, allow: Vec<Block>) -> Setup {
-        Setup {
+    pub(crate) fn of_vectors(keys: Vec<(u8, [u8; 16])>, now_s: u32, allow: Vec<Block>) -> Self {
+        Self {
             keys,
             listen_v4: Some(SocketAddrV4::new(Ipv4Addr::new(5, 9, 8, 7), 3478)),
             listen_v6: Some(SocketAddrV6::new(Ipv6Addr::new(0x2a01, 0x4f8, 0, 0, 0, 0, 0, 7), 3478, 0, 0)),

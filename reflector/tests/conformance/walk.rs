@@ -81,7 +81,7 @@ fn walk(setup: &Setup, all: bool) -> Result<u64, String> {
 struct Walk(Xdp);
 
 impl Walk {
-    fn load(setup: &Setup) -> Result<Walk, String> {
+    fn load(setup: &Setup) -> Result<Self, String> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/bpf/policy_walk.bpf.o");
         let object = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
         let interface = ethernet().ok_or("this host has no Ethernet interface")?;
@@ -116,7 +116,7 @@ struct Expected {
 }
 
 impl Expected {
-    fn new(setup: &Setup) -> Expected {
+    fn new(setup: &Setup) -> Self {
         let mut edges: Vec<u64> = Vec::new();
         let fixed = TABLE.iter().map(|text| text.parse().unwrap());
         let hosts = setup.broadcasts.iter().map(|ip| Block::new((*ip).into(), 32).unwrap());
@@ -133,7 +133,7 @@ impl Expected {
         let inside = edges.iter().filter(|edge| *edge % u64::from(PAGE) != 0);
         let mut mixed: Vec<u32> = inside.map(|edge| *edge as u32 / PAGE * PAGE).collect();
         mixed.dedup();
-        Expected { policy: setup.policy(), edges, mixed, every: is_long() }
+        Self { policy: setup.policy(), edges, mixed, every: is_long() }
     }
 
     /// Whether a block begins or ends within this stretch, at its start or right after it.

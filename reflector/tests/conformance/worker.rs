@@ -25,11 +25,11 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    pub(crate) fn new(setup: &Setup) -> Direct {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let shared = Arc::new(Shared::new(setup.rules(), 0));
         let cells = Arc::new(Cells::new());
         let worker = Worker::new(Arc::clone(&shared), Arc::clone(&cells), SipKey::new(setup.hash_key));
-        Direct { shared, cells, worker, now_s: setup.now_s }
+        Self { shared, cells, worker, now_s: setup.now_s }
     }
 
     /// Decides the datagrams in one batch, at the moment of the setup.

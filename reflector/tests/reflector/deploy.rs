@@ -40,7 +40,7 @@ pub(crate) fn dashboard_and_alerts_name_only_what_is_exported() {
 struct Exported(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
 
 impl Exported {
-    fn new(page: &str) -> Exported {
+    fn new(page: &str) -> Self {
         let mut all = BTreeMap::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let (left, _) = line.rsplit_once(' ').unwrap();
@@ -50,7 +50,7 @@ impl Exported {
                 place.entry(key.to_owned()).or_default().insert(value.to_owned());
             }
         }
-        Exported(all)
+        Self(all)
     }
 
     /// Metrics, labels and values of labels that `text` names and the page has not.

@@ -23,11 +23,11 @@ struct Client {
 }
 
 impl Client {
-    fn new(address: &str) -> Client {
+    fn new(address: &str) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let address = socket.local_addr().unwrap();
-        Client { socket, address, asked: 0 }
+        Self { socket, address, asked: 0 }
     }
 
     /// Asks, and gives the answer with where it came from; it weighs at most `most` times what was sent.

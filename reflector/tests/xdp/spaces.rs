@@ -17,10 +17,10 @@ pub(crate) struct Spaces {
 
 impl Spaces {
     /// The reflector has .1 of 45.1.0.0/24 and ::1 of 2a01:1::/64, endpoints have .2 and .3, ::2 and ::3.
-    pub(crate) fn new() -> Spaces {
+    pub(crate) fn new() -> Self {
         let (reflector, peer) = (space(), space());
         setns(&reflector, CloneFlags::CLONE_NEWNET).unwrap();
-        let spaces = Spaces { peer };
+        let spaces = Self { peer };
         ip("link set lo up");
         spaces.join();
         spaces

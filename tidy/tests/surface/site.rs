@@ -20,7 +20,7 @@ pub(crate) struct Daemon {
 }
 
 impl Site {
-    pub(crate) fn start(name: &str) -> Site {
+    pub(crate) fn start(name: &str) -> Self {
         let folder = Folder::new(name);
         folder.write("master.toml", &said(&folder, Sibling::Access, &["keygen"]));
         folder
@@ -36,12 +36,12 @@ impl Site {
             Sibling::Access,
             &["--master", "master.toml", "--store", "store.redb", "--reflector", &lo1],
         );
-        Site { folder, reflector, access }
+        Self { folder, reflector, access }
     }
 }
 
 impl Daemon {
-    fn start(folder: &Folder, program: Sibling, flags: &[&str]) -> Daemon {
+    fn start(folder: &Folder, program: Sibling, flags: &[&str]) -> Self {
         let mut command = command(folder, program);
         command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--allow-destination", "127.0.0.0/8"]).args(flags);
@@ -51,7 +51,7 @@ impl Daemon {
         let line = log.lines().find(|line| line.contains("\"message\":\"ready\"")).unwrap();
         let ready: serde_json::Value = serde_json::from_str(line).unwrap();
         let text = |key: &str| ready[key].as_str().unwrap().to_owned();
-        Daemon { listen: text("listen"), admin: text("admin"), _running: running }
+        Self { listen: text("listen"), admin: text("admin"), _running: running }
     }
 
     /// The body of a page of the admin server.

@@ -34,9 +34,9 @@ impl<const N: usize> fmt::Debug for Bytes<N> {
 impl<const N: usize> FromStr for Bytes<N> {
     type Err = BytesError;
 
-    fn from_str(text: &str) -> Result<Bytes<N>, BytesError> {
-        let error = BytesError { bytes: N, characters: Bytes::<N>::TEXT_LEN };
-        if text.len() != Bytes::<N>::TEXT_LEN {
+    fn from_str(text: &str) -> Result<Self, BytesError> {
+        let error = BytesError { bytes: N, characters: Self::TEXT_LEN };
+        if text.len() != Self::TEXT_LEN {
             return Err(error);
         }
         let decoded = URL_SAFE_NO_PAD.decode(text).map_err(|_| error)?;
@@ -61,7 +61,7 @@ impl<const N: usize> Serialize for Bytes<N> {
 }
 
 impl<'de, const N: usize> Deserialize<'de> for Bytes<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes<N>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(TextVisitor)
     }
 }

@@ -21,8 +21,8 @@ impl HeaderJson {
 }
 
 impl From<Header> for HeaderJson {
-    fn from(header: Header) -> HeaderJson {
-        HeaderJson(Bytes(header.to_bytes()))
+    fn from(header: Header) -> Self {
+        Self(Bytes(header.to_bytes()))
     }
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for HeaderJson {
 impl FromStr for HeaderJson {
     type Err = BytesError;
 
-    fn from_str(text: &str) -> Result<HeaderJson, BytesError> {
+    fn from_str(text: &str) -> Result<Self, BytesError> {
         text.parse().map(HeaderJson)
     }
 }

@@ -163,7 +163,7 @@ impl fmt::Display for Session {
 impl FromStr for Session {
     type Err = crate::json::base64url::BytesError;
 
-    fn from_str(text: &str) -> Result<Session, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Session)
     }
 }

@@ -25,11 +25,11 @@ impl AccountName {
 impl FromStr for AccountName {
     type Err = NameError;
 
-    fn from_str(text: &str) -> Result<AccountName, NameError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._@+-".contains(&b);
         if starts && text.len() <= ACCOUNT_LEN && text.bytes().all(allowed) {
-            Ok(AccountName(text.into()))
+            Ok(Self(text.into()))
         } else {
             Err(NameError::Account)
         }
@@ -39,14 +39,14 @@ impl FromStr for AccountName {
 impl TryFrom<String> for AccountName {
     type Error = NameError;
 
-    fn try_from(text: String) -> Result<AccountName, NameError> {
+    fn try_from(text: String) -> Result<Self, NameError> {
         text.parse()
     }
 }
 
 impl From<AccountName> for String {
-    fn from(name: AccountName) -> String {
-        String::from(name.as_str())
+    fn from(name: AccountName) -> Self {
+        Self::from(name.as_str())
     }
 }
 
@@ -71,10 +71,10 @@ impl ReflectorName {
 impl FromStr for ReflectorName {
     type Err = NameError;
 
-    fn from_str(text: &str) -> Result<ReflectorName, NameError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if (1..=REFLECTOR_LEN).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(ReflectorName(text.into()))
+            Ok(Self(text.into()))
         } else {
             Err(NameError::Reflector)
         }
@@ -84,14 +84,14 @@ impl FromStr for ReflectorName {
 impl TryFrom<String> for ReflectorName {
     type Error = NameError;
 
-    fn try_from(text: String) -> Result<ReflectorName, NameError> {
+    fn try_from(text: String) -> Result<Self, NameError> {
         text.parse()
     }
 }
 
 impl From<ReflectorName> for String {
-    fn from(name: ReflectorName) -> String {
-        String::from(name.as_str())
+    fn from(name: ReflectorName) -> Self {
+        Self::from(name.as_str())
     }
 }
 
@@ -121,7 +121,7 @@ impl fmt::Debug for DeviceId {
 impl FromStr for DeviceId {
     type Err = crate::json::base64url::BytesError;
 
-    fn from_str(text: &str) -> Result<DeviceId, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(DeviceId)
     }
 }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct NatJson(pub Behaviour);
 
 impl From<Behaviour> for NatJson {
-    fn from(behaviour: Behaviour) -> NatJson {
-        NatJson(behaviour)
+    fn from(behaviour: Behaviour) -> Self {
+        Self(behaviour)
     }
 }
 
@@ -51,7 +51,7 @@ enum FilteringWord {
 impl TryFrom<Words> for NatJson {
     type Error = HalfOpen;
 
-    fn try_from(words: Words) -> Result<NatJson, HalfOpen> {
+    fn try_from(words: Words) -> Result<Self, HalfOpen> {
         let mapping = match words.mapping {
             MappingWord::Open => None,
             MappingWord::Eim => Some(Mapping::Eim),
@@ -65,19 +65,19 @@ impl TryFrom<Words> for NatJson {
             FilteringWord::Apdf => Some(Filtering::Apdf),
         };
         match (mapping, filtering) {
-            (None, None) => Ok(NatJson(Behaviour::Open)),
-            (Some(mapping), Some(filtering)) => Ok(NatJson(Behaviour::nat(mapping, filtering))),
+            (None, None) => Ok(Self(Behaviour::Open)),
+            (Some(mapping), Some(filtering)) => Ok(Self(Behaviour::nat(mapping, filtering))),
             _ => Err(HalfOpen),
         }
     }
 }
 
 impl From<NatJson> for Words {
-    fn from(nat: NatJson) -> Words {
+    fn from(nat: NatJson) -> Self {
         let Behaviour::Nat { mapping, filtering } = nat.0 else {
-            return Words { mapping: MappingWord::Open, filtering: FilteringWord::Open };
+            return Self { mapping: MappingWord::Open, filtering: FilteringWord::Open };
         };
-        Words {
+        Self {
             mapping: match mapping {
                 Mapping::Eim => MappingWord::Eim,
                 Mapping::Adm => MappingWord::Adm,

@@ -23,8 +23,8 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of this kind.
-    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
-        Problem {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
             kind_uri: alloc::format!("{PREFIX}{}", kind.slug()),
             title: String::from(kind.title()),
             status: kind.status(),
@@ -88,24 +88,24 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [ProblemKind; 17] = [
-        ProblemKind::Malformed,
-        ProblemKind::Credentials,
-        ProblemKind::Login,
-        ProblemKind::Session,
-        ProblemKind::Service,
-        ProblemKind::NotFound,
-        ProblemKind::Method,
-        ProblemKind::Slow,
-        ProblemKind::Limit,
-        ProblemKind::TooLarge,
-        ProblemKind::MediaType,
-        ProblemKind::Ticket,
-        ProblemKind::Reflector,
-        ProblemKind::Destination,
-        ProblemKind::Budget,
-        ProblemKind::Internal,
-        ProblemKind::Busy,
+    pub const ALL: [Self; 17] = [
+        Self::Malformed,
+        Self::Credentials,
+        Self::Login,
+        Self::Session,
+        Self::Service,
+        Self::NotFound,
+        Self::Method,
+        Self::Slow,
+        Self::Limit,
+        Self::TooLarge,
+        Self::MediaType,
+        Self::Ticket,
+        Self::Reflector,
+        Self::Destination,
+        Self::Budget,
+        Self::Internal,
+        Self::Busy,
     ];
 
     /// The last part of the type's path.
@@ -125,23 +125,23 @@ impl ProblemKind {
 
     const fn row(self) -> Row {
         match self {
-            ProblemKind::Malformed => Row::new("malformed", 400, "The request has not the right form"),
-            ProblemKind::Credentials => Row::new("credentials", 401, "Account or password is wrong"),
-            ProblemKind::Login => Row::new("login", 401, "The login proves nothing"),
-            ProblemKind::Session => Row::new("session", 401, "There is no such session"),
-            ProblemKind::Service => Row::new("service", 401, "The service credential is missing or wrong"),
-            ProblemKind::NotFound => Row::new("not-found", 404, "There is nothing at this path"),
-            ProblemKind::Method => Row::new("method", 405, "The path has other methods"),
-            ProblemKind::Slow => Row::new("slow", 408, "The request took too long to come"),
-            ProblemKind::Limit => Row::new("limit", 409, "A limit is reached"),
-            ProblemKind::TooLarge => Row::new("too-large", 413, "The request is too long"),
-            ProblemKind::MediaType => Row::new("media-type", 415, "The body is not JSON"),
-            ProblemKind::Ticket => Row::new("ticket", 422, "A ticket proves nothing"),
-            ProblemKind::Reflector => Row::new("reflector", 422, "There is no such reflector"),
-            ProblemKind::Destination => Row::new("destination", 422, "No reflector sends to this address"),
-            ProblemKind::Budget => Row::new("budget", 429, "Too many tries"),
-            ProblemKind::Internal => Row::new("internal", 500, "The server failed"),
-            ProblemKind::Busy => Row::new("busy", 503, "The server is busy"),
+            Self::Malformed => Row::new("malformed", 400, "The request has not the right form"),
+            Self::Credentials => Row::new("credentials", 401, "Account or password is wrong"),
+            Self::Login => Row::new("login", 401, "The login proves nothing"),
+            Self::Session => Row::new("session", 401, "There is no such session"),
+            Self::Service => Row::new("service", 401, "The service credential is missing or wrong"),
+            Self::NotFound => Row::new("not-found", 404, "There is nothing at this path"),
+            Self::Method => Row::new("method", 405, "The path has other methods"),
+            Self::Slow => Row::new("slow", 408, "The request took too long to come"),
+            Self::Limit => Row::new("limit", 409, "A limit is reached"),
+            Self::TooLarge => Row::new("too-large", 413, "The request is too long"),
+            Self::MediaType => Row::new("media-type", 415, "The body is not JSON"),
+            Self::Ticket => Row::new("ticket", 422, "A ticket proves nothing"),
+            Self::Reflector => Row::new("reflector", 422, "There is no such reflector"),
+            Self::Destination => Row::new("destination", 422, "No reflector sends to this address"),
+            Self::Budget => Row::new("budget", 429, "Too many tries"),
+            Self::Internal => Row::new("internal", 500, "The server failed"),
+            Self::Busy => Row::new("busy", 503, "The server is busy"),
         }
     }
 }

@@ -193,8 +193,8 @@ enum Length {
 }
 
 impl Sketch {
-    fn with_length(self, length: Length) -> Sketch {
-        Sketch { length, ..self }
+    fn with_length(self, length: Length) -> Self {
+        Self { length, ..self }
     }
 
     fn datagram(&self) -> Vec<u8> {

@@ -153,17 +153,17 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(random: &mut Random) -> Talk {
+    fn new(random: &mut Random) -> Self {
         let left_s = 150 + random.u32() % 451;
-        Talk::with_left(random, left_s)
+        Self::with_left(random, left_s)
     }
 
-    fn with_left(random: &mut Random, left_s: u32) -> Talk {
+    fn with_left(random: &mut Random, left_s: u32) -> Self {
         let ring = KeyRing::new(&[(random.u8() & 15, random.secret())]).unwrap();
         let (source, destination) = (random.public(), random.public());
         let (class, expires) = (random.u8() & 15, NOW + left_s);
         let header = send_header(&ring, class, expires, address(source), address(destination)).unwrap();
-        Talk { ring, header: header.to_bytes(), source, destination }
+        Self { ring, header: header.to_bytes(), source, destination }
     }
 }
 

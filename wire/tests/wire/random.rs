@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
     }
 
     pub(crate) fn u64(&mut self) -> u64 {

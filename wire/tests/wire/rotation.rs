@@ -101,9 +101,9 @@ struct World {
 }
 
 impl World {
-    fn new(random: &mut Random) -> World {
+    fn new(random: &mut Random) -> Self {
         let keys = vec![(0, random.secret())];
-        World {
+        Self {
             access: keys.clone(),
             reflector: keys,
             rotations: 0,
@@ -172,10 +172,10 @@ struct Minted {
 }
 
 impl Minted {
-    fn new(ring: &KeyRing, random: &mut Random) -> Minted {
+    fn new(ring: &KeyRing, random: &mut Random) -> Self {
         let (from, to) = (random.public(), random.public());
         let header = send_header(ring, random.u8() & 15, NOW + 300, address(from), address(to)).unwrap();
-        Minted { header: header.to_bytes(), from, to }
+        Self { header: header.to_bytes(), from, to }
     }
 
     fn decided_by(&self, ring: &KeyRing, policy: &Policy) -> Verdict {

@@ -16,7 +16,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    fn new(oracle: Oracle) -> Setup {
+    fn new(oracle: Oracle) -> Self {
         let ring = KeyRing::new(&oracle.keys).unwrap();
         let policy = Policy {
             sends_ipv4: oracle.sends_ipv4,
@@ -26,7 +26,7 @@ impl Setup {
             ticket_lifetime_s: u32::try_from(oracle.ticket_lifetime_s).unwrap(),
             ..policy_of(&oracle.table)
         };
-        Setup { oracle, ring, policy }
+        Self { oracle, ring, policy }
     }
 }
 

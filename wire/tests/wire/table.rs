@@ -61,17 +61,17 @@ pub(crate) struct Cidr {
 }
 
 impl Cidr {
-    pub(crate) fn parse(text: &str) -> Cidr {
+    pub(crate) fn parse(text: &str) -> Self {
         let (address, prefix) = text.split_once('/').unwrap();
         let prefix: u32 = prefix.parse().unwrap();
         match address.parse().unwrap() {
-            IpAddr::V4(ip) => Cidr { v4: true, first: u128::from(u32::from(ip)), hosts: 32 - prefix },
-            IpAddr::V6(ip) => Cidr { v4: false, first: u128::from(ip), hosts: 128 - prefix },
+            IpAddr::V4(ip) => Self { v4: true, first: u128::from(u32::from(ip)), hosts: 32 - prefix },
+            IpAddr::V6(ip) => Self { v4: false, first: u128::from(ip), hosts: 128 - prefix },
         }
     }
 
-    pub(crate) fn all(texts: &[&str]) -> Vec<Cidr> {
-        texts.iter().map(|text| Cidr::parse(text)).collect()
+    pub(crate) fn all(texts: &[&str]) -> Vec<Self> {
+        texts.iter().map(|text| Self::parse(text)).collect()
     }
 
     pub(crate) fn first(&self) -> u128 {
@@ -108,8 +108,8 @@ impl Table {
         deny: &[&'static str],
         own: &[&'static str],
         broadcasts: &[&'static str],
-    ) -> Table {
-        Table {
+    ) -> Self {
+        Self {
             allow: allow.to_vec(),
             deny: deny.to_vec(),
             own: own.to_vec(),

@@ -29,7 +29,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub(crate) fn read(body: &[u8]) -> Option<Link> {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<16>()?;
         let attributes = Attributes(rest);
         let name = attributes.find(IFLA_IFNAME)?;
@@ -41,7 +41,7 @@ impl Link {
         let xdp = attributes.find(IFLA_XDP).map(Attributes);
         let program = xdp.and_then(|xdp| u32_of(xdp.find(IFLA_XDP_PROG_ID)?));
         let attached = xdp.and_then(|xdp| xdp.find(IFLA_XDP_ATTACHED)?.first().copied());
-        Some(Link {
+        Some(Self {
             index: u32_of(head.get(4..)?)?,
             name: String::from_utf8_lossy(name).into_owned(),
             mtu: attributes.find(IFLA_MTU).and_then(u32_of)?,
@@ -68,12 +68,12 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    pub(crate) fn read(body: &[u8]) -> Option<Neighbour> {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<12>()?;
         let [family, _, _, _, i0, i1, i2, i3, s0, s1, flags, _] = *head;
         let attributes = Attributes(rest);
         let state = u16::from_ne_bytes([s0, s1]);
-        Some(Neighbour {
+        Some(Self {
             link: u32::from_ne_bytes([i0, i1, i2, i3]),
             address: address(family, attributes.find(NDA_DST)?)?,
             mac: attributes.find(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok()),
@@ -104,7 +104,7 @@ pub struct Route {
 }
 
 impl Route {
-    pub(crate) fn read(body: &[u8]) -> Option<Route> {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<12>()?;
         let [family, prefix, source_prefix, tos, table, _, _, kind, f0, f1, f2, f3] = *head;
         let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
@@ -120,7 +120,7 @@ impl Route {
             Some(bytes) => address(family, bytes)?,
             None => unspecified,
         };
-        Some(Route {
+        Some(Self {
             network,
             prefix,
             table: attributes.find(RTA_TABLE).and_then(u32_of).unwrap_or(u32::from(table)),
@@ -141,7 +141,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    pub(crate) fn read(body: &[u8]) -> Option<Rule> {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<12>()?;
         let [_, destination, source, tos, table, _, _, action, f0, f1, f2, f3] = *head;
         let inverted = u32::from_ne_bytes([f0, f1, f2, f3]) & FIB_RULE_INVERT != 0;
@@ -154,7 +154,7 @@ impl Rule {
         let suppressing =
             attributes.find(FRA_SUPPRESS_PREFIXLEN).and_then(u32_of).is_some_and(|it| it != u32::MAX);
         let selective = destination != 0 || source != 0 || tos != 0 || action != FR_ACT_TO_TBL;
-        Some(Rule {
+        Some(Self {
             table: attributes.find(FRA_TABLE).and_then(u32_of).unwrap_or(u32::from(table)),
             conditional: conditions || suppressing || selective || inverted,
         })

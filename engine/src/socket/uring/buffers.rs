@@ -50,14 +50,14 @@ pub(crate) struct Id(usize);
 
 impl Buffers {
     /// Takes and touches the memory: for each socket `each` buffers of `room` bytes, rounded up to a power of two.
-    pub(crate) fn new(sockets: usize, each: usize, room: usize) -> Buffers {
+    pub(crate) fn new(sockets: usize, each: usize, room: usize) -> Self {
         let each = each.clamp(1, MAX_EACH).next_power_of_two();
         let stride = (HEAD_LEN + room + CACHE_STAGGER).next_multiple_of(CACHE_LINE);
         let buffers = sockets * each;
         let mut template = empty_header();
         template.msg_namelen = NAME_ROOM;
         template.msg_controllen = CONTROL_LEN;
-        let mut made = Buffers {
+        let mut made = Self {
             arena: Memory::take(buffers * stride + SCRATCHES * SCRATCH_STRIDE),
             offers: (0..sockets).map(|_| Offers::new(each)).collect(),
             stride,
@@ -268,9 +268,9 @@ struct Offers {
 
 impl Offers {
     #[allow(clippy::cast_possible_truncation)] // At most MAX_EACH.
-    fn new(each: usize) -> Offers {
+    fn new(each: usize) -> Self {
         let entries = Memory::take(each * size_of::<BufRingEntry>());
-        Offers { entries, mask: (each - 1) as u16, tail: 0, held: 0 }
+        Self { entries, mask: (each - 1) as u16, tail: 0, held: 0 }
     }
 
     #[inline]

@@ -16,11 +16,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Takes and touches at least `len` bytes that start on a page.
-    pub(crate) fn take(len: usize) -> Memory {
+    pub(crate) fn take(len: usize) -> Self {
         // Zeroed memory need not be there yet; written memory is.
         let mut pages = vec![Page([u8::MAX; PAGE_LEN]); len.div_ceil(PAGE_LEN)];
         let start = pages.as_mut_ptr().cast();
-        Memory { pages, start, len }
+        Self { pages, start, len }
     }
 
     /// Bytes asked for.

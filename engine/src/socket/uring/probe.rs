@@ -123,31 +123,31 @@ pub enum Refusal {
 
 impl Refusal {
     /// What an errno of io_uring_setup(2) or io_uring_register(2) means, given `kernel.io_uring_disabled`.
-    pub fn of(errno: i32, disabled: Option<u8>) -> Refusal {
+    pub fn of(errno: i32, disabled: Option<u8>) -> Self {
         match (errno, disabled) {
-            (libc::ENOSYS, _) => Refusal::Absent,
-            (libc::EPERM | libc::EACCES, Some(value @ 1..)) => Refusal::Disabled(value),
-            (libc::EPERM | libc::EACCES, _) => Refusal::Forbidden,
-            (libc::EINVAL, _) => Refusal::TooOld("a mode that the engine runs in"),
-            (libc::ENOMEM, _) => Refusal::Memory,
-            (other, _) => Refusal::Other(other),
+            (libc::ENOSYS, _) => Self::Absent,
+            (libc::EPERM | libc::EACCES, Some(value @ 1..)) => Self::Disabled(value),
+            (libc::EPERM | libc::EACCES, _) => Self::Forbidden,
+            (libc::EINVAL, _) => Self::TooOld("a mode that the engine runs in"),
+            (libc::ENOMEM, _) => Self::Memory,
+            (other, _) => Self::Other(other),
         }
     }
 
     /// What would allow it.
     pub fn mend(&self) -> &'static str {
         match self {
-            Refusal::Absent => {
+            Self::Absent => {
                 "Linux 6.1 or newer, and in a container a profile that allows io_uring_setup, io_uring_enter and \
                  io_uring_register"
             }
-            Refusal::Disabled(_) => "sysctl -w kernel.io_uring_disabled=0",
-            Refusal::Forbidden => {
+            Self::Disabled(_) => "sysctl -w kernel.io_uring_disabled=0",
+            Self::Forbidden => {
                 "a seccomp profile that allows io_uring_setup, io_uring_enter and io_uring_register"
             }
-            Refusal::TooOld(_) => "Linux 6.1 or newer",
-            Refusal::Memory => "a higher limit of locked memory (ulimit -l, LimitMEMLOCK=)",
-            Refusal::Other(_) => "report it with kernel and configuration",
+            Self::TooOld(_) => "Linux 6.1 or newer",
+            Self::Memory => "a higher limit of locked memory (ulimit -l, LimitMEMLOCK=)",
+            Self::Other(_) => "report it with kernel and configuration",
         }
     }
 }

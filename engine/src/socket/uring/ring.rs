@@ -31,7 +31,7 @@ impl Ring {
     ///
     /// # Errors
     /// What io_uring_setup(2) says; EINVAL where the kernel does not know the mode.
-    pub(crate) fn open(sizes: Sizes, mode: Mode) -> io::Result<Ring> {
+    pub(crate) fn open(sizes: Sizes, mode: Mode) -> io::Result<Self> {
         let mut outcome = Err(io::Error::from_raw_os_error(libc::EINVAL));
         for mode in mode.or_slower() {
             outcome = build(sizes, *mode);
@@ -42,7 +42,7 @@ impl Ring {
         let inner = outcome?;
         // IORING_OP_SEND takes an address since 6.1, which nothing says but what else came with it.
         let sends_to = known(&inner)?.is_supported(opcode::SendMsgZc::CODE);
-        Ok(Ring { inner, sends_to })
+        Ok(Self { inner, sends_to })
     }
 
     /// Makes descriptors known by their place in the list, which saves looking each up at every operation.
@@ -192,11 +192,11 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// Enough for every send and buffer that can be under way at once, so that neither can be full.
-    pub(crate) fn of(sockets: usize, slots: usize) -> Sizes {
+    pub(crate) fn of(sockets: usize, slots: usize) -> Self {
         let sends = slots * SENDS_PER_SLOT;
         let others = 4 * (sockets + 1);
         let completions = sends + sockets * slots.next_power_of_two() + others;
-        Sizes { submissions: entries(sends + others), completions: entries(completions) }
+        Self { submissions: entries(sends + others), completions: entries(completions) }
     }
 }
 
@@ -224,20 +224,20 @@ impl Mode {
     /// The newest flag of io_uring_setup(2) that it cannot do without.
     pub(crate) fn flag(self) -> &'static str {
         match self {
-            Mode::Deferred => "IORING_SETUP_DEFER_TASKRUN",
-            Mode::Cooperative => "IORING_SETUP_COOP_TASKRUN",
-            Mode::Best | Mode::Plain | Mode::Polled => "IORING_SETUP_SUBMIT_ALL",
+            Self::Deferred => "IORING_SETUP_DEFER_TASKRUN",
+            Self::Cooperative => "IORING_SETUP_COOP_TASKRUN",
+            Self::Best | Self::Plain | Self::Polled => "IORING_SETUP_SUBMIT_ALL",
         }
     }
 
     /// What to try, in this order.
-    fn or_slower(self) -> &'static [Mode] {
+    fn or_slower(self) -> &'static [Self] {
         match self {
-            Mode::Best => &[Mode::Deferred, Mode::Cooperative, Mode::Plain],
-            Mode::Deferred => &[Mode::Deferred],
-            Mode::Cooperative => &[Mode::Cooperative],
-            Mode::Plain => &[Mode::Plain],
-            Mode::Polled => &[Mode::Polled],
+            Self::Best => &[Self::Deferred, Self::Cooperative, Self::Plain],
+            Self::Deferred => &[Self::Deferred],
+            Self::Cooperative => &[Self::Cooperative],
+            Self::Plain => &[Self::Plain],
+            Self::Polled => &[Self::Polled],
         }
     }
 }
@@ -271,22 +271,22 @@ impl Token {
     #[inline]
     const fn to_user_data(self) -> u64 {
         match self {
-            Token::Send(slot) => slot as u64,
-            Token::Receive(socket) => RECEIVE | socket as u64,
-            Token::Stop => STOP,
-            Token::Cancel => CANCEL,
+            Self::Send(slot) => slot as u64,
+            Self::Receive(socket) => RECEIVE | socket as u64,
+            Self::Stop => STOP,
+            Self::Cancel => CANCEL,
         }
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // Slots and sockets are counted in hundreds.
-    const fn of(user_data: u64) -> Token {
+    const fn of(user_data: u64) -> Self {
         let index = (user_data & (RECEIVE - 1)) as usize;
         match user_data & !(RECEIVE - 1) {
-            0 => Token::Send(index),
-            RECEIVE => Token::Receive(index),
-            STOP => Token::Stop,
-            _ => Token::Cancel,
+            0 => Self::Send(index),
+            RECEIVE => Self::Receive(index),
+            STOP => Self::Stop,
+            _ => Self::Cancel,
         }
     }
 }

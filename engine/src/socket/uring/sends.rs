@@ -292,7 +292,7 @@ mod tests {
 
     impl Bench {
         /// Queues 64 datagrams of one buffer, each of 100 bytes, `per_destination` to every port.
-        fn new(per_destination: u16) -> Bench {
+        fn new(per_destination: u16) -> Self {
             let options = Options {
                 reuse_port: false,
                 packet_info: false,
@@ -303,7 +303,7 @@ mod tests {
             let sockets = [Socket::open("127.0.0.1:0".parse().unwrap(), &options).unwrap()];
             let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
             sink.set_read_timeout(Some(harness::PATIENCE)).unwrap();
-            let mut bench = Bench {
+            let mut bench = Self {
                 buffers: Buffers::new(1, 4, 65_536),
                 sends: Sends::new(64, 64, true),
                 sockets,
@@ -332,7 +332,7 @@ mod tests {
                     label: 5
                 }));
             }
-            let Bench { buffers, sends, pushed, .. } = self;
+            let Self { buffers, sends, pushed, .. } = self;
             let mut work = Launch { buffers, sockets: 1, sends_to: true };
             let mut push = |_, slot| {
                 pushed.push(slot);

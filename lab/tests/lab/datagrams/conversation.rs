@@ -41,7 +41,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new(path: Path, flags: &[&str]) -> Scene {
+    pub(crate) fn new(path: Path, flags: &[&str]) -> Self {
         let mut lab = Lab::new().unwrap();
         let reflector = Daemon::start(&mut lab, "reflector", path, flags);
         let ring = reflector.ring();
@@ -55,12 +55,12 @@ impl Scene {
         };
         let (alice_host, _, alice) = inside("alice", Mapping::Eim, Filtering::Apdf);
         let (bob_host, _, bob) = inside("bob", Mapping::Apdm, Filtering::Apdf);
-        Scene { lab, reflector, ring, hosts: [alice_host, bob_host], alice, bob }
+        Self { lab, reflector, ring, hosts: [alice_host, bob_host], alice, bob }
     }
 
     /// One whose program outlives the daemon.
-    pub(crate) fn pinned(path: Path) -> Scene {
-        Scene::new(path, &["--xdp-pin", PINS])
+    pub(crate) fn pinned(path: Path) -> Self {
+        Self::new(path, &["--xdp-pin", PINS])
     }
 
     /// Asserts what the reflector has counted since it started, besides the two PROBEs of the contacts.

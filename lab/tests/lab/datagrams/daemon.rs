@@ -32,8 +32,8 @@ pub(crate) enum Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Path::Socket => "socket",
-            Path::Xdp => "xdp",
+            Self::Socket => "socket",
+            Self::Xdp => "xdp",
         })
     }
 }
@@ -52,24 +52,24 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// A reflector with a fresh ring on a new public host, ready.
-    pub(crate) fn start(lab: &mut Lab, name: &str, path: Path, flags: &[&str]) -> Daemon {
-        Daemon::start_on(lab.host(name).unwrap(), path, flags)
+    pub(crate) fn start(lab: &mut Lab, name: &str, path: Path, flags: &[&str]) -> Self {
+        Self::start_on(lab.host(name).unwrap(), path, flags)
     }
 
     /// A reflector with a fresh ring on this host, ready.
-    pub(crate) fn start_on(host: Host, path: Path, flags: &[&str]) -> Daemon {
-        Daemon::start_with(host, path, flags, &ring_file::render(1, &random()))
+    pub(crate) fn start_on(host: Host, path: Path, flags: &[&str]) -> Self {
+        Self::start_with(host, path, flags, &ring_file::render(1, &random()))
     }
 
     /// A reflector with this ring on this host, ready.
-    pub(crate) fn start_with(host: Host, path: Path, flags: &[&str], ring: &str) -> Daemon {
+    pub(crate) fn start_with(host: Host, path: Path, flags: &[&str], ring: &str) -> Self {
         let folder = host.namespace().folder().unwrap();
         write_private(&folder.join(RING), ring);
         write_private(&folder.join(CONFIG), "");
         let at = |ip: IpAddr| SocketAddr::new(ip, PORT);
         let (ipv4, ipv6) = (at(host.ipv4().into()), at(host.ipv6().unwrap().into()));
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let mut daemon = Daemon { host, path, ipv4, ipv6, program: None, folder, flags };
+        let mut daemon = Self { host, path, ipv4, ipv6, program: None, folder, flags };
         if path == Path::Xdp {
             daemon.host.link().far.face_xdp().unwrap();
             daemon.host.meet_router().unwrap();
@@ -119,7 +119,7 @@ impl Daemon {
     }
 
     fn replace(&mut self, name: &str, text: &str) {
-        let reloads = |daemon: &Daemon| daemon.metric("reflector_reloads_total", &[("outcome", "success")]);
+        let reloads = |daemon: &Self| daemon.metric("reflector_reloads_total", &[("outcome", "success")]);
         let before = reloads(self);
         let (next, file) = (self.folder.join("next"), self.folder.join(name));
         write_private(&next, text);

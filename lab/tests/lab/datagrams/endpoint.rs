@@ -25,15 +25,15 @@ pub(crate) struct Received {
 
 impl Endpoint {
     /// One on a host, over IPv4.
-    pub(crate) fn new(host: &Host, port: u16) -> Endpoint {
-        Endpoint::at(host, host.ipv4().into(), port)
+    pub(crate) fn new(host: &Host, port: u16) -> Self {
+        Self::at(host, host.ipv4().into(), port)
     }
 
     /// One at this address of a host.
-    pub(crate) fn at(host: &Host, ip: IpAddr, port: u16) -> Endpoint {
+    pub(crate) fn at(host: &Host, ip: IpAddr, port: u16) -> Self {
         let socket = host.udp(ip, port).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Endpoint { socket, ignored: OnceLock::new() }
+        Self { socket, ignored: OnceLock::new() }
     }
 
     /// Its address on its host.

@@ -93,7 +93,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(namespace: &Namespace, folder: &Path) -> Terminal {
+    fn open(namespace: &Namespace, folder: &Path) -> Self {
         let mut command = Command::new("bash");
         command.arg("--norc").current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let own = std::env::vars_os().map(|(name, _)| name);
@@ -106,7 +106,7 @@ impl Terminal {
         let mut keyboard = shell.stdin.take().unwrap();
         // Errors are shown where everything is, and end the shell.
         keyboard.write_all(b"exec 2>&1\nset -e\ncargo() { echo \"built: $*\"; }\n").unwrap();
-        Terminal { shell, keyboard, shown }
+        Self { shell, keyboard, shown }
     }
 
     /// Types commands; false if they do not come to an end.

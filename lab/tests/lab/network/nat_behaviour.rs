@@ -38,12 +38,12 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(mapping: Mapping, filtering: Filtering, lifetime_s: u32) -> Scene {
+    fn new(mapping: Mapping, filtering: Filtering, lifetime_s: u32) -> Self {
         let mut lab = Lab::new().unwrap();
         let mut nat = lab.nat("nat", mapping, filtering, lifetime_s).unwrap();
         let inside = lab.inside(&mut nat, "inside").unwrap();
         let remotes = ["remote1", "remote2"].map(|name| lab.host(name).unwrap());
-        Scene { lab, nat, inside, remotes }
+        Self { lab, nat, inside, remotes }
     }
 }
 

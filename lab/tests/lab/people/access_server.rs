@@ -25,10 +25,10 @@ pub(crate) struct AccessServer {
 
 impl AccessServer {
     /// One that does not run yet, with a fresh master and a certificate.
-    pub(crate) fn new(host: Host, flags: &[&str]) -> AccessServer {
+    pub(crate) fn new(host: Host, flags: &[&str]) -> Self {
         let folder = host.namespace().folder().unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let server = AccessServer { host, program: None, folder, flags };
+        let server = Self { host, program: None, folder, flags };
         let made = rcgen::generate_simple_self_signed([server.host.ipv4().to_string()]).unwrap();
         write_private(&server.certificate(), &made.cert.pem());
         write_private(&server.file("key.pem"), &made.signing_key.serialize_pem());
@@ -111,8 +111,7 @@ impl AccessServer {
 
     /// Has its files read again.
     pub(crate) fn reload(&mut self) {
-        let reloads =
-            |it: &AccessServer| it.count("reflector_access_reloads_total", &[("outcome", "success")]);
+        let reloads = |it: &Self| it.count("reflector_access_reloads_total", &[("outcome", "success")]);
         let before = reloads(self);
         self.program.as_mut().expect("it runs").signal(Signal::Reload).unwrap();
         eventually("the access server has read its files again", || reloads(self) > before);

@@ -120,24 +120,24 @@ fn people(site: &mut Site) -> Result<[Vec<Party>; 2], Bad> {
 
 impl Party {
     /// The way of the first message to somebody.
-    fn first_to(&self, other: &Party) -> Option<Route> {
+    fn first_to(&self, other: &Self) -> Option<Route> {
         let mut sent = self.with(other).filter(|packet| packet.outgoing && packet.is_init());
         sent.next().map(|packet| route_of(packet.is_direct()))
     }
 
     /// The way of the answer to it.
-    fn answer_of(&self, other: &Party) -> Option<Route> {
+    fn answer_of(&self, other: &Self) -> Option<Route> {
         let mut came = self.with(other).filter(|packet| !packet.outgoing && packet.is_response());
         came.next().map(|packet| route_of(packet.is_direct()))
     }
 
     /// The way to somebody, as `status` says it.
-    fn route_to(&self, other: &Party) -> Option<Route> {
+    fn route_to(&self, other: &Self) -> Option<Route> {
         let way = self.member.way_to(&other.member.name);
         (way.is_direct() || way.is_reflected()).then(|| route_of(way.is_direct()))
     }
 
-    fn with(&self, other: &Party) -> impl Iterator<Item = &Packet> {
+    fn with(&self, other: &Self) -> impl Iterator<Item = &Packet> {
         let external = other.member.external();
         self.packets.iter().filter(move |packet| packet.peer() == external)
     }

@@ -34,7 +34,7 @@ pub(crate) enum Way {
 
 impl Member {
     /// Someone on a new host with this behaviour, each of whose datagrams takes `delay` to and from the core.
-    pub(crate) fn new(lab: &mut Lab, name: &str, behaviour: Behaviour, delay: Duration) -> Member {
+    pub(crate) fn new(lab: &mut Lab, name: &str, behaviour: Behaviour, delay: Duration) -> Self {
         let (host, nat) = match behaviour {
             Behaviour::Open if delay.is_zero() => (lab.host(name).unwrap(), None),
             Behaviour::Open => (lab.far_host(name, delay).unwrap(), None),
@@ -49,7 +49,7 @@ impl Member {
             }
         };
         let config = host.namespace().folder().unwrap().join("endpoint.toml");
-        Member { name: name.to_owned(), host, nat, behaviour, program: None, config }
+        Self { name: name.to_owned(), host, nat, behaviour, program: None, config }
     }
 
     /// Makes the host a device of the account of its name.
@@ -118,7 +118,7 @@ impl Member {
 
     /// Waits until it is so; what this person was told is shown if it never is.
     #[track_caller]
-    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Member) -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         wait_until_or(|| holds(self), || format!("{} never saw {what:?}; {}", self.name, self.account()));
     }
 
@@ -186,21 +186,21 @@ impl Member {
 
 impl Way {
     /// Of one line of `status`.
-    pub(crate) fn of(line: &serde_json::Value) -> Way {
+    pub(crate) fn of(line: &serde_json::Value) -> Self {
         let to = line["to"].as_str().and_then(|text| text.parse().ok());
         match (line["path"].as_str(), to) {
-            (Some("direct"), Some(to)) => Way::Direct(to),
-            (Some("reflected"), Some(to)) => Way::Reflected(to),
-            _ => Way::None,
+            (Some("direct"), Some(to)) => Self::Direct(to),
+            (Some("reflected"), Some(to)) => Self::Reflected(to),
+            _ => Self::None,
         }
     }
 
     pub(crate) fn is_direct(&self) -> bool {
-        matches!(self, Way::Direct(_))
+        matches!(self, Self::Direct(_))
     }
 
     pub(crate) fn is_reflected(&self) -> bool {
-        matches!(self, Way::Reflected(_))
+        matches!(self, Self::Reflected(_))
     }
 }
 

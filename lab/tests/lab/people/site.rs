@@ -34,14 +34,14 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// One reflector over this path, and defaults.
-    pub(crate) fn of(path: Path) -> Plan {
-        Plan { path, reflectors: 1, access_flags: &[], reflector_flags: &[], delay: Duration::ZERO }
+    pub(crate) fn of(path: Path) -> Self {
+        Self { path, reflectors: 1, access_flags: &[], reflector_flags: &[], delay: Duration::ZERO }
     }
 }
 
 impl Site {
     /// Deploys.
-    pub(crate) fn new(plan: Plan) -> Site {
+    pub(crate) fn new(plan: Plan) -> Self {
         let mut lab = Lab::new().unwrap();
         let mut access = AccessServer::new(lab.host("access").unwrap(), plan.access_flags);
         let mut reflectors = Vec::new();
@@ -54,7 +54,7 @@ impl Site {
             reflectors.push(Daemon::start_with(host, plan.path, &flags, &access.ring(&name)));
         }
         access.launch(&named(&reflectors));
-        let site = Site { lab, access, reflectors, delay: plan.delay };
+        let site = Self { lab, access, reflectors, delay: plan.delay };
         site.wait_for_discovery();
         site
     }

@@ -43,7 +43,7 @@ fn story(path: Path) {
 }
 
 impl Scene {
-    fn new(path: Path) -> Scene {
+    fn new(path: Path) -> Self {
         let mut site = Site::new(Plan::of(path));
         let people = [
             ("alice", Behaviour::nat(Mapping::Eim, Filtering::Adf)),
@@ -53,7 +53,7 @@ impl Scene {
         let people = site.people(people, &[(0, 1), (0, 2)]);
         let cable = |member: &Member| member.nat.as_ref().unwrap().link().near.capture().unwrap();
         let cables = people.each_ref().map(cable);
-        Scene { site, people, cables }
+        Self { site, people, cables }
     }
 
     /// Step 1, by the command that people have for it; `up` finds the same by itself.

@@ -29,13 +29,13 @@ pub(crate) enum Carrier {
 
 impl Packet {
     /// Reads a datagram; `None` unless it carries a packet of an endpoint.
-    pub(crate) fn read(seen: &Seen<Datagram>) -> Option<Packet> {
+    pub(crate) fn read(seen: &Seen<Datagram>) -> Option<Self> {
         let Datagram { source, destination, payload, .. } = &seen.what;
         let kind = *payload.first()?;
         let outgoing = seen.outgoing;
         if kind == Kind::Peer as u8 {
             let carrier = Carrier::Direct { source: *source, destination: *destination };
-            return Some(Packet { carrier, bytes: payload.clone(), outgoing });
+            return Some(Self { carrier, bytes: payload.clone(), outgoing });
         }
         let (head, bytes) = payload.split_first_chunk::<HEADER_LEN>()?;
         let peer = Header::read(head).peer.to_socket();
@@ -46,7 +46,7 @@ impl Packet {
         } else {
             return None;
         };
-        (bytes.first() == Some(&(Kind::Peer as u8))).then(|| Packet {
+        (bytes.first() == Some(&(Kind::Peer as u8))).then(|| Self {
             carrier,
             bytes: bytes.to_vec(),
             outgoing,
@@ -54,8 +54,8 @@ impl Packet {
     }
 
     /// All packets among these, in their order.
-    pub(crate) fn all(seen: &[Seen<Datagram>]) -> Vec<Packet> {
-        seen.iter().filter_map(Packet::read).collect()
+    pub(crate) fn all(seen: &[Seen<Datagram>]) -> Vec<Self> {
+        seen.iter().filter_map(Self::read).collect()
     }
 
     /// Whether it is the first message of a handshake.
@@ -86,8 +86,8 @@ impl Carrier {
     /// The reflector that it went to or came from.
     pub(crate) fn reflector(self) -> Option<SocketAddr> {
         match self {
-            Carrier::Direct { .. } => None,
-            Carrier::Send { reflector, .. } | Carrier::Data { reflector, .. } => Some(reflector),
+            Self::Direct { .. } => None,
+            Self::Send { reflector, .. } | Self::Data { reflector, .. } => Some(reflector),
         }
     }
 }

@@ -52,7 +52,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(path: Path) -> Scene {
+    fn new(path: Path) -> Self {
         let mut site = Site::new(Plan::of(path));
         let [mut alice, mut bob] = site.people([("alice", SYMMETRIC), ("bob", SYMMETRIC)], &[(0, 1)]);
         bob.start(&["tunnel", "--peer", "alice", "--to", &FAR.to_string()]);
@@ -62,7 +62,7 @@ impl Scene {
             member.hears("carrying what is sent to");
         }
         let relayed = relayed(&site.reflectors[0], path);
-        Scene { site, alice, bob, relayed }
+        Self { site, alice, bob, relayed }
     }
 
     /// Asserts that at least so many datagrams were relayed, over the path that is asked for, and none went directly.

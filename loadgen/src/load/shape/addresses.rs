@@ -24,24 +24,24 @@ pub struct Addresses {
 
 impl Addresses {
     /// All usable addresses of a block.
-    pub fn of(block: Block) -> Addresses {
+    pub fn of(block: Block) -> Self {
         let length = u32::from(block.prefix());
         match block.first() {
             IpAddr::V4(_) if length <= 24 => {
-                Addresses { block, prefixes: 1 << (24 - length), first: 1, each: 254 }
+                Self { block, prefixes: 1 << (24 - length), first: 1, each: 254 }
             }
             IpAddr::V4(ip) => {
                 let last_octet = u64::from(ip.to_bits() & 0xff);
                 let end = (last_octet + (1 << (32 - length))).min(255);
                 let first = last_octet.max(1);
-                Addresses { block, prefixes: 1, first: first - last_octet, each: end.saturating_sub(first) }
+                Self { block, prefixes: 1, first: first - last_octet, each: end.saturating_sub(first) }
             }
             IpAddr::V6(_) => {
                 let prefixes = 1 << 48_u32.saturating_sub(length).min(MAX_V6_PREFIX_BITS);
                 let host_bits = (128 - length.max(48)).min(MAX_V6_HOST_BITS);
                 // A single address is one; in a block the first is the routers' anycast address (RFC 4291, 2.6.1).
                 let first = u64::from(host_bits > 0);
-                Addresses { block, prefixes, first, each: (1 << host_bits) - first }
+                Self { block, prefixes, first, each: (1 << host_bits) - first }
             }
         }
     }

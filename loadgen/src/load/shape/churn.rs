@@ -29,10 +29,10 @@ pub struct Churn {
 impl FromStr for Churn {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Churn, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let times = text.split_once('/').and_then(|(stay, away)| {
             let (stay_ns, away_ns) = (units::duration_ns(stay).ok()?, units::duration_ns(away).ok()?);
-            (stay_ns >= LEAST_NS && away_ns >= LEAST_NS).then_some(Churn { stay_ns, away_ns })
+            (stay_ns >= LEAST_NS && away_ns >= LEAST_NS).then_some(Self { stay_ns, away_ns })
         });
         times.ok_or_else(|| {
             let shown = units::quote(text);
@@ -59,10 +59,10 @@ pub struct Draws {
 impl Draws {
     /// Of so many endpoints, each once in `each_ns` on the average; never without an `each_ns`.
     #[allow(clippy::cast_precision_loss)] // A mean.
-    pub fn new(each_ns: Option<u64>, endpoints: usize, start_ns: u64, random: Random) -> Draws {
+    pub fn new(each_ns: Option<u64>, endpoints: usize, start_ns: u64, random: Random) -> Self {
         let endpoints = u32::try_from(endpoints).unwrap_or(u32::MAX);
         let mean_ns = each_ns.unwrap_or(0) as f64 / f64::from(endpoints.max(1));
-        let mut draws = Draws { next_ns: start_ns, mean_ns, endpoints, random };
+        let mut draws = Self { next_ns: start_ns, mean_ns, endpoints, random };
         if each_ns.is_none() || endpoints == 0 {
             draws.next_ns = u64::MAX;
         } else {

@@ -70,8 +70,8 @@ impl Engine {
     /// The word of the report.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Engine::Epoll => "epoll",
-            Engine::Xdp(_) => "xdp",
+            Self::Epoll => "epoll",
+            Self::Xdp(_) => "xdp",
         }
     }
 }

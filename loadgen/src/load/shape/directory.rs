@@ -19,13 +19,10 @@ pub struct Directory {
 
 impl Directory {
     /// As the contacts phase found them.
-    pub fn new(contacts: &[Option<TransportAddress>]) -> Directory {
+    pub fn new(contacts: &[Option<TransportAddress>]) -> Self {
         let address = |contact: &Option<TransportAddress>| contact.map_or(0, |known| known.address);
         let port = |contact: &Option<TransportAddress>| AtomicU16::new(contact.map_or(0, |known| known.port));
-        Directory {
-            addresses: contacts.iter().map(address).collect(),
-            ports: contacts.iter().map(port).collect(),
-        }
+        Self { addresses: contacts.iter().map(address).collect(), ports: contacts.iter().map(port).collect() }
     }
 
     /// The contact of an endpoint.

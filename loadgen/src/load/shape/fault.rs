@@ -43,52 +43,52 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 13] = [
-        Fault::Tag,
-        Fault::Kind,
-        Fault::Key,
-        Fault::Expired,
-        Fault::Lifetime,
-        Fault::Destination,
-        Fault::Short,
-        Fault::Oversize,
-        Fault::Stolen,
-        Fault::Loop,
-        Fault::Data,
-        Fault::Garbage,
-        Fault::Probe,
+    pub const ALL: [Self; 13] = [
+        Self::Tag,
+        Self::Kind,
+        Self::Key,
+        Self::Expired,
+        Self::Lifetime,
+        Self::Destination,
+        Self::Short,
+        Self::Oversize,
+        Self::Stolen,
+        Self::Loop,
+        Self::Data,
+        Self::Garbage,
+        Self::Probe,
     ];
 
     /// The word that flags, metrics and reports use.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Fault::Tag => "tag",
-            Fault::Kind => "kind",
-            Fault::Key => "key",
-            Fault::Expired => "expired",
-            Fault::Lifetime => "lifetime",
-            Fault::Destination => "destination",
-            Fault::Short => "short",
-            Fault::Oversize => "oversize",
-            Fault::Stolen => "stolen",
-            Fault::Loop => "loop",
-            Fault::Data => "data",
-            Fault::Garbage => "garbage",
-            Fault::Probe => "probe",
+            Self::Tag => "tag",
+            Self::Kind => "kind",
+            Self::Key => "key",
+            Self::Expired => "expired",
+            Self::Lifetime => "lifetime",
+            Self::Destination => "destination",
+            Self::Short => "short",
+            Self::Oversize => "oversize",
+            Self::Stolen => "stolen",
+            Self::Loop => "loop",
+            Self::Data => "data",
+            Self::Garbage => "garbage",
+            Self::Probe => "probe",
         }
     }
 
     /// Why a reflector drops it.
     pub const fn reason(self) -> Reason {
         match self {
-            Fault::Tag | Fault::Stolen => Reason::Tag,
-            Fault::Kind | Fault::Data | Fault::Garbage => Reason::Kind,
-            Fault::Key => Reason::Key,
-            Fault::Expired => Reason::Expired,
-            Fault::Lifetime => Reason::Lifetime,
-            Fault::Destination | Fault::Loop => Reason::Destination,
-            Fault::Short => Reason::Short,
-            Fault::Oversize | Fault::Probe => Reason::Oversize,
+            Self::Tag | Self::Stolen => Reason::Tag,
+            Self::Kind | Self::Data | Self::Garbage => Reason::Kind,
+            Self::Key => Reason::Key,
+            Self::Expired => Reason::Expired,
+            Self::Lifetime => Reason::Lifetime,
+            Self::Destination | Self::Loop => Reason::Destination,
+            Self::Short => Reason::Short,
+            Self::Oversize | Self::Probe => Reason::Oversize,
         }
     }
 
@@ -99,34 +99,34 @@ impl Fault {
         let mint = |expires, from, to| mint::send_header(ring, 0, expires, from, to);
         let valid = mint(good, from, to)?;
         Some(match self {
-            Fault::Tag => Header { tag: valid.tag ^ 1 << (now % 64), ..valid },
-            Fault::Kind => Header { kind: Kind::Peer as u8, ..valid },
-            Fault::Key => Header { class_key: foreign_key(ring)?.get(), ..valid },
-            Fault::Expired => mint(now.saturating_sub(GOOD_S), from, to)?,
-            Fault::Lifetime => mint(now.saturating_add(TOO_LONG_S), from, to)?,
-            Fault::Destination => mint(good, from, TransportAddress { port: DNS_PORT, ..to })?,
-            Fault::Short | Fault::Oversize => valid,
+            Self::Tag => Header { tag: valid.tag ^ 1 << (now % 64), ..valid },
+            Self::Kind => Header { kind: Kind::Peer as u8, ..valid },
+            Self::Key => Header { class_key: foreign_key(ring)?.get(), ..valid },
+            Self::Expired => mint(now.saturating_sub(GOOD_S), from, to)?,
+            Self::Lifetime => mint(now.saturating_add(TOO_LONG_S), from, to)?,
+            Self::Destination => mint(good, from, TransportAddress { port: DNS_PORT, ..to })?,
+            Self::Short | Self::Oversize => valid,
             // A neighbour's: one bit of the port away from whoever sends it.
-            Fault::Stolen => mint(good, TransportAddress { port: from.port ^ 1, ..from }, to)?,
-            Fault::Loop => mint(good, from, relay)?,
-            Fault::Data => Header { kind: Kind::Data as u8, ..valid },
-            Fault::Garbage => Header {
+            Self::Stolen => mint(good, TransportAddress { port: from.port ^ 1, ..from }, to)?,
+            Self::Loop => mint(good, from, relay)?,
+            Self::Data => Header { kind: Kind::Data as u8, ..valid },
+            Self::Garbage => Header {
                 kind: NOISE,
                 class_key: valid.class_key ^ 0x5a,
                 expires: !valid.expires,
                 peer: TransportAddress { address: !to.address, port: !to.port },
                 tag: !valid.tag,
             },
-            Fault::Probe => Header { kind: Kind::Probe as u8, ..valid },
+            Self::Probe => Header { kind: Kind::Probe as u8, ..valid },
         })
     }
 
     /// Bytes of the datagram, for a valid one of `len` bytes.
     pub const fn len(self, len: usize) -> usize {
         match self {
-            Fault::Short => HEADER_LEN - 1,
-            Fault::Oversize => OVERSIZE,
-            Fault::Probe if len <= MAX_PROBE => MAX_PROBE + 1,
+            Self::Short => HEADER_LEN - 1,
+            Self::Oversize => OVERSIZE,
+            Self::Probe if len <= MAX_PROBE => MAX_PROBE + 1,
             _ => len,
         }
     }
@@ -195,8 +195,8 @@ impl FaultMix {
 impl FromStr for FaultMix {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<FaultMix, Error> {
-        let mut mix = FaultMix::default();
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut mix = Self::default();
         let mut sum = 0.0;
         for part in text.split(',').filter(|_| !text.is_empty()) {
             let (name, share) = part.split_once('=').ok_or_else(|| wrong_part(part))?;

@@ -42,18 +42,18 @@ pub struct Kind {
 
 impl Payload {
     /// One size, no pace.
-    pub fn fixed(bytes: usize) -> Payload {
-        Payload { text: bytes.to_string(), kinds: vec![Kind::of(1.0, None, 1, bytes)] }
+    pub fn fixed(bytes: usize) -> Self {
+        Self { text: bytes.to_string(), kinds: vec![Kind::of(1.0, None, 1, bytes)] }
     }
 
     /// What was typed, if no file has to be read for it.
-    pub fn named(form: &Form) -> Option<Payload> {
-        let paced = |stream: Stream| Payload {
+    pub fn named(form: &Form) -> Option<Self> {
+        let paced = |stream: Stream| Self {
             text: stream.name.to_owned(),
             kinds: vec![Kind::of(1.0, Some(stream.rate_per_s), stream.train, stream.payload_bytes.into())],
         };
         match form {
-            Form::Fixed(bytes) => Some(Payload::fixed(*bytes)),
+            Form::Fixed(bytes) => Some(Self::fixed(*bytes)),
             Form::Voice => Some(paced(Stream::VOICE)),
             Form::Video => Some(paced(Stream::VIDEO)),
             Form::Game => Some(paced(Stream::GAME)),
@@ -65,7 +65,7 @@ impl Payload {
     ///
     /// # Errors
     /// What is wrong, with its place, and what would be right.
-    pub fn parse(name: String, text: &str) -> Result<Payload, String> {
+    pub fn parse(name: String, text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| told(text, &error))?;
         if file.flow.is_empty() || file.flow.len() > MOST_KINDS {
             return Err(format!("{} [[flow]], where 1 to {MOST_KINDS} make a payload", file.flow.len()));
@@ -79,7 +79,7 @@ impl Payload {
         if (sum - 1.0).abs() > 1e-6 {
             return Err(format!("the shares of flows sum to {:.2}%, not to 100%", sum * 100.0));
         }
-        Ok(Payload { text: name, kinds })
+        Ok(Self { text: name, kinds })
     }
 
     /// Bytes of the longest.
@@ -144,8 +144,8 @@ impl Payload {
 }
 
 impl Kind {
-    fn of(share: f64, flow_per_s: Option<f64>, train: u32, bytes: usize) -> Kind {
-        Kind { share, flow_per_s, train, sizes: Sizes { parts: vec![(bytes, EVERY)] } }
+    fn of(share: f64, flow_per_s: Option<f64>, train: u32, bytes: usize) -> Self {
+        Self { share, flow_per_s, train, sizes: Sizes { parts: vec![(bytes, EVERY)] } }
     }
 
     fn weight(&self) -> f64 {
@@ -214,16 +214,16 @@ pub enum Form {
 impl FromStr for Form {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Form, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         match text {
-            "voice" => Ok(Form::Voice),
-            "video" => Ok(Form::Video),
-            "game" => Ok(Form::Game),
+            "voice" => Ok(Self::Voice),
+            "video" => Ok(Self::Video),
+            "game" => Ok(Self::Game),
             path if path.contains(['/', '.']) && units::count(path).is_err() => {
-                Ok(Form::File(PathBuf::from(path)))
+                Ok(Self::File(PathBuf::from(path)))
             }
             _ => units::count(text)
-                .map(|bytes| Form::Fixed(usize::try_from(bytes).unwrap_or(usize::MAX)))
+                .map(|bytes| Self::Fixed(usize::try_from(bytes).unwrap_or(usize::MAX)))
                 .map_err(|_| {
                     let shown = units::quote(text);
                     Error::Usage(format!(

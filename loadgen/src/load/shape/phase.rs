@@ -23,11 +23,11 @@ pub struct Phase {
 
 impl Phase {
     /// A run that starts at `start_ns`.
-    pub fn new(start_ns: u64, warmup_ns: u64, duration_ns: u64) -> Phase {
+    pub fn new(start_ns: u64, warmup_ns: u64, duration_ns: u64) -> Self {
         let measured_ns = start_ns.saturating_add(warmup_ns);
         let planned_end_ns = measured_ns.saturating_add(duration_ns);
         let end_ns = AtomicU64::new(planned_end_ns);
-        Phase { start_ns, measured_ns, planned_end_ns, end_ns, finished: AtomicBool::new(false) }
+        Self { start_ns, measured_ns, planned_end_ns, end_ns, finished: AtomicBool::new(false) }
     }
 
     /// When the warm-up begins.

@@ -25,12 +25,12 @@ pub struct Plan {
 
 impl Plan {
     /// Draws up a plan of at least two endpoints.
-    pub fn new(endpoints: u32, mix: &Mix, pattern: Pattern, seed: u64) -> Plan {
+    pub fn new(endpoints: u32, mix: &Mix, pattern: Pattern, seed: u64) -> Self {
         let assignment = mix.assignment();
         let mut behaviours: Vec<Behaviour> =
             (0..endpoints.max(2)).map(|index| assignment.behaviour_of(index as usize)).collect();
         Random::new(seed, PURPOSE_BEHAVIOURS).shuffle(&mut behaviours);
-        Plan { behaviours, pairs: pattern.pairs(endpoints.max(2), seed), is_two_way: pattern.is_two_way() }
+        Self { behaviours, pairs: pattern.pairs(endpoints.max(2), seed), is_two_way: pattern.is_two_way() }
     }
 }
 
@@ -54,11 +54,11 @@ impl Pattern {
     pub fn pair_count(self, endpoints: u32) -> u64 {
         let count = u64::from(endpoints.max(2));
         match self {
-            Pattern::Random(others) => count * u64::from(others),
-            Pattern::Ring => count,
-            Pattern::Star => 2 * (count - 1),
-            Pattern::Calls => count / 2 * 2,
-            Pattern::Groups(size) => {
+            Self::Random(others) => count * u64::from(others),
+            Self::Ring => count,
+            Self::Star => 2 * (count - 1),
+            Self::Calls => count / 2 * 2,
+            Self::Groups(size) => {
                 let (rooms, rest) = (count / u64::from(size), count % u64::from(size));
                 rooms * u64::from(size) * (u64::from(size) - 1) + rest * rest.saturating_sub(1)
             }
@@ -67,14 +67,14 @@ impl Pattern {
 
     /// Whether each pair is followed or preceded by the same pair the other way round.
     pub fn is_two_way(self) -> bool {
-        matches!(self, Pattern::Star | Pattern::Calls | Pattern::Groups(_))
+        matches!(self, Self::Star | Self::Calls | Self::Groups(_))
     }
 
     fn pairs(self, endpoints: u32, seed: u64) -> Vec<(u32, u32)> {
         let both = |one, other| [(one, other), (other, one)];
         let mut pairs = Vec::with_capacity(usize::try_from(self.pair_count(endpoints)).unwrap_or(0));
         match self {
-            Pattern::Random(others) => {
+            Self::Random(others) => {
                 let mut random = Random::new(seed, PURPOSE_PAIRS);
                 // Skipping oneself keeps every other equally likely.
                 let mut other = |from| {
@@ -84,10 +84,10 @@ impl Pattern {
                 let mut all = |from| pairs.extend((0..others).map(|_| (from, other(from))));
                 (0..endpoints).for_each(&mut all);
             }
-            Pattern::Ring => pairs.extend((0..endpoints).map(|from| (from, (from + 1) % endpoints))),
-            Pattern::Star => pairs.extend((1..endpoints).flat_map(|leaf| both(leaf, 0))),
-            Pattern::Calls => pairs.extend((0..endpoints / 2).flat_map(|call| both(2 * call, 2 * call + 1))),
-            Pattern::Groups(size) => {
+            Self::Ring => pairs.extend((0..endpoints).map(|from| (from, (from + 1) % endpoints))),
+            Self::Star => pairs.extend((1..endpoints).flat_map(|leaf| both(leaf, 0))),
+            Self::Calls => pairs.extend((0..endpoints / 2).flat_map(|call| both(2 * call, 2 * call + 1))),
+            Self::Groups(size) => {
                 let room = |first: u32| first..first.saturating_add(size).min(endpoints);
                 let in_room = |first: u32| {
                     room(first).flat_map(move |one| {
@@ -104,19 +104,19 @@ impl Pattern {
 impl FromStr for Pattern {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Pattern, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let number = |text: &str, least: u32| {
             let count = units::count(text).ok().and_then(|count| u32::try_from(count).ok());
             count.filter(|count| (least..=MOST_PARTNERS).contains(count))
         };
         let (name, count) = text.split_once(':').unwrap_or((text, ""));
         let pattern = match (name, count) {
-            ("random", "") if name == text => Some(Pattern::Random(1)),
+            ("random", "") if name == text => Some(Self::Random(1)),
             ("random", count) => number(count, 1).map(Pattern::Random),
             ("groups", count) => number(count, 2).map(Pattern::Groups),
-            ("ring", "") if name == text => Some(Pattern::Ring),
-            ("star", "") if name == text => Some(Pattern::Star),
-            ("calls", "") if name == text => Some(Pattern::Calls),
+            ("ring", "") if name == text => Some(Self::Ring),
+            ("star", "") if name == text => Some(Self::Star),
+            ("calls", "") if name == text => Some(Self::Calls),
             _ => None,
         };
         pattern.ok_or_else(|| {
@@ -131,12 +131,12 @@ impl FromStr for Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pattern::Random(1) => f.write_str("random"),
-            Pattern::Random(others) => write!(f, "random:{others}"),
-            Pattern::Ring => f.write_str("ring"),
-            Pattern::Star => f.write_str("star"),
-            Pattern::Calls => f.write_str("calls"),
-            Pattern::Groups(size) => write!(f, "groups:{size}"),
+            Self::Random(1) => f.write_str("random"),
+            Self::Random(others) => write!(f, "random:{others}"),
+            Self::Ring => f.write_str("ring"),
+            Self::Star => f.write_str("star"),
+            Self::Calls => f.write_str("calls"),
+            Self::Groups(size) => write!(f, "groups:{size}"),
         }
     }
 }

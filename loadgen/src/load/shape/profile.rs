@@ -32,12 +32,12 @@ pub struct Point {
 
 impl Profile {
     /// One rate from first to last.
-    pub fn constant(rate_per_s: u64, duration_ns: u64) -> Profile {
-        Profile::of_parts(rate_per_s, duration_ns, &[(0, 100), (100, 100)])
+    pub fn constant(rate_per_s: u64, duration_ns: u64) -> Self {
+        Self::of_parts(rate_per_s, duration_ns, &[(0, 100), (100, 100)])
     }
 
     /// A form that is known by name, with the highest rate; `None` for [`Form::File`].
-    pub fn named(form: &Form, rate_per_s: u64, duration_ns: u64) -> Option<Profile> {
+    pub fn named(form: &Form, rate_per_s: u64, duration_ns: u64) -> Option<Self> {
         let parts: &[(u32, u32)] = match form {
             Form::Constant => &[(0, 100), (100, 100)],
             Form::Ramp => &[(0, 10), (100, 100)],
@@ -56,14 +56,14 @@ impl Profile {
             ],
             Form::File(_) => return None,
         };
-        Some(Profile::of_parts(rate_per_s, duration_ns, parts))
+        Some(Self::of_parts(rate_per_s, duration_ns, parts))
     }
 
     /// Reads a file's points.
     ///
     /// # Errors
     /// What is wrong, with its line, and what would be right.
-    pub fn parse(text: &str) -> Result<Profile, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| told(text, &error))?;
         let mut points: Vec<Point> = Vec::with_capacity(file.point.len());
         for (entry, number) in file.point.iter().zip(1..) {
@@ -75,7 +75,7 @@ impl Profile {
             }
             points.push(Point { at_ns, rate_per_s: as_f64(rate) });
         }
-        let profile = Profile { points };
+        let profile = Self { points };
         if profile.points.first().is_none_or(|first| first.at_ns != 0) || profile.duration_ns() == 0 {
             return Err("a profile needs at least two [[point]], the first with at = \"0s\"".to_owned());
         }
@@ -124,12 +124,12 @@ impl Profile {
     }
 
     /// Points in percent of time and rate.
-    fn of_parts(rate_per_s: u64, duration_ns: u64, parts: &[(u32, u32)]) -> Profile {
+    fn of_parts(rate_per_s: u64, duration_ns: u64, parts: &[(u32, u32)]) -> Self {
         let point = |(time, rate): &(u32, u32)| Point {
             at_ns: u64::try_from(u128::from(duration_ns) * u128::from(*time) / 100).unwrap_or(u64::MAX),
             rate_per_s: as_f64(rate_per_s) * f64::from(*rate) / 100.0,
         };
-        Profile { points: parts.iter().map(point).collect() }
+        Self { points: parts.iter().map(point).collect() }
     }
 }
 
@@ -151,13 +151,13 @@ pub enum Form {
 impl FromStr for Form {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Form, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         match text {
-            "constant" => Ok(Form::Constant),
-            "steps" => Ok(Form::Steps),
-            "ramp" => Ok(Form::Ramp),
-            "soak" => Ok(Form::Soak),
-            path if path.contains(['/', '.']) => Ok(Form::File(PathBuf::from(path))),
+            "constant" => Ok(Self::Constant),
+            "steps" => Ok(Self::Steps),
+            "ramp" => Ok(Self::Ramp),
+            "soak" => Ok(Self::Soak),
+            path if path.contains(['/', '.']) => Ok(Self::File(PathBuf::from(path))),
             _ => Err(Error::Usage(format!(
                 "{} is not constant, steps, ramp, soak or a file of points such as ./rates.toml",
                 units::quote(text)

@@ -22,8 +22,8 @@ pub struct Renewal {
 
 impl Renewal {
     /// So many heads, all in force until `expires_s`.
-    pub fn new(heads: u32, expires_s: u32) -> Renewal {
-        Renewal { heads, expires_s, writing: None }
+    pub fn new(heads: u32, expires_s: u32) -> Self {
+        Self { heads, expires_s, writing: None }
     }
 
     /// The heads to write now, if any.

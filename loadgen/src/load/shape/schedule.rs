@@ -26,14 +26,14 @@ pub enum Arrivals {
 impl FromStr for Arrivals {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Arrivals, Error> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let burst = |count: &str| {
             let count = units::count(count).ok().and_then(|count| u32::try_from(count).ok());
             count.filter(|count| (1..=MAX_BURST).contains(count)).map(Arrivals::Burst)
         };
         let arrivals = match text {
-            "uniform" => Some(Arrivals::Uniform),
-            "poisson" => Some(Arrivals::Poisson),
+            "uniform" => Some(Self::Uniform),
+            "poisson" => Some(Self::Poisson),
             _ => text.strip_prefix("burst:").and_then(burst),
         };
         arrivals.ok_or_else(|| {
@@ -46,9 +46,9 @@ impl FromStr for Arrivals {
 impl fmt::Display for Arrivals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Arrivals::Uniform => f.write_str("uniform"),
-            Arrivals::Poisson => f.write_str("poisson"),
-            Arrivals::Burst(count) => write!(f, "burst:{count}"),
+            Self::Uniform => f.write_str("uniform"),
+            Self::Poisson => f.write_str("poisson"),
+            Self::Burst(count) => write!(f, "burst:{count}"),
         }
     }
 }
@@ -79,16 +79,16 @@ impl Schedule {
     /// A worker's share in a pace, from `start_ns` on.
     ///
     /// A rate of 0 counts as 1; a share of nothing never comes.
-    pub fn new(pace: Pace, share: Share, start_ns: u64, warp: Option<Warp>, random: Random) -> Schedule {
+    pub fn new(pace: Pace, share: Share, start_ns: u64, warp: Option<Warp>, random: Random) -> Self {
         let Pace { arrivals, rate_per_s, train } = pace;
         let burst = if let Arrivals::Burst(count) = arrivals { count.max(1) } else { train.max(1) };
         let rate = u128::from(rate_per_s.max(1));
         let numerator = u128::from(share.whole) * u128::from(burst) * NS_PER_S;
         let denominator = (rate * u128::from(share.part)).max(1);
         let even = |whole, part| Gaps::Even(Even { whole, part, denominator, carried: 0 });
-        let at = |even_ns, gaps| Schedule { next_ns: even_ns, even_ns, warp, gaps, burst };
+        let at = |even_ns, gaps| Self { next_ns: even_ns, even_ns, warp, gaps, burst };
         if share.part == 0 {
-            return Schedule { warp: None, ..at(u64::MAX, even(0, 0)) };
+            return Self { warp: None, ..at(u64::MAX, even(0, 0)) };
         }
         let mut schedule = match arrivals {
             Arrivals::Uniform | Arrivals::Burst(_) => {
@@ -179,8 +179,8 @@ impl Gaps {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     fn next(&mut self) -> u64 {
         match self {
-            Gaps::Even(even) => even.next(),
-            Gaps::Exponential { mean_ns, fraction_ns, random } => {
+            Self::Even(even) => even.next(),
+            Self::Exponential { mean_ns, fraction_ns, random } => {
                 // The fraction is carried on, so that rounding moves no mean.
                 let gap_ns = *fraction_ns - random.unit().ln() * *mean_ns;
                 let whole = gap_ns as u64;

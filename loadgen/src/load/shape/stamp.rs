@@ -14,8 +14,8 @@ pub struct RunId(u64);
 
 impl RunId {
     /// The lower 56 bits of a random number.
-    pub const fn new(random: u64) -> RunId {
-        RunId(random & (u64::MAX >> 8))
+    pub const fn new(random: u64) -> Self {
+        Self(random & (u64::MAX >> 8))
     }
 
     /// Its 56 bits.
@@ -65,7 +65,7 @@ impl Stamp {
 
     /// Reads a stamp of this run; `None` for anything else.
     #[inline]
-    pub fn read(payload: &[u8], run: RunId) -> Option<Stamp> {
+    pub fn read(payload: &[u8], run: RunId) -> Option<Self> {
         let (head, rest) = payload.split_first_chunk::<8>()?;
         let word = u64::from_le_bytes(*head);
         let class = match word {
@@ -76,7 +76,7 @@ impl Stamp {
         let (intended, rest) = rest.split_first_chunk::<8>()?;
         let (slot, rest) = rest.split_first_chunk::<4>()?;
         let (sequence, _) = rest.split_first_chunk::<4>()?;
-        Some(Stamp {
+        Some(Self {
             class,
             intended_ns: u64::from_le_bytes(*intended),
             slot: u32::from_le_bytes(*slot),
@@ -107,15 +107,13 @@ impl ProbeStamp {
 
     /// Reads the stamp of a PROBE of this run; `None` for anything else.
     #[inline]
-    pub fn read(payload: &[u8], run: RunId) -> Option<ProbeStamp> {
+    pub fn read(payload: &[u8], run: RunId) -> Option<Self> {
         let bytes: &[u8; PROBE_STAMP_LEN] = payload.try_into().ok()?;
         let (head, rest) = bytes.split_first_chunk::<8>()?;
         let (nonce, endpoint) = rest.split_first_chunk::<8>()?;
         let endpoint = endpoint.first_chunk::<4>()?;
-        (u64::from_le_bytes(*head) == run.word(Class::Probe)).then_some(ProbeStamp {
-            nonce: u64::from_le_bytes(*nonce),
-            endpoint: u32::from_le_bytes(*endpoint),
-        })
+        (u64::from_le_bytes(*head) == run.word(Class::Probe))
+            .then_some(Self { nonce: u64::from_le_bytes(*nonce), endpoint: u32::from_le_bytes(*endpoint) })
     }
 }
 

@@ -26,10 +26,10 @@ pub struct Stream {
 
 impl Stream {
     /// Datagrams of these sizes for the worker's pairs `pairs`, at the times of the schedule.
-    pub fn new(pairs: Range<u32>, schedule: Schedule, sizes: Sizes) -> Stream {
+    pub fn new(pairs: Range<u32>, schedule: Schedule, sizes: Sizes) -> Self {
         let (first, count) = (pairs.start, pairs.end.saturating_sub(pairs.start));
         let (left, is_drawn) = (schedule.burst(), schedule.is_random());
-        Stream { first, count, cursor: 0, schedule, left, is_drawn, sizes }
+        Self { first, count, cursor: 0, schedule, left, is_drawn, sizes }
     }
 
     /// The next intended time, ns; never without pairs.

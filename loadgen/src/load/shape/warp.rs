@@ -36,7 +36,7 @@ struct Segment {
 impl Warp {
     /// For a run that starts at `start_ns` and warms up at the first rate; `None` if the rate never changes.
     #[allow(clippy::cast_precision_loss)] // Two days in ns fit into 53 bits.
-    pub fn new(profile: &Profile, start_ns: u64, warmup_ns: u64) -> Option<Warp> {
+    pub fn new(profile: &Profile, start_ns: u64, warmup_ns: u64) -> Option<Self> {
         if profile.is_constant() {
             return None;
         }
@@ -58,7 +58,7 @@ impl Warp {
                 even_ns += length_ns;
             }
         }
-        Some(Warp { segments, place: 0, start_ns })
+        Some(Self { segments, place: 0, start_ns })
     }
 
     /// When a datagram of this even time leaves, ns; never beyond the end. Even times may not go back.

@@ -62,8 +62,8 @@ pub struct Nonces {
 
 impl Nonces {
     /// From a random key.
-    pub const fn new(key: u64) -> Nonces {
-        Nonces { key }
+    pub const fn new(key: u64) -> Self {
+        Self { key }
     }
 
     /// The nonce of an endpoint, by its number at the worker.

@@ -49,7 +49,7 @@ impl<'a> Receiver<'a> {
         directory: &'a Directory,
         incoming: Vec<Incoming>,
         number: u32,
-    ) -> Receiver<'a> {
+    ) -> Self {
         Receiver {
             reflector: config.traffic.relay,
             run,

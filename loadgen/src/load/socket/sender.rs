@@ -47,7 +47,7 @@ impl<'a> Sender<'a> {
         pairs: Pairs,
         (worker, run): (u32, RunId),
         (start_ns, of_kind): (u64, &[u64]),
-    ) -> Sender<'a> {
+    ) -> Self {
         let traffic = &config.traffic;
         let warp = Warp::new(&traffic.profile, start_ns, traffic.warmup_ns);
         let (mut first, mut streams) = (0, Vec::with_capacity(pairs.of_kind.len()));
@@ -231,11 +231,11 @@ pub enum Label {
 }
 
 impl Label {
-    fn of(fault: Option<Fault>, measured: bool) -> Label {
+    fn of(fault: Option<Fault>, measured: bool) -> Self {
         match (fault, measured) {
-            (_, false) => Label::WarmUp,
-            (Some(_), true) => Label::Invalid,
-            (None, true) => Label::Measured,
+            (_, false) => Self::WarmUp,
+            (Some(_), true) => Self::Invalid,
+            (None, true) => Self::Measured,
         }
     }
 }

@@ -191,15 +191,15 @@ impl Sockets {
     ///
     /// # Errors
     /// What the kernel says, in one line.
-    pub fn open(ipv4: bool) -> Result<Sockets, Error> {
-        Sockets::open_count(ipv4, SOCKETS)
+    pub fn open(ipv4: bool) -> Result<Self, Error> {
+        Self::open_count(ipv4, SOCKETS)
     }
 
     /// Opens so many of them, at most [`MOST_SOCKETS`].
     ///
     /// # Errors
     /// What the kernel says, in one line.
-    pub fn open_count(ipv4: bool, count: usize) -> Result<Sockets, Error> {
+    pub fn open_count(ipv4: bool, count: usize) -> Result<Self, Error> {
         let any: IpAddr = if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let options = Options {
             reuse_port: false,
@@ -220,7 +220,7 @@ impl Sockets {
             let text = "the kernel gives out only ports that a reflector never sends to; widen net.ipv4.ip_local_port_range";
             return Err(Error::Configuration(text.to_owned()));
         }
-        Ok(Sockets { overflows: vec![0; sockets.len()], sockets })
+        Ok(Self { overflows: vec![0; sockets.len()], sockets })
     }
 
     /// Their ports.

@@ -111,7 +111,7 @@ impl<'a> Worker<'a> {
         station: Station<Label>,
         endpoints: Vec<Endpoint>,
         pairs: Pairs,
-    ) -> Result<Worker<'a>, Error> {
+    ) -> Result<Self, Error> {
         let Shared { config, phase, run, directory, of_kind } = *shared;
         let start_ns = phase.start_ns();
         let incoming = pairs.incoming;
@@ -299,11 +299,11 @@ struct Keepalive {
 }
 
 impl Keepalive {
-    fn new(every_ns: u64, endpoints: usize, start_ns: u64) -> Keepalive {
+    fn new(every_ns: u64, endpoints: usize, start_ns: u64) -> Self {
         let endpoints = u32::try_from(endpoints).unwrap_or(u32::MAX);
         let gap_ns = every_ns / u64::from(endpoints.max(1));
         let next_ns = if every_ns == 0 { u64::MAX } else { start_ns.saturating_add(gap_ns) };
-        Keepalive { next_ns, gap_ns: gap_ns.max(1), cursor: 0, endpoints }
+        Self { next_ns, gap_ns: gap_ns.max(1), cursor: 0, endpoints }
     }
 
     #[inline]

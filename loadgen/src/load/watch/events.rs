@@ -71,8 +71,8 @@ pub struct Pulse {
 
 impl Watchman {
     /// Of a run whose measured phase begins at `measured_ns`.
-    pub fn new(measured_ns: u64, expected: Expected) -> Watchman {
-        Watchman {
+    pub fn new(measured_ns: u64, expected: Expected) -> Self {
+        Self {
             measured_ns,
             expected,
             events: Vec::new(),
@@ -111,7 +111,7 @@ impl Watchman {
             }
             _ => String::new(),
         };
-        let Watchman { events, is_refused, most_jump_ns, .. } = self;
+        let Self { events, is_refused, most_jump_ns, .. } = self;
         Watched { events, is_refused, failed, most_jump_ns }
     }
 

@@ -26,27 +26,27 @@ pub struct Lines {
 
 impl Progress {
     /// For this terminal or no terminal; `title` says what runs.
-    pub fn new(quiet: bool, is_terminal: bool, title: String) -> Progress {
+    pub fn new(quiet: bool, is_terminal: bool, title: String) -> Self {
         if quiet {
-            return Progress::Silent;
+            return Self::Silent;
         }
         let screen = if is_terminal { Screen::open(title) } else { None };
-        screen.map_or(Progress::Lines(Lines::default()), |screen| Progress::Screen(Box::new(screen)))
+        screen.map_or(Self::Lines(Lines::default()), |screen| Self::Screen(Box::new(screen)))
     }
 
     /// Tells a state, unless that was done a moment ago.
     pub fn tell(&mut self, state: &State<'_>) {
         match self {
-            Progress::Silent => {}
-            Progress::Screen(screen) => screen.tell(state),
-            Progress::Lines(lines) => lines.tell(state),
+            Self::Silent => {}
+            Self::Screen(screen) => screen.tell(state),
+            Self::Lines(lines) => lines.tell(state),
         }
     }
 
     /// Takes the view away; the CPU time that it took, ns.
     pub fn finish(self) -> u64 {
         match self {
-            Progress::Screen(screen) => screen.finish(),
+            Self::Screen(screen) => screen.finish(),
             _ => 0,
         }
     }

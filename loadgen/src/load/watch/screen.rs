@@ -28,7 +28,7 @@ pub struct Screen {
 
 impl Screen {
     /// Takes the terminal on stderr; `None` where that is none for this.
-    pub fn open(title: String) -> Option<Screen> {
+    pub fn open(title: String) -> Option<Self> {
         if std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb") {
             return None;
         }
@@ -39,7 +39,7 @@ impl Screen {
         }
         execute!(stderr(), EnterAlternateScreen, Hide).ok()?;
         let cpu = CpuTime::open();
-        Some(Screen { terminal, view: View::new(title), cpu, spent_ns: 0, drawn: None })
+        Some(Self { terminal, view: View::new(title), cpu, spent_ns: 0, drawn: None })
     }
 
     /// Shows a state, unless one was shown a moment ago.

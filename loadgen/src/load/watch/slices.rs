@@ -20,10 +20,10 @@ pub struct Slices {
 
 impl Slices {
     /// Slices that cover `duration_ns`.
-    pub fn new(duration_ns: u64) -> Slices {
+    pub fn new(duration_ns: u64) -> Self {
         let interval_ns = interval_ns(duration_ns);
         let count = usize::try_from(duration_ns.div_ceil(interval_ns).max(1)).unwrap_or(1);
-        Slices { interval_ns, cells: (0..count * STRIDE).map(|_| AtomicU32::new(0)).collect() }
+        Self { interval_ns, cells: (0..count * STRIDE).map(|_| AtomicU32::new(0)).collect() }
     }
 
     /// Counts a datagram sent, `at_ns` from the start of the phase.

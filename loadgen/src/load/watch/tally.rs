@@ -84,13 +84,13 @@ impl Tally {
     ///
     /// # Errors
     /// None in practice: the ranges are constants.
-    pub fn new() -> Result<Tally, Error> {
+    pub fn new() -> Result<Self, Error> {
         let histogram = |digits| {
             let created = Histogram::new_with_bounds(1, LONGEST_NS, digits);
             created.map_err(|error| Error::Runtime(format!("no histogram of this range: {error}")))
         };
         let lag = histogram(LAG_DIGITS)?;
-        Ok(Tally {
+        Ok(Self {
             due: 0,
             sent: 0,
             invalid_sent: [0; Fault::ALL.len()],
@@ -129,7 +129,7 @@ impl Tally {
     ///
     /// # Errors
     /// None in practice: all histograms have one range.
-    pub fn add(&mut self, other: &Tally) -> Result<(), Error> {
+    pub fn add(&mut self, other: &Self) -> Result<(), Error> {
         let pairs = [
             (&mut self.due, other.due),
             (&mut self.sent, other.sent),

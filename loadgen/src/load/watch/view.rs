@@ -42,8 +42,8 @@ pub struct View {
 
 impl View {
     /// Of a run that is called so.
-    pub fn new(title: String) -> View {
-        View { title, ..View::default() }
+    pub fn new(title: String) -> Self {
+        Self { title, ..Self::default() }
     }
 
     /// Takes in a state.
@@ -57,7 +57,7 @@ impl View {
                 // Another run, another picture.
                 let title =
                     format!("{}  {}", self.title.split("  ").next().unwrap_or_default(), self.headline);
-                *self = View { headline: std::mem::take(&mut self.headline), ..View::new(title) };
+                *self = Self { headline: std::mem::take(&mut self.headline), ..Self::new(title) };
             }
             State::Contacts { obtained, endpoints } => {
                 self.done = f64::from(*obtained) / f64::from((*endpoints).max(1));

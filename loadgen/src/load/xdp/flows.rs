@@ -87,7 +87,7 @@ impl<'a> Minted<'a> {
         contacts: &'a [Option<TransportAddress>],
         externals: &'a [Option<SocketAddr>],
         flows: u64,
-    ) -> Minted<'a> {
+    ) -> Self {
         let most = usize::try_from(flows).unwrap_or(usize::MAX);
         let pairs: Vec<Pair> = pairing::reachable(plan, contacts).take(most).collect();
         Minted { ring, relay, pairs, contacts, externals }

@@ -30,7 +30,7 @@ impl Tables {
     ///
     /// # Errors
     /// What netlink(7) and getifaddrs(3) say.
-    pub fn read() -> Result<Tables, Error> {
+    pub fn read() -> Result<Self, Error> {
         read().map_err(|error| Error::Runtime(format!("the kernel does not tell its routes: {error}")))
     }
 

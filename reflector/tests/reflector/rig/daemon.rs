@@ -27,34 +27,34 @@ pub(crate) struct Reflector {
 
 impl Reflector {
     /// One that serves 127.0.0.1, with loopback opened and one worker, and these flags besides.
-    pub(crate) fn start(flags: &[&str]) -> Reflector {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let common =
             ["--listen", "127.0.0.1:0", "--workers", "1", "--allow-destination", "127.0.0.0/8,::1/128"];
-        Reflector::start_bare(&[&common, flags].concat())
+        Self::start_bare(&[&common, flags].concat())
     }
 
     /// As [`Reflector::start`], on this engine.
-    pub(crate) fn start_on(kind: Kind, flags: &[&str]) -> Reflector {
-        Reflector::start(&[flags, &["--engine", kind.as_str()]].concat())
+    pub(crate) fn start_on(kind: Kind, flags: &[&str]) -> Self {
+        Self::start(&[flags, &["--engine", kind.as_str()]].concat())
     }
 
     /// As [`Reflector::start_bare`], on this engine.
-    pub(crate) fn start_bare_on(kind: Kind, flags: &[&str]) -> Reflector {
-        Reflector::start_bare(&[flags, &["--engine", kind.as_str()]].concat())
+    pub(crate) fn start_bare_on(kind: Kind, flags: &[&str]) -> Self {
+        Self::start_bare(&[flags, &["--engine", kind.as_str()]].concat())
     }
 
     /// One with these flags and nothing besides keys, admin port and log form.
-    pub(crate) fn start_bare(flags: &[&str]) -> Reflector {
-        Reflector::start_in(Folder::new("reflector-test"), flags)
+    pub(crate) fn start_bare(flags: &[&str]) -> Self {
+        Self::start_in(Folder::new("reflector-test"), flags)
     }
 
     /// One whose folder is there already; `{folder}` in a flag is its path.
-    pub(crate) fn start_in(folder: Folder, flags: &[&str]) -> Reflector {
-        Reflector::start_by(program(), folder, flags)
+    pub(crate) fn start_in(folder: Folder, flags: &[&str]) -> Self {
+        Self::start_by(program(), folder, flags)
     }
 
     /// One that this command starts.
-    pub(crate) fn start_by(mut command: Command, folder: Folder, flags: &[&str]) -> Reflector {
+    pub(crate) fn start_by(mut command: Command, folder: Folder, flags: &[&str]) -> Self {
         let key = Key::new(7, 7);
         folder.write("ring.toml", &key.toml());
         let path = folder.path().display().to_string();
@@ -65,7 +65,7 @@ impl Reflector {
         }
         command.args(["--log-format", "json", "--keys"]).arg(folder.file("ring.toml"));
         command.args(flags.iter().map(|flag| flag.replace("{folder}", &path)));
-        let mut reflector = Reflector {
+        let mut reflector = Self {
             running: start(&mut command),
             folder,
             key,

@@ -9,10 +9,10 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(text: &str) -> Page {
+    pub(crate) fn new(text: &str) -> Self {
         assert!(text.ends_with("# EOF\n"), "the page is not whole");
         let samples = text.lines().filter(|line| !line.starts_with('#')).map(sample).collect();
-        Page { samples }
+        Self { samples }
     }
 
     /// The sum of the samples of this name that have these labels; there must be one.

@@ -21,10 +21,10 @@ pub(crate) struct Key {
 
 impl Key {
     /// A key whose secret differs for every seed.
-    pub(crate) fn new(id: u8, seed: u64) -> Key {
+    pub(crate) fn new(id: u8, seed: u64) -> Self {
         let mut secret = [0x5a; 16];
         secret[..8].copy_from_slice(&seed.to_be_bytes());
-        Key { id, secret }
+        Self { id, secret }
     }
 
     /// Its table in a ring file.

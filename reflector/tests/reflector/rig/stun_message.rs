@@ -66,7 +66,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads an answer; every attribute must be one that is known here, and none may come twice.
-    pub(crate) fn read(datagram: &[u8]) -> Answer {
+    pub(crate) fn read(datagram: &[u8]) -> Self {
         let message = MessageDecoder::<Attribute>::new().decode_from_bytes(datagram).unwrap().unwrap();
         assert_eq!(message.method(), BINDING);
         assert_eq!(message.unknown_attributes().count(), 0);
@@ -74,7 +74,7 @@ impl Answer {
         let code = message.get_attribute::<ErrorCode>().map(ErrorCode::code);
         let unknown = message.get_attribute::<UnknownAttributes>();
         let kinds = unknown.map(|it| it.unknowns().iter().map(|kind| kind.as_u16()).collect());
-        let answer = Answer {
+        let answer = Self {
             transaction: *message.transaction_id().as_bytes(),
             xor_mapped: message.get_attribute::<XorMappedAddress>().map(XorMappedAddress::address),
             mapped: message.get_attribute::<MappedAddress>().map(MappedAddress::address),

@@ -19,13 +19,13 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// At this address, e.g. `127.0.0.1:0`, towards the reflector's address of the same family.
-    pub(crate) fn new(address: &str, reflector: &Reflector) -> Endpoint {
+    pub(crate) fn new(address: &str, reflector: &Reflector) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let address = socket.local_addr().unwrap();
         let same = |it: &&SocketAddr| it.is_ipv4() == address.is_ipv4();
         let reflector = *reflector.listen.iter().find(same).unwrap();
-        Endpoint { socket, address, reflector, sent: AtomicU64::new(0) }
+        Self { socket, address, reflector, sent: AtomicU64::new(0) }
     }
 
     /// Sends bytes to the reflector.
@@ -60,7 +60,7 @@ impl Endpoint {
     }
 
     /// Sends to another endpoint `rounds` times `window` datagrams, each window waited for; all must arrive whole.
-    pub(crate) fn exchange(&self, to: &Endpoint, key: &Key, rounds: u32, window: u32) {
+    pub(crate) fn exchange(&self, to: &Self, key: &Key, rounds: u32, window: u32) {
         for round in 0..rounds {
             for number in 0..window {
                 let payload = [round.to_be_bytes(), number.to_be_bytes()].concat();
