@@ -13,6 +13,7 @@
 
 #![deny(unsafe_code)]
 
+mod exact;
 pub mod host;
 pub mod load;
 pub mod socket;

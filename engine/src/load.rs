@@ -25,6 +25,7 @@ use self::layout::{
 use self::memory::Memory;
 use self::pace::{SENDS, TURNS, WORKER_WORDS, worker_words};
 use self::transmit::{Shared, Station};
+use crate::exact;
 use crate::host::clock;
 use crate::host::nic;
 use crate::xdp::error::XdpError;
@@ -75,7 +76,7 @@ impl Load {
         let cpus = cpus.map_err(|(_, error)| XdpError::kernel("count the processors", error))?;
         let cpus = cpus.last().and_then(|last| usize::try_from(*last).ok()).map_or(1, |last| last + 1);
         let samples = plan.faults.iter().map(|faults| faults.samples.len()).sum::<usize>();
-        let flows = usize::try_from(layout.flows).unwrap_or_default();
+        let flows = exact::index(layout.flows);
         let slices = cpus.min(MAX_CPUS) * layout.slices;
         let array = |name, entries, words| Array { name, entries, words };
         let arrays = [
@@ -194,7 +195,7 @@ impl Load {
     /// was sent in that time counts as lost.
     pub fn cut(&self, end_ns: u64) -> u64 {
         let Some(end) = self.shared.controls.value(0).get(CONTROL_END) else { return end_ns };
-        let now_ns = u64::try_from(clock::boot_ns()).unwrap_or_default();
+        let now_ns = clock::since_boot_ns();
         let runs = self.shared.controls.get(0, CONTROL_FIXED) == 0;
         let end_ns = if runs { end_ns.max(now_ns + CUT_AHEAD_NS) } else { end_ns };
         end.fetch_min(end_ns, Relaxed).min(end_ns)
@@ -254,7 +255,7 @@ impl Load {
     fn write_samples(&self) {
         let samples = self.plan.faults.iter().flat_map(|faults| &faults.samples);
         for (place, Sample { flow, head, len }) in samples.enumerate() {
-            let index = usize::try_from(*flow).unwrap_or_default();
+            let index = exact::index(*flow);
             let word = |place| self.senders.get(index, place);
             let sender = [word(0), word(1), word(2), word(3)];
             self.samples.set(place, 0, &self.layout.sample_words(sender, *flow, head, *len));

@@ -21,6 +21,7 @@ pub mod link;
 pub mod programs;
 pub mod run;
 
+use crate::exact;
 use crate::host::clock;
 use crate::xdp::coarse_clock::{Clock, Moment};
 use crate::xdp::config::{Raw, v6};
@@ -131,7 +132,7 @@ impl Xdp {
             self.place.mac = place.mac;
         }
         let raw = Raw::new(config, self.place.mac)?;
-        let len = u32::try_from(size_of::<Raw>()).unwrap_or_default();
+        let len = exact::len_of::<Raw>();
         let inner = bpf_call::create_array(len, 1)
             .map_err(|error| XdpError::kernel("make a configuration", error))?;
         let inner = MapData::from_fd(inner).map_err(not_mapped)?;

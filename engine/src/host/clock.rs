@@ -59,6 +59,13 @@ pub fn boot_ns() -> i64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
+/// The same as a number without a sign: nothing was before the boot.
+pub fn since_boot_ns() -> u64 {
+    let ns = boot_ns();
+    debug_assert!(ns >= 0, "{ns} ns since boot");
+    ns.cast_unsigned()
+}
+
 /// Time since 1970, ns (CLOCK_REALTIME).
 pub fn realtime_ns() -> i64 {
     read(libc::CLOCK_REALTIME)

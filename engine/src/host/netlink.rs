@@ -15,6 +15,7 @@
 
 pub mod rows;
 
+use crate::exact;
 use crate::host::netlink::rows::{Link, Neighbour, Route, Rule};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read};
@@ -60,8 +61,8 @@ impl Netlink {
     /// # Errors
     /// As for [`Netlink::links`].
     pub fn routes(&mut self) -> io::Result<Vec<Route>> {
-        let mut routes = self.dump(libc::RTM_GETROUTE, &of_family(libc::AF_INET), Route::read)?;
-        routes.extend(self.dump(libc::RTM_GETROUTE, &of_family(libc::AF_INET6), Route::read)?);
+        let mut routes = self.dump(libc::RTM_GETROUTE, &of_family(AF_INET), Route::read)?;
+        routes.extend(self.dump(libc::RTM_GETROUTE, &of_family(AF_INET6), Route::read)?);
         Ok(routes)
     }
 
@@ -70,8 +71,8 @@ impl Netlink {
     /// # Errors
     /// As for [`Netlink::links`].
     pub fn rules(&mut self) -> io::Result<Vec<Rule>> {
-        let mut rules = self.dump(libc::RTM_GETRULE, &of_family(libc::AF_INET), Rule::read)?;
-        rules.extend(self.dump(libc::RTM_GETRULE, &of_family(libc::AF_INET6), Rule::read)?);
+        let mut rules = self.dump(libc::RTM_GETRULE, &of_family(AF_INET), Rule::read)?;
+        rules.extend(self.dump(libc::RTM_GETRULE, &of_family(AF_INET6), Rule::read)?);
         Ok(rules)
     }
 
@@ -130,7 +131,7 @@ impl Follower {
         for group in GROUPS {
             let (level, option) = (libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP);
             let value = (&raw const group).cast();
-            let len = libc::socklen_t::try_from(size_of_val(&group)).unwrap_or_default();
+            let len = exact::len_of::<u32>();
             // SAFETY: the descriptor is open, `value` points to a live u32, and `len` is its size.
             let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) };
             if done != 0 {
@@ -189,8 +190,8 @@ fn socket() -> io::Result<Socket> {
 fn bind(socket: &Socket) -> io::Result<()> {
     // SAFETY: all-zero bytes are a value of this struct of integers.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-    address.nl_family = libc::sa_family_t::try_from(libc::AF_NETLINK).unwrap_or_default();
-    let len = libc::socklen_t::try_from(size_of_val(&address)).unwrap_or_default();
+    address.nl_family = AF_NETLINK;
+    let len = exact::len_of::<libc::sockaddr_nl>();
     // SAFETY: the descriptor is open, and `address` is a live sockaddr_nl of `len` bytes.
     let done = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -210,9 +211,9 @@ fn request(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
 }
 
 /// A body of 12 bytes whose first is the family, as routes and rules have it.
-fn of_family(family: i32) -> [u8; 12] {
+fn of_family(family: u8) -> [u8; 12] {
     let mut body = [0; 12];
-    body[0] = u8::try_from(family).unwrap_or_default();
+    body[0] = family;
     body
 }
 
@@ -236,6 +237,10 @@ const DONE: u16 = 3;
 const REQUEST_DUMP: u16 = 0x301;
 /// NLM_F_DUMP_INTR.
 const DUMP_INTERRUPTED: u16 = 0x10;
+/// Families, as addresses and messages have them.
+const AF_NETLINK: libc::sa_family_t = 16;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 /// RTNLGRP_LINK, NEIGH, IPV4_ROUTE, IPV4_RULE, IPV6_ROUTE, IPV6_RULE.
 const GROUPS: [u32; 6] = [1, 3, 7, 8, 11, 19];
 

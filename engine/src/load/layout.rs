@@ -11,6 +11,7 @@
 
 use super::pace::BATCH;
 use super::plan::{Arriving, Faults, Flow, MAX_FLOWS, MAX_HEAD_LEN, MAX_SLICES, Plan};
+use crate::exact;
 use crate::xdp::error::XdpError;
 use std::net::{IpAddr, SocketAddr};
 
@@ -72,7 +73,7 @@ impl Layout {
         let samples = plan.faults.iter().flat_map(|faults| &faults.samples);
         let longest = samples.clone().map(|sample| sample.len).max().unwrap_or_default();
         let longest = (self.front() + longest).max(self.frame_len);
-        let most = usize::try_from(mtu).unwrap_or_default().saturating_add(ETHERNET + VLAN_TAG);
+        let most = exact::index(mtu).saturating_add(ETHERNET + VLAN_TAG);
         if longest > most.min(MOST_FRAME) {
             return Err(XdpError::Plan(format!(
                 "a datagram makes a frame of {longest} bytes, and this interface sends {} at most; choose a shorter \

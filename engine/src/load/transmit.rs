@@ -94,7 +94,7 @@ impl Transmitter {
         let _alone = affinity::pin(&others);
         while !out.load(Acquire) {
             let end_ns = self.shared.controls.get(0, CONTROL_END);
-            let now_ns = u64::try_from(clock::boot_ns()).unwrap_or_default();
+            let now_ns = clock::since_boot_ns();
             let left = Duration::from_nanos(end_ns.saturating_sub(now_ns));
             if self.is_done() {
                 thread.wake();

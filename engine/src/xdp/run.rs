@@ -6,6 +6,7 @@
 //!
 //! Source: Documentation/bpf/bpf_prog_run.rst.
 
+use crate::exact;
 use crate::xdp::error::XdpError;
 use aya::programs::ProgramError;
 use aya::{TestRun, TestRunAttrs, TestRunOptions};
@@ -47,7 +48,7 @@ pub(crate) fn run(program: &aya::programs::Xdp, frame: &[u8], repeat: u32) -> Re
         ..TestRunOptions::default()
     };
     let result = program.test_run(options).map_err(refused)?;
-    out.truncate(usize::try_from(result.data_size_out).unwrap_or_default());
+    out.truncate(exact::index(result.data_size_out));
     Ok(Run { answer: Answer::from(result.return_value), frame: out, duration: result.duration })
 }
 

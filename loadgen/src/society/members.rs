@@ -55,7 +55,7 @@ pub struct Society {
     secret: [u8; 32],
     names: Vec<AccountName>,
     reflectors: Vec<OfferedReflector>,
-    station: Station<u8>,
+    station: Station<Option<u8>>,
     by_address: HashMap<IpAddr, u32>,
     inside: VecDeque<Datagram>,
     arrived: Vec<Datagram>,
@@ -100,7 +100,7 @@ impl Society {
     ///
     /// # Errors
     /// None in practice: the ranges of its histograms are constants.
-    pub fn new(parts: Parts, station: Station<u8>, calls: Calls) -> Result<Self, Error> {
+    pub fn new(parts: Parts, station: Station<Option<u8>>, calls: Calls) -> Result<Self, Error> {
         let external = |(number, member): (u32, &Member)| (member.nat.external(), number);
         Ok(Self {
             by_address: (0..).zip(&parts.members).map(external).collect(),
@@ -357,7 +357,7 @@ impl Society {
         if self.station.is_full() {
             self.flush();
         }
-        let label = bytes.first().copied().unwrap_or_default();
+        let label = bytes.first().copied();
         let copy = |slot: &mut [u8]| slot.copy_from_slice(&bytes);
         let fits = bytes.len() <= LONGEST_DATAGRAM;
         if !fits || !self.station.queue((source, to), label, bytes.len(), copy) {
@@ -370,7 +370,7 @@ impl Society {
         station.flush(&mut |sent| {
             let count = u64::from(sent.datagrams);
             match sent.outcome {
-                Ok(()) if sent.label == Kind::Send as u8 => paths.reflected += count,
+                Ok(()) if sent.label == Some(Kind::Send as u8) => paths.reflected += count,
                 Ok(()) => paths.probes += count,
                 Err(error) => *paths.send_errors.entry(format!("{error:?}")).or_default() += count,
             }
