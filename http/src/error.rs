@@ -52,4 +52,12 @@ pub enum Error {
         /// The labels that were looked for.
         labels: String,
     },
+    /// What was to be counted is no whole number.
+    #[error("metric {name} is {sum}; right would be a whole number up to 2^53")]
+    NotACount {
+        /// The name that was looked for.
+        name: String,
+        /// The sum of its samples.
+        sum: f64,
+    },
 }

@@ -80,6 +80,17 @@ impl Metrics {
         Ok(found.map(|sample| sample.value).sum())
     }
 
+    /// The same for counters, whose sum is a whole number.
+    ///
+    /// # Errors
+    /// There is no such sample, or the sum is no whole number from 0 to 2^53.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A whole number up to 2^53.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> Result<u64, Error> {
+        let sum = self.sum(name, labels)?;
+        let count = (sum.fract() == 0.0 && (0.0..=EXACT).contains(&sum)).then_some(sum as u64);
+        count.ok_or_else(|| Error::NotACount { name: name.to_owned(), sum })
+    }
+
     /// The values of one label of a metric, each once, in their order.
     pub fn values<'a>(&'a self, name: &'a str, label: &'a str) -> Vec<&'a str> {
         let mut values = Vec::new();
@@ -131,6 +142,8 @@ fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
 }
 
 /// A server that takes longer is not there; one on a busy machine may have to wait for a processor.
+/// Up to here every whole number is an f64: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More than these bytes no scrape has.
 const MOST_BYTES: usize = 16 << 20;
@@ -159,6 +172,10 @@ z{} NaN
         assert_eq!(metrics.sum("y", &[]).unwrap(), 0.25);
         assert_eq!(metrics.values("x_total", "path"), ["socket", "a \"b\" \\ c,}"]);
         assert!(metrics.sum("z", &[]).unwrap().is_nan());
+        assert_eq!(metrics.count("x_total", &[("worker", "0")]).unwrap(), 1_005);
+        for no_count in ["y", "z", "absent"] {
+            assert!(metrics.count(no_count, &[]).is_err(), "{no_count}");
+        }
     }
 
     #[test]

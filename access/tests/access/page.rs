@@ -1,39 +1,19 @@
 //! A metrics page, read back.
 
-use std::collections::BTreeMap;
+use http::Metrics;
 
-/// Samples by name and labels.
+/// The whole page.
 #[derive(Clone, Debug)]
-pub(crate) struct Page {
-    samples: Vec<(String, BTreeMap<String, String>, f64)>,
-}
+pub(crate) struct Page(Metrics);
 
 impl Page {
     pub(crate) fn new(text: &str) -> Self {
         assert!(text.ends_with("# EOF\n"), "the page is not whole");
-        let samples = text.lines().filter(|line| !line.starts_with('#')).map(sample).collect();
-        Self { samples }
+        Self(Metrics::parse(text).unwrap())
     }
 
     /// The sum of the samples of this name that have these labels; there must be one.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let has = |found: &BTreeMap<String, String>| {
-            labels.iter().all(|(key, value)| found.get(*key).is_some_and(|it| it == value))
-        };
-        let mut values = self.samples.iter().filter(|(it, found, _)| it == name && has(found)).peekable();
-        assert!(values.peek().is_some(), "no sample {name} {labels:?}");
-        let sum: f64 = values.map(|(.., value)| value).sum();
-        sum.to_string().parse().unwrap()
+        self.0.count(name, labels).unwrap()
     }
-}
-
-fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
-    let (left, value) = line.rsplit_once(' ').unwrap();
-    let (name, labels) = left.split_once('{').unwrap_or((left, "}"));
-    let labels = labels.strip_suffix('}').unwrap();
-    let pairs = labels.split(',').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap();
-        (key.to_owned(), value.trim_matches('"').to_owned())
-    });
-    (name.to_owned(), pairs.collect(), value.parse().unwrap())
 }

@@ -1,11 +1,12 @@
 //! Every datagram received is counted exactly once more, whatever becomes of it.
 
 use crate::rig::daemon::{Folder, Reflector};
-use crate::rig::page::Page;
+use crate::rig::page::{Page, label};
 use crate::rig::protocol::{Key, now_s, probe};
 use crate::rig::traffic::Endpoint;
 use engine::socket::kind::Kind;
 use harness::Signal;
+use http::Sample;
 use std::net::SocketAddr;
 
 /// Every reason that can be brought about from outside, with datagrams that are refused for it.
@@ -161,7 +162,7 @@ fn assert_stopped(reflector: &mut Reflector, sent: u64) {
 pub(crate) fn every_sample_is_there_from_the_start() {
     let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "3"]);
     let page = reflector.metrics();
-    let number = |name: &str| page.labels(name).len();
+    let number = |name: &str| page.samples(name).len();
     assert_eq!(number("reflector_dropped_datagrams_total"), (3 + 1) * 12);
     assert_eq!(number("reflector_dropped_bytes_total"), (3 + 1) * 12);
     assert_eq!(number("reflector_send_errors_total"), 3 * 5);
@@ -169,22 +170,20 @@ pub(crate) fn every_sample_is_there_from_the_start() {
     assert_eq!(number("reflector_key_datagrams_total"), 16);
     for name in ["received", "relayed", "observed"] {
         for unit in ["datagrams", "bytes"] {
-            let labels = page.labels(&format!("reflector_{name}_{unit}_total"));
-            assert_eq!(labels.len(), 3 + 1);
-            let by_sockets = labels.iter().filter(|it| it["path"] == "socket");
-            assert!(by_sockets.clone().all(|it| it["worker"].parse::<u8>().unwrap() < 3));
+            let samples = page.samples(&format!("reflector_{name}_{unit}_total"));
+            assert_eq!(samples.len(), 3 + 1);
+            let by_sockets = samples.iter().filter(|it| label(it, "path") == Some("socket"));
+            assert!(by_sockets.clone().all(|it| label(it, "worker").unwrap().parse::<u8>().unwrap() < 3));
             assert_eq!(by_sockets.count(), 3);
-            assert!(labels.iter().any(|it| it["path"] == "xdp" && !it.contains_key("worker")));
+            let is_xdp = |it: &&Sample| label(it, "path") == Some("xdp") && label(it, "worker").is_none();
+            assert!(samples.iter().any(is_xdp));
         }
     }
     assert_eq!(page.received(), 0);
     assert!(page.sum("reflector_socket_receive_buffer_bytes", &[("worker", "0"), ("family", "ipv4")]) > 0);
-    assert_eq!(page.labels("reflector_build_info")[0]["engine"], reflector.ready["engine"].as_str().unwrap());
-    assert_eq!(page.labels("reflector_ring_info")[0]["minting_key"], "7");
-    assert_eq!(
-        page.labels("reflector_ring_info")[0]["fingerprint"],
-        reflector.ready["ring"].as_str().unwrap()
-    );
+    assert_eq!(page.label("reflector_build_info", "engine"), reflector.ready["engine"].as_str().unwrap());
+    assert_eq!(page.label("reflector_ring_info", "minting_key"), "7");
+    assert_eq!(page.label("reflector_ring_info", "fingerprint"), reflector.ready["ring"].as_str().unwrap());
     for name in [
         "reflector_socket_overflows_total",
         "reflector_worker_busy_seconds_total",

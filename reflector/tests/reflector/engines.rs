@@ -34,7 +34,7 @@ fn output(command: &str, arguments: &[&str]) -> Output {
 pub(crate) fn where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line() {
     let reflector = without_io_uring(|| Reflector::start(&[]));
     assert_eq!(reflector.ready["engine"], "epoll");
-    assert_eq!(reflector.metrics().labels("reflector_build_info")[0]["engine"], "epoll");
+    assert_eq!(reflector.metrics().label("reflector_build_info", "engine"), "epoll");
     let log = reflector.log();
     let said: Vec<&str> = log.lines().filter(|line| line.contains("io_uring")).collect();
     assert_eq!(said.len(), 1, "{log}");

@@ -59,7 +59,7 @@ pub(crate) fn a_refused_reload_changes_nothing_and_says_why() {
         reflector.reload("failure");
         alice.exchange(&bob, &key, 1, 4);
         let page = reflector.metrics();
-        assert_eq!(page.labels("reflector_ring_info")[0]["fingerprint"], fingerprint);
+        assert_eq!(page.label("reflector_ring_info", "fingerprint"), fingerprint);
     }
     let line = reflector.wait_for_line("reload refused; the old ring and policy stay in force");
     assert!(line["reason"].as_str().unwrap().contains("ring.toml:1: the ring holds no key"), "{line}");
