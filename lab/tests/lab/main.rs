@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::new();
     // Most of a test's time is waiting for silence.
-    suite.threads(6);
+    suite.threads(4);
     let mut add = |needs: &[Need], tests: Vec<Test>| {
         tests.into_iter().for_each(|(name, work)| suite.add(name, needs, work));
     };
@@ -85,9 +85,9 @@ fn lab() -> Option<Missing> {
     missing.clone()
 }
 
-/// A test by its name.
-fn test(name: impl Into<String>, work: impl FnOnce() + Send + 'static) -> Test {
-    (name.into(), Box::new(work))
+/// A test by its name, which is repeated if it fails while the machine is busy.
+fn test(name: impl Into<String>, work: impl Fn() + Send + 'static) -> Test {
+    (name.into(), Box::new(move || busy::unless_busy(&work)))
 }
 
 /// Says a figure on standard error, for people who read a run; nothing is judged by it.

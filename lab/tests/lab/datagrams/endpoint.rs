@@ -4,6 +4,7 @@
 
 use harness::PATIENCE;
 use lab::Host;
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -66,7 +67,11 @@ impl Endpoint {
     pub(crate) fn receive(&self) -> Option<Received> {
         let mut buffer = [0; 2048];
         loop {
-            let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+            let (length, from) = match self.socket.recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => return None,
+                Err(error) => panic!("receive: {error}"),
+            };
             let (head, payload) = buffer[..length].split_first_chunk().expect("shorter than a header");
             if self.ignored.get().is_none_or(|ignored| ignored != payload) {
                 return Some(Received { from, header: Header::read(head), payload: payload.to_vec() });

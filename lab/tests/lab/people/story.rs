@@ -174,7 +174,10 @@ fn comes_online(path: Path) -> (Duration, Watch) {
     let external = alice.external();
     let mut last = Duration::ZERO;
     for (buddy, cable) in buddies.iter().zip(&cables) {
-        buddy.hears("alice is online");
+        harness::wait_until_or(
+            || buddy.said("alice is online") > 0,
+            || format!("{}: {}\nalice: {}", buddy.name, buddy.account(), alice.account()),
+        );
         let seen = cable.datagrams().unwrap();
         let notice = |seen: &&Seen<Datagram>| {
             let packet = Packet::read(seen);
