@@ -47,11 +47,12 @@ pub(crate) fn reload_refused() {
     folder.write("reflector.toml", "");
     let config = folder.file("reflector.toml").display().to_string();
     let flags = ["--listen", "45.1.0.1:3478", "--workers", "1", "--xdp", "r0", "--config", &config];
-    let reflector = Reflector::start_in(folder, &flags);
+    let mut reflector = Reflector::start_in(folder, &flags);
     let closed = spaces.socket("45.1.0.3:5001");
     reflector.folder.write("reflector.toml", &denying(64));
     reflector.reload("failure");
-    assert!(reflector.log().contains("65"), "{}", reflector.log());
+    let line = reflector.wait_for_line("reload refused; the old ring and policy stay in force");
+    assert!(line["reason"].as_str().unwrap().contains("65"), "{line}");
     assert_eq!(ask(&closed, reflector.address(), &probe(b""))[0], OBSERVED);
     reflector.folder.write("reflector.toml", &denying(63));
     reflector.reload("success");

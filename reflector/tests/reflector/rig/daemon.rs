@@ -96,6 +96,12 @@ impl Reflector {
         self.running.stderr()
     }
 
+    /// Waits until the log says this: a metric may be counted, or a datagram answered, before a line is read.
+    pub(crate) fn wait_for_words(&self, words: &str) {
+        let complaint = || format!("{words:?} never came; the log:\n{}", self.log());
+        wait_until_or(|| self.log().contains(words), complaint);
+    }
+
     /// The first log line with this message, waited for.
     pub(crate) fn wait_for_line(&mut self, message: &str) -> serde_json::Value {
         let find = |log: &str| {
