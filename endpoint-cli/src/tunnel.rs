@@ -112,7 +112,7 @@ async fn carry(
                 // An error here is what the program's last port says of itself: it is not there, or not yet.
                 let Ok((length, source)) = received else { continue };
                 spoke = tunnel.to.or(Some(source));
-                match peer.send(buffer.get(..length).unwrap_or_default()) {
+                match peer.send(buffer.split_at(length).0) {
                     Err(Error::Send(error)) => refused.say(&error.to_string(), err)?,
                     Err(error) => return Err(error.into()),
                     Ok(()) => {}

@@ -105,7 +105,7 @@ impl Socket {
         let receive = || self.state.recv(UdpSockRef::from(&self.io), &mut slices, &mut metas);
         let count = self.io.try_io(Interest::READABLE, receive)?;
         for (meta, buffer) in metas.iter().zip(&buffers.0).take(count) {
-            let received = buffer.get(..meta.len).unwrap_or_default();
+            let (received, _) = buffer.split_at(meta.len);
             received.chunks(meta.stride.max(1)).for_each(|datagram| handle(meta.addr, datagram));
         }
         Ok(())

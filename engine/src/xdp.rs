@@ -267,11 +267,10 @@ impl Xdp {
 
     fn moment(&self) -> Result<Moment, XdpError> {
         let run = run::run(program(&self.programs, READ_JIFFIES)?, &[0; 64], 1)?;
-        let word = |at: usize| {
-            let bytes = run.frame.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            bytes.map(u64::from_ne_bytes).unwrap_or_default()
+        let ([jiffies, boot_ns, ..], _) = run.frame.as_chunks::<8>() else {
+            return Err(XdpError::Value("the program that reads the clock gave too few bytes"));
         };
-        Ok(Moment { jiffies: word(0), boot_ns: word(8) })
+        Ok(Moment { jiffies: u64::from_ne_bytes(*jiffies), boot_ns: u64::from_ne_bytes(*boot_ns) })
     }
 }
 

@@ -235,7 +235,7 @@ impl<'a> Sweep<'a> {
         let left = self.pace.left(Instant::now());
         (self.progress)(&format!("{}; {left}", told(&run)));
         let first = if self.ledger.runs().iter().any(|other| site.serves(&other.cell)) { known } else { 0 };
-        let commands = site.commands().get(first..).unwrap_or_default();
+        let (_, commands) = site.commands().split_at(first);
         let (is_disturbed, cpus) = (run.is_disturbed(), all_cpus(site.placement()));
         self.ledger.add(run, commands)?;
         if is_disturbed { self.wait_for_calm(&cpus) } else { Ok(()) }

@@ -74,9 +74,9 @@ impl Prober {
             let numbers = Numbers { probe: random::bytes()?, stun: random::bytes()? };
             self.ask(&rules.reflectors, &numbers).await;
             let patience = interval.mul_f64(0.9);
-            let drained = tokio::spawn(draining(rules.admins.clone(), patience));
-            self.listen(&rules.reflectors, &numbers, Instant::now() + patience).await;
-            let drained = drained.await.unwrap_or_default();
+            let end = Instant::now() + patience;
+            let drained = draining(rules.admins.clone(), patience);
+            let (drained, ()) = tokio::join!(drained, self.listen(&rules.reflectors, &numbers, end));
             for (name, found) in &mut self.found {
                 found.health.draining = drained.contains(name);
             }
@@ -113,9 +113,9 @@ impl Prober {
             let received = async {
                 tokio::select! {
                     Ok((len, from)) = receive(self.v4.as_ref(), &mut from_v4), if self.v4.is_some() =>
-                        (from, from_v4.get(..len).unwrap_or_default().to_vec()),
+                        (from, from_v4.split_at(len).0.to_vec()),
                     Ok((len, from)) = receive(self.v6.as_ref(), &mut from_v6), if self.v6.is_some() =>
-                        (from, from_v6.get(..len).unwrap_or_default().to_vec()),
+                        (from, from_v6.split_at(len).0.to_vec()),
                     else => std::future::pending().await,
                 }
             };

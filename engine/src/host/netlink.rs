@@ -98,7 +98,7 @@ impl Netlink {
         let mut buffer = vec![0; BUFFER_LEN];
         loop {
             let len = (&self.socket).read(&mut buffer)?;
-            let mut rest = buffer.get(..len).unwrap_or_default();
+            let (mut rest, _) = buffer.split_at(len);
             while let Some((message, next)) = Message::split(rest) {
                 rest = next;
                 if message.sequence != self.sequence {

@@ -185,8 +185,8 @@ fn word_at(bytes: &[u8], place: usize) -> Option<u32> {
 
 /// Text up to its first zero.
 fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+    let text: Vec<u8> = bytes.iter().copied().take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Bytes of an interface's name with its zero (IFNAMSIZ).

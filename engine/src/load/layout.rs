@@ -216,7 +216,8 @@ impl Layout {
     fn ip_check_of(&self, address: u64, len: usize) -> u16 {
         let [relay, _] = plain_words(self.relay.ip());
         let fixed = 0x45 + u64::from(self.lengths(len).1) + 0x40 + (64 | PROTOCOL_UDP << 8);
-        !u16::try_from(fold(fixed + halves(address) + halves(relay))).unwrap_or_default()
+        let [.., high, low] = fold(fixed + halves(address) + halves(relay)).to_be_bytes();
+        !u16::from_be_bytes([high, low])
     }
 }
 

@@ -134,7 +134,7 @@ impl Station<'_> {
         let cpu = unsafe { libc::sched_getcpu() };
         let cpu = usize::try_from(cpu).ok().filter(|cpu| *cpu < MAX_CPUS);
         let cpu = cpu.ok_or(XdpError::Value("the generator sends on the processors 0 to 1023"))?;
-        let name = u64::try_from(worker).unwrap_or_default() + 1;
+        let name = worker as u64 + 1;
         let place = shared.controls.value(0).get(CONTROL_WORKERS + cpu);
         if place.is_none_or(|it| it.compare_exchange(0, name, Relaxed, Relaxed).is_err()) {
             return Err(XdpError::Value(
@@ -198,7 +198,7 @@ impl ThreadId {
     fn own() -> Self {
         // SAFETY: no arguments, nothing that could be violated.
         let thread = unsafe { libc::gettid() };
-        Self { process: i32::try_from(std::process::id()).unwrap_or_default(), thread }
+        Self { process: std::process::id().cast_signed(), thread }
     }
 
     /// Ends a call that the thread is in; nothing happens to one that is in none.

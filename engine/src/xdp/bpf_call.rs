@@ -126,7 +126,7 @@ fn call(command: u32, attributes: &mut Attributes) -> io::Result<i32> {
     // SAFETY: `attributes` is live for the call and as long as said; pointers within it are to objects that the callers
     // keep, of the kind and length that the command expects.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, ATTRIBUTES_LEN) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or_default()) }
+    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
 }
 
 fn element(map: BorrowedFd<'_>, key: *const u32, value: *const u8) -> Attributes {

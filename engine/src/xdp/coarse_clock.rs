@@ -129,9 +129,9 @@ fn jiffy_ns() -> Result<u64, XdpError> {
     let mut resolution = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `resolution` is live for the call to set.
     let result = unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut resolution) };
-    let ns = u64::try_from(resolution.tv_nsec).unwrap_or_default();
+    let ns = resolution.tv_nsec;
     if result == 0 && resolution.tv_sec == 0 && ns >= 100_000 {
-        Ok(ns)
+        Ok(ns.cast_unsigned())
     } else {
         Err(XdpError::Value(
             "the kernel does not say how long a jiffy is; without it the program has no clock",

@@ -147,7 +147,7 @@ impl Place {
         let mtu = request(&socket, name, libc::SIOCGIFMTU).map_err(|_| missing())?;
         // SAFETY: the kernel filled this member: it is what SIOCGIFMTU answers.
         let mtu = unsafe { mtu.ifr_ifru.ifru_mtu };
-        let mtu = u32::try_from(mtu).unwrap_or_default();
+        let mtu = u32::try_from(mtu).map_err(|_| missing())?;
         Ok(Self { name: name.to_owned(), index, mac: [a, b, c, d, e, f], mtu })
     }
 }

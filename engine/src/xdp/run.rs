@@ -86,7 +86,8 @@ impl From<u32> for Answer {
 
 /// `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
 pub(crate) fn context(frame_len: usize, interface: u32) -> Vec<u8> {
-    let end = u32::try_from(frame_len).unwrap_or_default();
+    // The kernel refuses what is longer than this.
+    let end = u32::try_from(frame_len).unwrap_or(u32::MAX);
     [0, end, 0, interface, 0, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect()
 }
 

@@ -28,7 +28,7 @@ impl Capture {
         let mut frames = Vec::new();
         let cannot_read = || Error::kernel("cannot read the capture");
         while let Some(received) = self.socket.receive(&mut buffer).map_err(cannot_read())? {
-            let bytes = buffer.get(..received.length).unwrap_or_default().to_vec();
+            let bytes = buffer.split_at(received.length).0.to_vec();
             frames.push(Seen { time: received.time, outgoing: received.outgoing, what: bytes });
         }
         Ok(frames)

@@ -53,7 +53,7 @@ impl Drop for Delay {
 fn take(from: &PacketSocket, waiting: &mut VecDeque<(Instant, Vec<u8>)>, buffer: &mut [u8], due: Instant) {
     while let Ok(Some(received)) = from.receive(buffer) {
         if !received.outgoing {
-            waiting.push_back((due, buffer.get(..received.length).unwrap_or_default().to_vec()));
+            waiting.push_back((due, buffer.split_at(received.length).0.to_vec()));
         }
     }
 }

@@ -137,7 +137,8 @@ fn checksum(pieces: &[&[u8]]) -> u16 {
     while folded > 0xffff {
         folded = (folded & 0xffff) + (folded >> 16);
     }
-    !u16::try_from(folded).unwrap_or_default()
+    let [.., high, low] = folded.to_be_bytes();
+    !u16::from_be_bytes([high, low])
 }
 
 const ETHERNET_LEN: usize = 14;

@@ -34,7 +34,7 @@ impl PacketSocket {
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         // The address names no protocol, so the socket keeps the one it was opened with: all.
         bind(socket.as_raw_fd(), &address)?;
-        let opened = Self { socket, mac: address.addr().unwrap_or_default() };
+        let opened = Self { socket, mac: address.addr().ok_or(io::ErrorKind::InvalidData)? };
         // Until it was bound it saw the frames of every interface.
         while opened.receive(&mut [0; 1])?.is_some() {}
         Ok(opened)

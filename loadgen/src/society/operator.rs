@@ -97,7 +97,7 @@ impl<'a> Operator<'a> {
         let deadline = Instant::now() + PATIENCE;
         while !text.is_empty() {
             let written = self.persist(deadline, |stream| stream.get_mut().write(text))?;
-            text = text.get(written..).unwrap_or_default();
+            (_, text) = text.split_at(written);
         }
         // What was read before a glance keeps its place in the line.
         self.persist(deadline, |stream| stream.read_until(b'\n', line)).map(drop)

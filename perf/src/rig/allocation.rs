@@ -177,7 +177,7 @@ impl Client {
         loop {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) if from == server => {
-                    let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+                    let bytes = buffer.split_at(length).0.to_vec();
                     let now = self.now();
                     self.turn.recv(Transmit::new(bytes, TransportType::Udp, from, self.local), now);
                 }

@@ -325,11 +325,8 @@ fn lack((engine, workers): (Engine, u32), ground: GroundName, programs: &Program
 
 /// `1000`, `1k` or `1M`.
 pub fn thousands(text: &str) -> Result<u32, String> {
-    let (digits, factor) = match text.char_indices().last() {
-        Some((end, 'k')) => (text.get(..end).unwrap_or_default(), 1_000),
-        Some((end, 'M')) => (text.get(..end).unwrap_or_default(), 1_000_000),
-        _ => (text, 1),
-    };
+    let with = |unit: char, factor: u32| text.strip_suffix(unit).map(|digits| (digits, factor));
+    let (digits, factor) = with('k', 1_000).or_else(|| with('M', 1_000_000)).unwrap_or((text, 1));
     let number = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
     number.ok_or_else(|| "a count is such as 300, 10k or 1M".to_owned())
 }

@@ -132,7 +132,7 @@ pub fn header_of(folder: &Path) -> anyhow::Result<Header> {
 pub fn runs_of(folder: &Path) -> anyhow::Result<Vec<Run>> {
     let path = folder.join(RUNS);
     let text = fs::read_to_string(&path).unwrap_or_default();
-    let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let line = |(number, line): (usize, &str)| {
         serde_json::from_str(line).with_context(|| format!("{}:{}: no run", path.display(), number + 1))
     };

@@ -96,7 +96,7 @@ impl Asker {
                 Err(error) => return self.note(&error).map(|()| None),
             };
             let round_trip = sent.elapsed();
-            let answer = buffer.get(..received).unwrap_or_default();
+            let (answer, _) = buffer.split_at(received);
             if let Some(header) = observed(answer, probe) {
                 return Ok(Some(Answer { header, round_trip }));
             }

@@ -59,7 +59,8 @@ impl Worker {
         if !Arc::ptr_eq(latest, &self.rules) {
             self.rules = Arc::clone(latest);
         }
-        self.boot_ns = u64::try_from(boot_ns).unwrap_or_default();
+        debug_assert!(boot_ns >= 0, "nothing was before the boot");
+        self.boot_ns = boot_ns.cast_unsigned();
         self.now_s = clock::unix_s(self.shared.offset_ns(), boot_ns);
     }
 
