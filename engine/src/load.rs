@@ -273,7 +273,7 @@ impl std::fmt::Debug for Load {
 struct Array {
     name: &'static str,
     entries: usize,
-    /// Of each entry.
+    /// Words of 8 bytes in each entry.
     words: usize,
 }
 

@@ -80,7 +80,7 @@ impl Metrics {
         Ok(found.map(|sample| sample.value).sum())
     }
 
-    /// The same for counters, whose sum is a whole number.
+    /// Like [`Metrics::sum`], for counters: the sum as a whole number.
     ///
     /// # Errors
     /// There is no such sample, or the sum is no whole number from 0 to 2^53.

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn where_io_uring_may_run_it_runs_unless_mio_is_asked_for() {
+    fn where_io_uring_may_run_it_runs_unless_epoll_is_asked_for() {
         for (wanted, expected) in [
             (Wanted::Auto, uring(Mode::Deferred)),
             (Wanted::Epoll, EPOLL),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_refused_auto_takes_mio_and_says_why_and_a_demand_fails_with_78() {
+    fn where_it_is_refused_auto_takes_epoll_and_says_why_and_a_demand_fails_with_78() {
         for refusal in [
             Refusal::Absent,
             Refusal::Disabled(2),

@@ -181,13 +181,13 @@ pub enum Event {
     StunUnsent(SendError),
 }
 
-/// What a datagram that leaves is, until the kernel has answered.
+/// The kind of a datagram that was handed to the kernel for sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Label {
-    /// A DATA.
+    /// A relayed datagram: DATA.
     #[default]
     Data,
-    /// An OBSERVED.
+    /// The answer to a PROBE: OBSERVED.
     Observed,
     /// A STUN success response.
     StunSuccess,
@@ -196,7 +196,7 @@ pub enum Label {
 }
 
 impl Label {
-    /// What happened to it when the kernel has answered.
+    /// What is counted once the kernel has answered.
     #[inline]
     pub const fn event(self, outcome: Result<(), SendError>) -> Event {
         match (self, outcome) {

@@ -59,7 +59,7 @@ pub fn boot_ns() -> i64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
-/// The same as a number without a sign: nothing was before the boot.
+/// The same, unsigned: boot time is never negative.
 pub fn since_boot_ns() -> u64 {
     let ns = boot_ns();
     debug_assert!(ns >= 0, "{ns} ns since boot");

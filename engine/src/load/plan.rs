@@ -81,12 +81,12 @@ pub struct Faults {
     pub samples: Vec<Sample>,
 }
 
-/// A faulty datagram.
+/// A datagram that is wrong on purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The flow whose sender sends it.
     pub flow: u32,
-    /// Its head.
+    /// The bytes in front of its payload, as many as the plan says.
     pub head: Vec<u8>,
     /// Its UDP payload, bytes.
     pub len: usize,

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What a worker does with datagrams; the engine calls it on its own thread.
 pub trait Handler {
-    /// What its datagrams are told apart by when the kernel has answered.
+    /// Comes back with what became of a datagram, so that the handler knows which kind it was.
     type Label: Label;
 
     /// Called before the first datagram of a batch: the place to read a clock once.
@@ -27,7 +27,7 @@ pub trait Handler {
     fn end_batch(&mut self, batch: Batch);
 }
 
-/// What a datagram is called from when it is queued until the kernel has answered; the default fills unused memory.
+/// Names the kind of a datagram from the decision until the kernel has answered. `Default` only fills memory in advance.
 pub trait Label: Copy + Debug + Default + Eq {}
 
 impl<L: Copy + Debug + Default + Eq> Label for L {}

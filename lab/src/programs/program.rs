@@ -330,7 +330,7 @@ mod tests {
     /// Only a hang lasts so long.
     const PATIENCE: Duration = Duration::from_secs(120);
 
-    /// A shell that takes signals even if whoever started the tests ignores them, as nohup(1) does.
+    /// A shell that takes SIGHUP even if the tests were started with it ignored, as nohup(1) does.
     fn shell(script: &str) -> Program {
         let mut start = Start::new(Path::new("/usr/bin/env"));
         start.arg("--default-signal").arg("/bin/sh").arg("-c").arg(script);

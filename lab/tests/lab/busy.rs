@@ -9,14 +9,14 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-/// Runs a test, and once or twice more if it fails while the machine is busy: a kernel without a processor for its networks
-/// loses datagrams, and a program without one is late.
+/// Runs a test, and once or twice more if it fails while the machine is busy: then the kernel may lose datagrams, and
+/// programs are late.
 pub(crate) fn unless_busy(test: &impl Fn()) {
     for _ in 1..MOST_TRIES {
         let watch = Watch::start();
         let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else { return };
         let Bad { was_busy: true, .. } = watch.bad("") else { resume_unwind(panic) };
-        figure(format_args!("what failed above did so on a busy machine, so once more"));
+        figure(format_args!("the machine was busy when that failed, so once more"));
     }
     test();
 }

@@ -63,7 +63,7 @@ pub struct Society {
     clock: UnixClock,
 }
 
-/// When a member is to be looked after; the earliest is the least.
+/// When a member's core wants to be called; ordered by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Timer {
     at_us: u64,

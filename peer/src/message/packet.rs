@@ -21,7 +21,7 @@ pub(crate) enum Packet<'a> {
     Sealed { receiver: Index, sealed: Sealed<'a> },
 }
 
-/// What only the session's other side can have made.
+/// A sealed message as it arrived; nothing of it is proven until a session opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed<'a> {
     pub(crate) form: Form,

@@ -34,11 +34,11 @@ pub struct Lengths {
 /// What was found of a subject under one kind of traffic.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The subject.
+    /// Which relay was searched.
     pub subject: Subject,
-    /// The traffic.
+    /// What it had to relay.
     pub traffic: Traffic,
-    /// What it can.
+    /// The highest rates at which it still kept up.
     pub ceiling: Ceiling,
 }
 
@@ -89,7 +89,7 @@ mod tests {
     const LENGTHS: Lengths = Lengths { duration: Duration::from_secs(1), warmup: Duration::ZERO };
 
     #[test]
-    fn each_at_its_own_half_and_who_can_at_mios() {
+    fn each_at_its_own_half_and_those_who_can_at_epolls() {
         let found = [
             found(Subject::Coturn, Traffic::Singles, 60_000),
             found(Subject::Epoll, Traffic::Singles, 160_000),

@@ -1,8 +1,8 @@
-//! The destination policy of the C program over all 2^32 IPv4 addresses, against wire::Policy.
+//! The destination policy of the C program over IPv4, against wire::Policy.
 //!
 //! * A test-only program includes the very header of the fast path; each run judges 64 addresses.
-//! * All /6 blocks are walked in which a block of the policy begins or ends; and the others too if the variable EVERY_ADDRESS
-//!   is set, as it is in CI.
+//! * Every /6 block in which a block of the policy begins or ends is walked whole. With the variable EVERY_ADDRESS set, as
+//!   in CI, so are the others: all 2^32 addresses.
 //! * Every verdict of the program is looked at. On pages where no block of the table below begins or ends, all 64 must
 //!   be one verdict, for whose first address the policy is asked; elsewhere, and in the long run, for every one.
 //! * That the policy itself equals an independent table over all 2^32 is held in `wire`.

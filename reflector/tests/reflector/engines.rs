@@ -31,7 +31,7 @@ fn output(command: &str, arguments: &[&str]) -> Output {
     program.args(arguments).output().unwrap()
 }
 
-pub(crate) fn where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line() {
+pub(crate) fn where_io_uring_is_forbidden_auto_takes_epoll_and_says_why_in_one_line() {
     let reflector = without_io_uring(|| Reflector::start(&[]));
     assert_eq!(reflector.ready["engine"], "epoll");
     assert_eq!(reflector.metrics().label("reflector_build_info", "engine"), "epoll");
@@ -77,7 +77,7 @@ pub(crate) fn no_limit_of_locked_memory() -> Option<Missing> {
     })
 }
 
-pub(crate) fn where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails() {
+pub(crate) fn where_memory_may_not_be_locked_auto_takes_epoll_before_a_worker_fails() {
     for locked_bytes in LOCKED_BYTES {
         let reflector = limited(locked_bytes);
         assert_eq!(reflector.ready["engine"], "epoll", "{locked_bytes}");

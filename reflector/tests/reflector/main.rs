@@ -48,9 +48,9 @@ fn main() -> ExitCode {
         suite.add(*name, &[no_io_uring], *test);
     }
     suite.add(
-        "engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails",
+        "engines::where_memory_may_not_be_locked_auto_takes_epoll_before_a_worker_fails",
         &[no_best_engine, engines::no_limit_of_locked_memory],
-        engines::where_memory_may_not_be_locked_auto_takes_mio_before_a_worker_fails,
+        engines::where_memory_may_not_be_locked_auto_takes_epoll_before_a_worker_fails,
     );
     for (name, test) in ON_ENGINES {
         suite.add_if(format!("epoll::{name}"), || missing_ipv6(name), || test(Kind::Epoll));
@@ -124,7 +124,7 @@ const ONCE: Named<fn()> = named![
     deploy::the_unit_waits_longer_than_a_drain,
     deploy::the_installed_configuration_runs_once_it_has_an_address,
     deploy::the_container_is_built_by_our_compiler_and_runs_as_nobody,
-    engines::where_io_uring_is_forbidden_auto_takes_mio_and_says_why_in_one_line,
+    engines::where_io_uring_is_forbidden_auto_takes_epoll_and_says_why_in_one_line,
     engines::where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78,
     engines::check_says_which_engine_would_run_and_why,
     explain::the_first_check_that_fails_is_the_one_that_the_vectors_name,

@@ -96,7 +96,7 @@ impl Reflector {
         self.running.stderr()
     }
 
-    /// Waits until the log says this: a metric may be counted, or a datagram answered, before a line is read.
+    /// Waits until the log says this. A metric may already count an event whose line has not been read yet.
     pub(crate) fn wait_for_words(&self, words: &str) {
         let complaint = || format!("{words:?} never came; the log:\n{}", self.log());
         wait_until_or(|| self.log().contains(words), complaint);

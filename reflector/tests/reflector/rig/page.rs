@@ -2,7 +2,7 @@
 
 use http::{Metrics, Sample};
 
-/// The whole page.
+/// All samples of one scrape.
 #[derive(Clone, Debug)]
 pub(crate) struct Page(Metrics);
 
