@@ -40,6 +40,8 @@ fn killed_buddy(path: Path) {
         let sees = alice.sees("bob");
         alice.hears("bob is offline");
         assert!(!alice.sees("bob"));
+        // It shows at once, and is counted by the server's next look.
+        eventually("the end of his lease is counted", || ended() > before);
         let ended = ended() - before;
         if !sees || ended != 1 {
             return Err(watch.bad(format!("she saw him: {sees}; {ended} leases have ended")));
