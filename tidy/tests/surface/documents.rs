@@ -123,11 +123,14 @@ fn status(site: &Site) -> String {
     };
     let (_alice, _bob) = (up("alice"), up("bob"));
     let mut document = String::new();
-    wait_until("alice does not see bob with a path", || {
+    wait_until("alice does not see and hear bob", || {
         let mut status = command(&site.folder, Sibling::Endpoint);
         let output = status.args(["--config", "alice.toml", "status", "--json"]).output().unwrap();
         document = String::from_utf8(output.stdout).unwrap();
-        document.contains("\"online\":true") || document.contains("\"online\": true")
+        // The server tells her at once that he is there; hearing from him takes a moment longer.
+        let whole: Value = serde_json::from_str(&document).unwrap_or_default();
+        let bob = &whole["buddies"][0];
+        bob["online"] == true && ["path", "expires_in_s", "heard_ago_s"].iter().all(|key| !bob[key].is_null())
     });
     document
 }
