@@ -146,10 +146,7 @@ impl Control {
         match self.read_again() {
             Ok(Fresh { config, rules, certificate }) => {
                 let waiting = self.config.written.fixed_differences(&config.written, &SETTINGS);
-                if !waiting.is_empty() {
-                    tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
-                }
-                tracing::info!(reflectors = rules.reflectors.len(), "reloaded");
+                let reflectors = rules.reflectors.len();
                 self.config = merged(&self.config, config);
                 shown.store(Arc::new(self.config.clone()));
                 self.app.fleet.keep(&rules.reflectors);
@@ -159,10 +156,14 @@ impl Control {
                     self.tls.store(certificate);
                 }
                 self.app.counters.note_reload(true);
+                tracing::info!(reflectors, "reloaded");
+                if !waiting.is_empty() {
+                    tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
+                }
             }
             Err(failure) => {
-                tracing::error!(reason = %failure, "reload refused; everything stays as it was");
                 self.app.counters.note_reload(false);
+                tracing::error!(reason = %failure, "reload refused; everything stays as it was");
             }
         }
         systemd::ready();
@@ -181,9 +182,9 @@ impl Control {
     fn begin_drain(&self) -> Instant {
         self.status.set_ready(false);
         systemd::stopping();
-        tracing::info!(timeout_s = self.config.drain_timeout.as_secs(), "draining");
         // Nobody listens any more when every connection has ended already.
         let _ = self.stop.send(true);
+        tracing::info!(timeout_s = self.config.drain_timeout.as_secs(), "draining");
         Instant::now() + self.config.drain_timeout
     }
 

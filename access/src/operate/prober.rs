@@ -143,8 +143,8 @@ impl Prober {
                 health.stun = Stun::Off;
             }
             found.was = health.state();
-            report(name, was, health);
             app.fleet.set(name, *health);
+            report(name, was, health);
         }
         app.fleet.keep(&rules.reflectors);
         if app.offered(rules) != before {

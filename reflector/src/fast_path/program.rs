@@ -100,23 +100,23 @@ impl Program {
             return Err(gone("somebody took the program off"));
         }
         let mut ways = ways_of(host, link, basis.config.fast_path.next_hop);
-        if let Err(failure) = few_enough(&self.interface, &ways) {
-            if !self.ways.routes.is_empty() {
-                tracing::warn!(reason = %failure, "everything passes to the sockets");
-            }
+        let too_many = few_enough(&self.interface, &ways).err();
+        if too_many.is_some() {
             ways.routes.clear();
         }
         if ways.neighbours != self.ways.neighbours {
             let told = self.xdp.set_neighbours(&ways.neighbours);
             told.map_err(|error| refused(&self.interface, &error))?;
         }
-        let routes_changed = ways.routes != self.ways.routes;
-        if routes_changed || ways.unresolved != self.ways.unresolved {
-            say_ways(&self.interface, &ways);
-        }
-        self.ways = ways;
+        let before = std::mem::replace(&mut self.ways, ways);
         self.put(basis)?;
         self.commit();
+        if let Some(failure) = too_many.filter(|_| !before.routes.is_empty()) {
+            tracing::warn!(reason = %failure, "everything passes to the sockets");
+        }
+        if self.ways.routes != before.routes || self.ways.unresolved != before.unresolved {
+            say_ways(&self.interface, &self.ways);
+        }
         Ok(())
     }
 

@@ -217,10 +217,11 @@ impl Control {
         let running = self.shared.rules().load_full();
         let rules = Rules::new(&self.config, running.ring.clone(), &self.listening, &self.interfaces);
         if !rules.same_as(&running) {
-            tracing::info!(own = rules.policy.own.len(), "the host's addresses changed");
+            let own = rules.policy.own.len();
             state.retired.replace(&self.shared, rules);
             let offset_ns = self.clock.offset_ns();
             self.with_fast_path(|fast_path, basis| fast_path.follow_host(basis, offset_ns));
+            tracing::info!(own, "the host's addresses changed");
         }
     }
 
@@ -249,22 +250,20 @@ impl Control {
         systemd::reloading();
         match self.read_again() {
             Ok(Reload { config, rules, waiting }) => {
-                tracing::info!(
-                    ring = format!("{:016x}", rules.ring.fingerprint()),
-                    minting_key = rules.ring.minting().get(),
-                    "reloaded"
-                );
-                if !waiting.is_empty() {
-                    tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
-                }
+                let ring = format!("{:016x}", rules.ring.fingerprint());
+                let minting_key = rules.ring.minting().get();
                 state.retired.replace(&self.shared, rules);
                 shown.store(Arc::new(config.clone()));
                 self.config = config;
                 self.reloads.note(Some(clock::unix_s(self.clock.offset_ns(), clock::boot_ns())));
+                tracing::info!(ring, minting_key, "reloaded");
+                if !waiting.is_empty() {
+                    tracing::warn!(settings = waiting.join(","), "changed settings wait for a restart");
+                }
             }
             Err(failure) => {
-                tracing::error!(reason = %failure, "reload refused; the old ring and policy stay in force");
                 self.reloads.note(None);
+                tracing::error!(reason = %failure, "reload refused; the old ring and policy stay in force");
             }
         }
         systemd::ready();
