@@ -6,10 +6,11 @@
 
 #![allow(missing_docs)] // criterion_group! makes an undocumented function.
 
-use benches::{NOW, PAYLOAD, alice, bob, ring, send};
+use benches::{NOW, PAYLOAD, SEED, alice, bob, full_table, ring, sealed, send};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::net::SocketAddr;
+use wire::revoked::RevokedTable;
 use wire::{HEADER_LEN, Kind, Policy, Verdict, decide};
 
 fn decisions(c: &mut Criterion) {
@@ -44,6 +45,21 @@ fn decisions(c: &mut Criterion) {
         measure(c, name, &to(peer, NOW + 250), |datagram, pass| {
             (if pass % 2 == 0 { alice() } else { peer }, set_kind(datagram, Kind::Send))
         });
+        measure(
+            c,
+            &format!("{name}, sealed"),
+            &sealed(&ring, alice(), peer, NOW + 250, PAYLOAD),
+            |datagram, pass| {
+                (if pass % 2 == 0 { alice() } else { peer }, set_kind(datagram, Kind::SealedSend))
+            },
+        );
+    }
+    let tables = [("no entry", RevokedTable::new(SEED)), ("a full table", full_table())];
+    for (name, table) in &tables {
+        let policy = Policy { revoked: table.reader(), ..Policy::default() };
+        measure_under(c, &policy, &format!("relay, {name} of revocations"), &good, |datagram, pass| {
+            (if pass % 2 == 0 { alice() } else { bob() }, set_kind(datagram, Kind::Send))
+        });
     }
     let renewed = to(bob(), NOW + 100);
     measure(c, "relay, renewed", &renewed, |datagram, _| {
@@ -59,9 +75,19 @@ fn measure(
     c: &mut Criterion,
     name: &str,
     datagram: &[u8],
+    prepare: impl for<'a> FnMut(&'a mut [u8], usize) -> (SocketAddr, &'a mut [u8]),
+) {
+    measure_under(c, &Policy::default(), name, datagram, prepare);
+}
+
+fn measure_under(
+    c: &mut Criterion,
+    policy: &Policy,
+    name: &str,
+    datagram: &[u8],
     mut prepare: impl for<'a> FnMut(&'a mut [u8], usize) -> (SocketAddr, &'a mut [u8]),
 ) {
-    let (ring, policy) = (ring(), Policy::default());
+    let ring = ring();
     let mut buffers = vec![datagram.to_vec(); BUFFERS];
     let (mut next, mut pass) = (0, 0);
     c.benchmark_group("decide").bench_function(name, |b| {
@@ -73,7 +99,7 @@ fn measure(
             next += 1;
             let (source, datagram) = prepare(buffer, pass);
             let (datagram, source, now) = (black_box(datagram), black_box(source), black_box(NOW));
-            if name == HARNESS { Verdict::Observe } else { decide(datagram, source, now, &ring, &policy) }
+            if name == HARNESS { Verdict::Observe } else { decide(datagram, source, now, &ring, policy) }
         });
     });
 }

@@ -6,7 +6,7 @@ use benches::{NOW, PAYLOAD, alice, bob, ring, send};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use wire::siphash::SipKey;
-use wire::{Header, TransportAddress, tag};
+use wire::{Form, Header, TransportAddress, seal, tag};
 
 fn tags(c: &mut Criterion) {
     let key = SipKey::new(*b"benchmark secret");
@@ -15,11 +15,15 @@ fn tags(c: &mut Criterion) {
         return;
     };
     let mut group = c.benchmark_group("tag");
-    group.bench_function("siphash of 48 bytes", |bench| {
-        bench.iter(|| key.hash(black_box(&[1, 2, 3, 4, 5, 6])));
+    group.bench_function("siphash of 18 bytes", |bench| {
+        bench.iter(|| key.hash_tail::<2, 2>(black_box(&[1, 2]), black_box(3)));
     });
     group.bench_function("capability", |bench| {
-        bench.iter(|| tag::capability(&key, black_box(3), black_box(NOW), black_box(a), black_box(b)));
+        let capability = |id, now, a, b| tag::capability(&key, Form::Plain, id, now, a, b);
+        bench.iter(|| capability(black_box(3), black_box(NOW), black_box(a), black_box(b)));
+    });
+    group.bench_function("mask", |bench| {
+        bench.iter(|| seal::mask(&key, black_box(5), black_box(a), black_box(b)));
     });
     group.bench_function("ticket", |bench| {
         bench.iter(|| tag::ticket(&key, black_box(3), black_box(NOW), black_box(a)));

@@ -6,7 +6,7 @@
 //!   the generator's frames come from BPF_PROG_TEST_RUN in live mode, 200-byte datagrams.
 //! * Needs root; without it one line says so. A veth is no NIC: good for ratios, not for planning.
 
-use benches::NOW;
+use benches::{NOW, full_table};
 use engine::host::affinity;
 use engine::xdp::{Answer, Config, Hop, Mode, Route, Xdp, XdpError};
 use std::error::Error;
@@ -16,7 +16,7 @@ use std::process::{self, Command};
 use std::thread;
 use std::time::Duration;
 use wire::siphash::SipKey;
-use wire::{HEADER_LEN, Header, Kind, Reason, TransportAddress, tag};
+use wire::{Form, HEADER_LEN, Header, Kind, Reason, TransportAddress, seal, tag};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -192,6 +192,13 @@ struct Subject {
 }
 
 impl Subject {
+    /// The same beside as many revocations as there can be, all of others.
+    fn under_full_table(mut self) -> Result<Self> {
+        self.xdp.set_revoked(full_table().reader().words())?;
+        let answer = self.xdp.run(&self.frame, 2)?.answer;
+        if answer == Answer::Transmit { Ok(self) } else { Err(format!("{}: {answer:?}", self.name).into()) }
+    }
+
     /// The mean time of a run.
     fn run(&mut self, repeat: u32) -> Result<f64> {
         // By the kernel's own account, which leaves out what else the core did; in whole nanoseconds.
@@ -219,6 +226,12 @@ fn subjects() -> Result<Vec<Subject>> {
         subject("restored, IPv6", "restored", v6.frame(&v6.send(500)), Answer::Transmit, None)?,
         subject("relay", "again", v4.frame(&good), Answer::Transmit, None)?,
         subject("relay, IPv6", "again", v6.frame(&v6.send(500)), Answer::Transmit, None)?,
+        subject("sealed", "again", v4.frame(&v4.sealed(500)), Answer::Transmit, None)?,
+        subject("sealed, IPv6", "again", v6.frame(&v6.sealed(500)), Answer::Transmit, None)?,
+        subject("relay, 65,536 revoked", "again", v4.frame(&good), Answer::Transmit, None)?
+            .under_full_table()?,
+        subject("relay, IPv6, 65,536 revoked", "again", v6.frame(&v6.send(500)), Answer::Transmit, None)?
+            .under_full_table()?,
         subject("renewed", "again", v4.frame(&v4.send(100)), Answer::Transmit, None)?,
         subject("observe", "again", v4.frame(&probe), Answer::Transmit, None)?,
         subject("observe, IPv6", "again", v6.frame(&probe), Answer::Transmit, None)?,
@@ -289,11 +302,25 @@ struct Sides {
 impl Sides {
     /// A SEND of 200 bytes that lives so many seconds from now.
     fn send(&self, left_s: i64) -> Vec<u8> {
+        self.of_form(Form::Plain, left_s)
+    }
+
+    /// The same as a SEALED_SEND.
+    fn sealed(&self, left_s: i64) -> Vec<u8> {
+        self.of_form(Form::Sealed, left_s)
+    }
+
+    fn of_form(&self, form: Form, left_s: i64) -> Vec<u8> {
         let expires = u32::try_from(i64::from(NOW) + left_s).unwrap_or_default();
         let address = |socket| TransportAddress::from_socket(socket).unwrap_or_default();
         let (from, to) = (address(self.source), address(self.destination));
-        let tag = tag::capability(&SipKey::new(SECRET), KEY, expires, from, to);
-        let header = Header { kind: Kind::Send as u8, class_key: KEY, expires, peer: to, tag };
+        let key = SipKey::new(SECRET);
+        let tag = tag::capability(&key, form, KEY, expires, from, to);
+        let (kind, peer) = match form {
+            Form::Plain => (Kind::Send, to),
+            Form::Sealed => (Kind::SealedSend, seal::mask(&key, tag, from, to)),
+        };
+        let header = Header { kind: kind as u8, class_key: KEY, expires, peer, tag };
         let mut datagram = header.to_bytes().to_vec();
         datagram.resize(HEADER_LEN + 168, 0xa5);
         datagram

@@ -6,4 +6,5 @@ pub mod budget;
 pub mod challenge;
 pub mod gate;
 pub mod password;
+pub mod places;
 pub mod registry;

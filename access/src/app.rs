@@ -2,9 +2,10 @@
 //!
 //! * Made once at start; a reload swaps the rules, and nothing else.
 
-use crate::accounts::budget::Budgets;
+use crate::accounts::budget::{Budgets, Changes};
 use crate::accounts::challenge::Challenges;
 use crate::accounts::gate::PasswordGate;
+use crate::accounts::places::Places;
 use crate::accounts::registry::Registry;
 use crate::counters::Counters;
 use crate::fleet::Fleet;
@@ -26,11 +27,15 @@ pub struct App {
     /// How reflectors do.
     pub fleet: Fleet,
     /// The time.
-    pub clock: SharedClock,
+    pub clock: Arc<SharedClock>,
     /// The key of nonces.
     pub challenges: Challenges,
     /// Password tries.
     pub budgets: Mutex<Budgets>,
+    /// How often accounts may do what is taken back or written down.
+    pub changes: Mutex<Changes>,
+    /// Where devices were.
+    pub places: Places,
     /// Password checks at once.
     pub passwords: PasswordGate,
     /// What was minted.

@@ -4,6 +4,7 @@
 //! * A refusal names the flag, variable, or file and line, and says what would be right.
 
 use crate::fleet::Reflector;
+use crate::hosts::AdminListener;
 use crate::settings::SETTINGS;
 use program::failure::Failure;
 use program::log::Format;
@@ -33,8 +34,12 @@ pub struct Config {
     pub reflectors: Vec<Reflector>,
     /// Those offered to nobody.
     pub drained: Vec<ReflectorName>,
-    /// Admin listeners of some of them.
-    pub admins: Vec<(ReflectorName, SocketAddr)>,
+    /// Admin listeners of their hosts.
+    pub admins: Vec<AdminListener>,
+    /// The file with the token that is shown there.
+    pub admin_token: Option<PathBuf>,
+    /// Authorities that vouch for their certificates.
+    pub admin_ca: Option<PathBuf>,
     /// Certificate chain and private key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Bearer tokens for capabilities.
@@ -81,6 +86,8 @@ impl Config {
             store,
             drained: texts.all("drain", |text| known(text, &reflectors))?,
             admins: admins(texts, &reflectors)?,
+            admin_token: texts.perhaps("reflector-admin-token", units::path)?,
+            admin_ca: texts.perhaps("reflector-admin-ca", units::path)?,
             policy: policy(texts, &reflectors)?,
             reflectors,
             tls: tls(texts)?,
@@ -100,7 +107,18 @@ impl Config {
             written: Written::new(&SETTINGS, texts),
         };
         config.check_plaintext(texts)?;
+        config.check_admins(texts)?;
         Ok(config)
+    }
+
+    fn check_admins(&self, texts: &Texts) -> Result<(), Failure> {
+        let open = self.admins.iter().find(|it| self.admin_token.is_some() && !it.is_private());
+        let Some(AdminListener { url, .. }) = open else { return Ok(()) };
+        Err(texts.refuse(
+            "reflector-admin",
+            &format!("{url}: the token would cross a public network unencrypted; use https (--admin-tls-cert there), or a \
+                      private address"),
+        ))
     }
 
     fn check_plaintext(&self, texts: &Texts) -> Result<(), Failure> {
@@ -270,11 +288,14 @@ fn known(text: &str, reflectors: &[Reflector]) -> Result<ReflectorName, String> 
     known.map(|it| it.name.clone()).ok_or_else(|| String::from("expected the NAME of a --reflector"))
 }
 
-fn admins(texts: &Texts, reflectors: &[Reflector]) -> Result<Vec<(ReflectorName, SocketAddr)>, Failure> {
-    texts.all("reflector-admin", |text| {
-        let (name, listener) = text.split_once('=').ok_or("expected NAME=ADDR:PORT")?;
-        Ok((known(name, reflectors)?, address(listener)?))
-    })
+fn admins(texts: &Texts, reflectors: &[Reflector]) -> Result<Vec<AdminListener>, Failure> {
+    let mut admins = texts.all("reflector-admin", |text| {
+        let (name, url) =
+            text.split_once('=').ok_or("expected NAME=URL such as fra1=http://10.0.0.7:9464")?;
+        AdminListener::new(known(name, reflectors)?, url)
+    })?;
+    admins.dedup();
+    Ok(admins)
 }
 
 fn server_names(texts: &Texts, listen: &[SocketAddr]) -> Result<Vec<String>, Failure> {

@@ -30,6 +30,8 @@ pub struct Counters {
     /// Leases that ended without a logout.
     pub leases_ended: Counter,
     reloads: Family<OutcomeLabels, Counter>,
+    /// Revocations sent to hosts, by outcome.
+    deliveries: Family<OutcomeLabels, Counter>,
 }
 
 /// How a password check went.
@@ -96,6 +98,7 @@ impl Counters {
             tls_failures: Counter::default(),
             leases_ended: Counter::default(),
             reloads: Family::default(),
+            deliveries: Family::default(),
         };
         for call in Call::ALL {
             drop(counters.seconds.get_or_create(&CallLabels { call: call.as_str() }));
@@ -114,6 +117,7 @@ impl Counters {
         }
         for outcome in RELOADS {
             drop(counters.reloads.get_or_create(&OutcomeLabels { outcome }));
+            drop(counters.deliveries.get_or_create(&OutcomeLabels { outcome }));
         }
         counters
     }
@@ -162,6 +166,11 @@ impl Counters {
             self.leases_ended.clone(),
         );
         registry.register("reflector_access_reloads", "Reloads, by outcome.", self.reloads.clone());
+        registry.register(
+            "reflector_access_revocation_deliveries",
+            "Requests to hosts of reflectors that take rights back, by outcome.",
+            self.deliveries.clone(),
+        );
     }
 
     /// A request was answered.
@@ -185,6 +194,12 @@ impl Counters {
     /// Headers were handed out.
     pub fn note_minted(&self, layer: Layer, headers: usize) {
         self.minted.get_or_create(&LayerLabels { layer: layer.as_str() }).inc_by(headers as u64);
+    }
+
+    /// A host of a reflector acknowledged revocations, or did not.
+    pub fn note_revocations(&self, success: bool) {
+        let outcome = if success { "success" } else { "failure" };
+        self.deliveries.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A reload took effect, or failed.

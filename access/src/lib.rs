@@ -4,6 +4,7 @@
 //! operate   the command line, the daemon, its control loop and pages, the probing of reflectors
 //! http      connections -> routes -> calls -> answers and refusals
 //! accounts  who may log in: accounts, devices, passwords, challenges       (in the store, before it is acknowledged)
+//! revoke    what is taken back, and how far the reflectors have come with it
 //! mint      what is minted, by which keys, and the audit log
 //! presence  who is there: sessions, leases, contacts                       (in memory)
 //! ```
@@ -21,11 +22,13 @@ pub mod app;
 pub mod config;
 pub mod counters;
 pub mod fleet;
+pub mod hosts;
 pub mod http;
 pub mod mint;
 pub mod now;
 pub mod operate;
 pub mod presence;
+pub mod revoke;
 pub mod rules;
 pub mod settings;
 pub mod store;

@@ -5,12 +5,14 @@
 
 use crate::config::{Config, Terms};
 use crate::fleet::Reflector;
+use crate::hosts::AdminListener;
 use crate::mint::master::Master;
+use crate::revoke::receipt::ReceiptKeys;
+use http::Tls;
 use program::failure::Failure;
 use program::settings::texts::read_text;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
 use wire::json::name::ReflectorName;
 use wire::{KeyRing, Policy};
@@ -22,8 +24,16 @@ pub struct Rules {
     pub reflectors: Vec<Reflector>,
     /// Offered to nobody.
     pub drained: Vec<ReflectorName>,
-    /// Where some of them say whether they are ready.
-    pub admins: Vec<(ReflectorName, SocketAddr)>,
+    /// Admin listeners of their hosts.
+    pub admins: Vec<AdminListener>,
+    /// What is shown there to take rights back; without it none are.
+    pub admin_token: Option<AdminToken>,
+    /// Whom to trust there.
+    pub admin_tls: Option<Tls>,
+    /// What receipts are made with.
+    pub receipts: ReceiptKeys,
+    /// What tells the keys of the master apart.
+    pub key_prints: Vec<u64>,
     /// Which addresses a contact may have.
     pub policy: Policy,
     /// Times and class.
@@ -52,7 +62,21 @@ impl Rules {
                 .map_err(|reason| Failure::Config(format!("{}:{reason}", path.display())))?,
             None => Vec::new(),
         };
-        Self::new(config, &master, services)
+        let mut rules = Self::new(config, &master, services)?;
+        if let Some(path) = &config.admin_token {
+            let first = read_text(path, "--reflector-admin-token")?;
+            let first = first.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+            let token = first
+                .filter(|token| token.len() >= SHORTEST_TOKEN && token.bytes().all(|b| b.is_ascii_graphic()));
+            let right = "expected a line of the reflectors' --admin-token file, 32 characters or more";
+            let refuse = || Failure::Config(format!("--reflector-admin-token {}: {right}", path.display()));
+            rules.admin_token = Some(AdminToken(String::from(token.ok_or_else(refuse)?)));
+        }
+        if config.admin_ca.is_some() || config.admins.iter().any(|it| it.url.starts_with("https:")) {
+            let refuse = |error| Failure::Config(format!("--reflector-admin-ca: {error}"));
+            rules.admin_tls = Some(Tls::new(config.admin_ca.as_deref()).map_err(refuse)?);
+        }
+        Ok(rules)
     }
 
     /// The rules of a configuration, a master and hashes of service credentials.
@@ -69,6 +93,10 @@ impl Rules {
             reflectors: config.reflectors.clone(),
             drained: config.drained.clone(),
             admins: config.admins.clone(),
+            admin_token: None,
+            admin_tls: None,
+            receipts: ReceiptKeys(master.receipt_keys()),
+            key_prints: master.prints(),
             policy: config.policy.clone(),
             terms: config.terms,
             server_names: config.server_names.clone(),
@@ -86,10 +114,26 @@ impl Rules {
         !self.services.is_empty()
     }
 
-    /// Whether this bearer is a service's.
-    pub fn is_service(&self, bearer: &str) -> bool {
+    /// The service whose bearer this is, as the credential's hash.
+    pub fn service(&self, bearer: &str) -> Option<[u8; 32]> {
         let hash: [u8; 32] = Sha256::digest(bearer).into();
-        self.services.iter().fold(false, |found, it| found | bool::from(it.ct_eq(&hash)))
+        self.services.iter().fold(false, |found, it| found | bool::from(it.ct_eq(&hash))).then_some(hash)
+    }
+}
+
+/// What is shown at the admin listeners of reflectors.
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// As it is shown.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(..)")
     }
 }
 

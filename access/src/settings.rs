@@ -74,8 +74,26 @@ static ALL: &[Setting] = &[
         reloads: true,
         ..Setting::new(
             "reflector-admin",
-            "NAME=ADDR:PORT",
-            "Admin listener of a reflector; while its /readyz says 503, because it drains, it is offered to nobody",
+            "NAME=URL",
+            "Admin listener of a host of a reflector, e.g. fra1=http://10.0.0.7:9464. While /readyz of all its hosts says \
+             503, a reflector is offered to nobody; with a token, rights that end are taken back there at once",
+        )
+    },
+    Setting {
+        reloads: true,
+        ..Setting::new(
+            "reflector-admin-token",
+            "FILE",
+            "Token of the reflectors' --admin-token, by which rights are taken back: of accounts that are disabled, \
+             friendships that end, devices that begin to hide. Without it they end with their key",
+        )
+    },
+    Setting {
+        reloads: true,
+        ..Setting::new(
+            "reflector-admin-ca",
+            "FILE",
+            "Authorities (PEM) that vouch for admin listeners with https, besides the system's",
         )
     },
     Setting::new("tls-cert", "FILE", "Certificate chain (PEM), the server's own first; read again at SIGHUP"),

@@ -39,7 +39,8 @@ func contact(reflector string) (net.Conn, []byte) {
 func capabilities(url, name string, tickets ...[]byte) [][]byte {
 	encoding := base64.RawURLEncoding
 	texts := []string{encoding.EncodeToString(tickets[0]), encoding.EncodeToString(tickets[1])}
-	body, err := json.Marshal(map[string]any{"reflector": name, "tickets": texts})
+	sealed := os.Getenv("SEALED") != "" // Then neither side learns the other's address.
+	body, err := json.Marshal(map[string]any{"reflector": name, "tickets": texts, "sealed": sealed})
 	check(err)
 	request, err := http.NewRequest("POST", url+"/v1/capabilities", bytes.NewReader(body))
 	check(err)
@@ -73,7 +74,7 @@ func main() {
 	send(alice, headers[0], []byte("hello"))
 	data := receive(bob)
 	fmt.Println("bob got", string(data[32:]))
-	send(bob, []byte{0x0a}, data[1:32], []byte("hello yourself")) // Who receives can answer.
+	send(bob, []byte{data[0] - 1}, data[1:32], []byte("hello yourself")) // Who receives can answer.
 	fmt.Println("alice got", string(receive(alice)[32:]))
 }
 

@@ -24,7 +24,8 @@ async function contact() {
 
 // The server's part: it knows that these two may talk, and asks for the header of each.
 async function capabilities(...tickets) {
-  const body = JSON.stringify({ reflector: name, tickets: tickets.map((it) => it.toString("base64url")) });
+  const sealed = Boolean(process.env.SEALED); // Then neither side learns the other's address.
+  const body = JSON.stringify({ reflector: name, tickets: tickets.map((it) => it.toString("base64url")), sealed });
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${process.env.SERVICE_TOKEN}` };
   const answer = await (await fetch(`${url}/v1/capabilities`, { method: "POST", headers, body })).json();
   if (!answer.headers) throw new Error(answer.detail);
@@ -37,7 +38,7 @@ async function capabilities(...tickets) {
   send(alice, toBob, Buffer.from("hello"));
   const [data] = await receive(bob);
   console.log("bob got", data.subarray(32).toString());
-  send(bob, Buffer.from([0x0a]), data.subarray(1, 32), Buffer.from("hello yourself")); // Who receives can answer.
+  send(bob, Buffer.from([data[0] - 1]), data.subarray(1, 32), Buffer.from("hello yourself")); // Who receives can answer.
   console.log("alice got", (await receive(alice))[0].subarray(32).toString());
   [alice, bob].forEach((udp) => udp.close());
 })();

@@ -21,6 +21,7 @@ def contact(reflector):
 def capabilities(url, name, *tickets):
     """The server's part: it knows that these two may talk, and asks for the header of each."""
     body = {"reflector": name, "tickets": [base64.urlsafe_b64encode(t).decode().rstrip("=") for t in tickets]}
+    body["sealed"] = bool(os.environ.get("SEALED"))  # Then neither side learns the other's address.
     head = {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["SERVICE_TOKEN"]}
     request = urllib.request.Request(url + "/v1/capabilities", json.dumps(body).encode(), head)
     try:
@@ -36,5 +37,5 @@ to_bob, _to_alice = capabilities(sys.argv[2], sys.argv[3], ticket_a, ticket_b)
 alice.sendto(to_bob + b"hello", reflector)
 data = bob.recv(2048)
 print("bob got", data[32:].decode())
-bob.sendto(b"\x0a" + data[1:32] + b"hello yourself", reflector)  # Who receives can answer.
+bob.sendto(bytes([data[0] - 1]) + data[1:32] + b"hello yourself", reflector)  # Who receives can answer.
 print("alice got", alice.recv(2048)[32:].decode())

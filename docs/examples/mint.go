@@ -33,11 +33,9 @@ func siphash24(key, data []byte) []byte {
 			mix(2, 1, 17, 32)
 		}
 	}
-	for at := 0; at <= 48; at += 8 {
-		word := uint64(48) << 56
-		if at < 48 {
-			word = binary.LittleEndian.Uint64(data[at:])
-		}
+	blocks := append(bytes.Join([][]byte{data, make([]byte, 7-len(data)%8)}, nil), byte(len(data)))
+	for at := 0; at < len(blocks); at += 8 {
+		word := binary.LittleEndian.Uint64(blocks[at:])
 		v[3] ^= word
 		rounds(2)
 		v[0] ^= word
@@ -50,16 +48,30 @@ func siphash24(key, data []byte) []byte {
 // One side: address and port as headers have them.
 type side struct{ ip, port []byte }
 
-func tag(key []byte, purpose, classKey byte, expires uint32, low, high side) []byte {
-	head := binary.BigEndian.AppendUint32([]byte{purpose, classKey, 0, 0}, expires)
-	return siphash24(key, bytes.Join([][]byte{head, low.ip, high.ip, low.port, high.port, make([]byte, 4)}, nil))
+// A ticket has one side, a capability two, the lower one first. IPv4 takes four bytes unless a side has IPv6.
+func tag(key []byte, purpose, classKey byte, expires uint32, sides ...side) []byte {
+	start, mapped := 12, append(make([]byte, 10), 0xff, 0xff)
+	for _, it := range sides {
+		if !bytes.HasPrefix(it.ip, mapped) {
+			start = 0
+		}
+	}
+	data := append([]byte{purpose, classKey}, sides[0].port...)
+	data = binary.BigEndian.AppendUint32(data, expires)
+	for _, it := range sides {
+		data = append(data, it.ip[start:]...)
+	}
+	for _, it := range sides[1:] {
+		data = append(data, it.port...)
+	}
+	return siphash24(key, data)
 }
 
 // The side that received this ticket; a ticket that proves nothing ends here.
 func verify(key []byte, keyID byte, ticket []byte, now uint32) side {
 	if len(ticket) == 32 && ticket[0] == 0x09 && ticket[1] == keyID {
 		expires, from := binary.BigEndian.Uint32(ticket[4:]), side{ticket[8:24], ticket[2:4]}
-		right := tag(key, 0x09, keyID, expires, from, side{make([]byte, 16), make([]byte, 2)})
+		right := tag(key, 0x09, keyID, expires, from)
 		if now <= expires && expires <= now+180 && subtle.ConstantTimeCompare(ticket[24:], right) == 1 {
 			return from
 		}

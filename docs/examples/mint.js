@@ -15,8 +15,9 @@ function siphash24(key, data) {
   const rounds = (count) => {
     for (; count > 0; count--) mix(0, 1, 13n, 32n), mix(2, 3, 16n, 0n), mix(0, 3, 21n, 0n), mix(2, 1, 17n, 32n);
   };
-  for (let at = 0; at <= 48; at += 8) {
-    const word = at < 48 ? data.readBigUInt64LE(at) : 48n << 56n;
+  const blocks = Buffer.concat([data, Buffer.alloc(7 - (data.length % 8)), Buffer.from([data.length])]);
+  for (let at = 0; at < blocks.length; at += 8) {
+    const word = blocks.readBigUInt64LE(at);
     v[3] ^= word;
     rounds(2);
     v[0] ^= word;
@@ -31,16 +32,20 @@ function siphash24(key, data) {
 // A side is its 18 bytes in a header: port, and address 6 bytes further on.
 const side = (header) => ({ port: header.subarray(2, 4), ip: header.subarray(8, 24) });
 
-function tag(key, purpose, classKey, expires, low, high) {
-  const head = Buffer.from([purpose, classKey, 0, 0, 0, 0, 0, 0]);
+// A ticket has one side, a capability two, the lower one first. IPv4 takes four bytes unless a side has IPv6.
+function tag(key, purpose, classKey, expires, low, ...high) {
+  const head = Buffer.from([purpose, classKey, ...low.port, 0, 0, 0, 0]);
   head.writeUInt32BE(expires, 4);
-  return siphash24(key, Buffer.concat([head, low.ip, high.ip, low.port, high.port, Buffer.alloc(4)]));
+  const mapped = ({ ip }) => ip.readBigUInt64BE(0) === 0n && ip.readUInt32BE(8) === 0xffff;
+  const start = [low, ...high].every(mapped) ? 12 : 0;
+  const ips = [low, ...high].map(({ ip }) => ip.subarray(start));
+  return siphash24(key, Buffer.concat([head, ...ips, ...high.map(({ port }) => port)]));
 }
 
 // Throws unless the ticket proves that somebody received at its address.
 function verify(key, keyId, ticket, now) {
-  const [expires, nobody] = [ticket.readUInt32BE(4), { ip: Buffer.alloc(16), port: Buffer.alloc(2) }];
-  const right = tag(key, 0x09, ticket[1], expires, side(ticket), nobody);
+  const expires = ticket.readUInt32BE(4);
+  const right = tag(key, 0x09, ticket[1], expires, side(ticket));
   const inTime = now <= expires && expires <= now + 180;
   if (ticket[0] !== 0x09 || ticket[1] !== keyId || !inTime || !timingSafeEqual(ticket.subarray(24), right))
     throw new Error("a ticket proves nothing: another reflector's, another key's, or expired; PROBE again");

@@ -14,7 +14,7 @@ def siphash24(key, data):
     def rounds(count):
         for _ in range(count):
             mix(0, 1, 13, 32), mix(2, 3, 16, 0), mix(0, 3, 21, 0), mix(2, 1, 17, 32)
-    for word in (*struct.unpack("<6Q", data), 48 << 56):
+    for (word,) in struct.iter_unpack("<Q", data + bytes(7 - len(data) % 8) + bytes([len(data)])):
         v[3] ^= word
         rounds(2)
         v[0] ^= word
@@ -22,13 +22,16 @@ def siphash24(key, data):
     rounds(4)
     return struct.pack("<Q", v[0] ^ v[1] ^ v[2] ^ v[3])
 
-def tag(key, purpose, class_key, expires, low, high):
-    return siphash24(key, struct.pack(">2BHI16s16s2s2sI", purpose, class_key, 0, expires, low[0], high[0], low[1], high[1], 0))
+def tag(key, purpose, class_key, expires, low, *high):
+    sides = [low, *high]  # A ticket has one side, a capability two.
+    start = 12 if all(ip[:12] == bytes(10) + b"\xff\xff" for ip, _ in sides) else 0
+    data = struct.pack(">2B2sI", purpose, class_key, low[1], expires) + b"".join(ip[start:] for ip, _ in sides)
+    return siphash24(key, data + b"".join(port for _, port in high))
 
 def address(key, key_id, ticket, now):
     """Address and port of whoever received this ticket; a ticket that proves nothing ends here."""
     kind, class_key, port, expires, ip, proof = struct.unpack(">2B2sI16s8s", ticket)
-    right = tag(key, 0x09, class_key, expires, (ip, port), (bytes(16), bytes(2)))
+    right = tag(key, 0x09, class_key, expires, (ip, port))
     if not (kind == 0x09 and class_key == key_id and now <= expires <= now + 180 and hmac.compare_digest(proof, right)):
         sys.exit("a ticket proves nothing: another reflector's, another key's, or expired; PROBE again")
     return ip, port

@@ -61,6 +61,10 @@ pub enum Task {
     },
     /// Show the table of `status` and keep it up to date
     Watch,
+    /// Hide this device's address from its buddies: everything goes through a reflector, and sealed
+    Hide,
+    /// Show this device's address to its buddies again
+    Show,
     /// Carry the datagrams of any UDP program to a buddy and back
     Tunnel(Tunnel),
 }

@@ -42,6 +42,8 @@ pub enum Question {
         /// What.
         text: String,
     },
+    /// Hide the own address, or show it.
+    Hide(bool),
 }
 
 /// What is answered.
@@ -52,6 +54,8 @@ pub enum Answer {
     Status(Box<Snapshot>),
     /// The text has arrived.
     Arrived,
+    /// It is done.
+    Done,
     /// It did not work.
     Failed(String),
 }
@@ -134,6 +138,10 @@ impl Control {
         let answer = match line.ask {
             Question::Status => Answer::Status(Box::new(Snapshot::of(&self.endpoint))),
             Question::Send { to, text } => self.send(&to, &text).await,
+            Question::Hide(hide) => match self.endpoint.hide_address(hide).await {
+                Ok(()) => Answer::Done,
+                Err(error) => Answer::Failed(error.to_string()),
+            },
         };
         let mut bytes = serde_json::to_vec(&answer).ok()?;
         bytes.push(b'\n');

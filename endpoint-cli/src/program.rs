@@ -34,6 +34,8 @@ async fn run(line: Line) -> Result<(), Failure> {
         Task::Status { name, json } => questions::status(&file, name.as_ref(), json, out).await,
         Task::Send { name, text } => questions::send(&file, name, text, &mut std::io::stderr()).await,
         Task::Watch => questions::watch(&file, out).await,
+        Task::Hide => questions::hide(&file, true, &mut std::io::stderr()).await,
+        Task::Show => questions::hide(&file, false, &mut std::io::stderr()).await,
         Task::Tunnel(tunnel) => tunnel::run(tunnel, &file, &mut std::io::stderr()).await,
     }
 }

@@ -57,7 +57,7 @@ pub async fn send(file: &Path, to: AccountName, text: String, err: &mut impl Wri
     match control::ask(file, &question).await? {
         Some(Answer::Arrived) => return Ok(writeln!(err, "{to} has it")?),
         Some(Answer::Failed(reason)) => return Err(Failure::Runtime(reason)),
-        Some(Answer::Status(_)) => return Err(unexpected()),
+        Some(Answer::Status(_) | Answer::Done) => return Err(unexpected()),
         None => {}
     }
     let endpoint = Endpoint::login(Device::load(file)?).await?;
@@ -69,6 +69,30 @@ pub async fn send(file: &Path, to: AccountName, text: String, err: &mut impl Wri
         Ok(Err(failure)) => Err(failure),
         Ok(Ok(false)) | Err(_) => Err(Failure::Runtime(format!("{to} did not answer; is it online?"))),
     }
+}
+
+/// Hides the device's address from its buddies, or shows it.
+///
+/// # Errors
+/// The access server does not answer, or refuses.
+pub async fn hide(file: &Path, hide: bool, err: &mut impl Write) -> Result<(), Failure> {
+    match control::ask(file, &Question::Hide(hide)).await? {
+        Some(Answer::Done) => {}
+        Some(Answer::Failed(reason)) => return Err(Failure::Runtime(reason)),
+        Some(_) => return Err(unexpected()),
+        None => {
+            let endpoint = Endpoint::login(Device::load(file)?).await?;
+            let done = endpoint.hide_address(hide).await;
+            endpoint.leave().await;
+            done?;
+        }
+    }
+    let line = if hide {
+        "buddies do not see this device's address any more; what they could send to it before is refused"
+    } else {
+        "buddies see this device's address, unless its account is hidden"
+    };
+    Ok(writeln!(err, "{line}")?)
 }
 
 async fn arrival(endpoint: &Endpoint, sent: u64) -> Result<bool, Failure> {

@@ -19,6 +19,9 @@ pub struct Snapshot {
     pub account: Option<AccountName>,
     /// The own NAT.
     pub nat: NatJson,
+    /// Whether the own address is hidden from buddies.
+    #[serde(default)]
+    pub hidden: bool,
     /// The own contacts.
     pub contacts: Vec<ContactLine>,
     /// Everybody in the profile.
@@ -55,7 +58,7 @@ pub struct BuddyLine {
     pub online: bool,
     /// Its NAT.
     pub nat: Option<NatJson>,
-    /// `direct`, `reflected` or nothing.
+    /// `direct`, `reflected`, `sealed` or nothing.
     pub path: Option<PathWord>,
     /// Where datagrams go: the peer, or the reflector.
     pub to: Option<SocketAddr>,
@@ -81,6 +84,8 @@ pub enum PathWord {
     Direct,
     /// Through a reflector.
     Reflected,
+    /// Through a reflector, under a header that only the reflector can read.
+    Sealed,
 }
 
 impl Snapshot {
@@ -111,6 +116,7 @@ impl Snapshot {
         Self {
             account: profile.map(|profile| profile.account),
             nat: NatJson(endpoint.behaviour()),
+            hidden: endpoint.is_hidden(),
             contacts: contacts.collect(),
             buddies,
             access_failure: endpoint.access_failure(),
@@ -153,9 +159,10 @@ impl BuddyLine {
         self.rtt_us = report.rtt_us;
         let lost = report.counts.challenged.saturating_sub(report.counts.answered);
         self.loss_percent = (lost * 100).checked_div(report.counts.challenged);
-        self.nat = Some(NatJson(report.behaviour));
+        self.nat = report.behaviour.map(NatJson);
         (self.path, self.to) = match report.path {
             Path::Direct(address) => (Some(PathWord::Direct), Some(address)),
+            Path::Reflected(address) if report.sealed => (Some(PathWord::Sealed), Some(address)),
             Path::Reflected(address) => (Some(PathWord::Reflected), Some(address)),
             Path::Unknown => (None, None),
         };
@@ -178,6 +185,9 @@ impl fmt::Display for Snapshot {
                 }
                 _ => write!(f, ", no answer from {}", contact.reflector)?,
             }
+        }
+        if self.hidden {
+            write!(f, ", hidden from buddies")?;
         }
         writeln!(f)?;
         if let Some(reason) = &self.access_failure {
@@ -210,6 +220,7 @@ impl fmt::Display for BuddyLine {
         let path = match self.path {
             Some(PathWord::Direct) => "direct",
             Some(PathWord::Reflected) => "reflected",
+            Some(PathWord::Sealed) => "sealed",
             None => "-",
         };
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| String::from("-"));
@@ -258,6 +269,7 @@ mod tests {
         let snapshot = Snapshot {
             account: Some("alice".parse().unwrap()),
             nat: NatJson("apdm/apdf".parse().unwrap()),
+            hidden: false,
             contacts: vec![ContactLine {
                 reflector: "fra1".parse().unwrap(),
                 address: "192.0.2.7:3478".parse().unwrap(),

@@ -14,8 +14,8 @@ use std::time::Duration;
 use wire::json::base64url::Bytes;
 use wire::json::device::{DeviceAnswer, DeviceRequest};
 use wire::json::login::{
-    ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, LoginRequest, RefreshRequest, Session,
-    Signature, server_name,
+    ChallengeAnswer, ChallengeRequest, ContactProof, LoginAnswer, LoginRequest, Privacy, RefreshRequest,
+    Session, Signature, server_name,
 };
 use wire::json::name::AccountName;
 use wire::json::nat::NatJson;
@@ -108,6 +108,15 @@ impl AccessClient {
     /// The server does not answer, or refuses.
     pub async fn end_buddy(&self, session: Session, account: &AccountName) -> Result<(), Error> {
         self.send(Method::DELETE, &format!("/v1/buddies/{account}"), Some(session), None).await.map(drop)
+    }
+
+    /// `PUT /v1/privacy`.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub async fn hide_address(&self, session: Session, hide_address: bool) -> Result<(), Error> {
+        let privacy = Privacy { hide_address };
+        self.call(Method::PUT, "/v1/privacy", Some(session), Some(&privacy)).await.map(|_: Privacy| ())
     }
 
     async fn call<A: DeserializeOwned>(

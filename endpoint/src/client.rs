@@ -142,6 +142,24 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Hides this device's address from its buddies, or shows it. Who hides is reached through a reflector only, and takes
+    /// new local ports; what buddies could send to the old ones is refused from then on.
+    ///
+    /// # Errors
+    /// The access server does not answer, or refuses.
+    pub async fn hide_address(&self, hide: bool) -> Result<(), Error> {
+        let session = self.driver().lock().session.ok_or(Error::Left)?;
+        self.driver().client.hide_address(session, hide).await?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Whether this device's address is hidden from its buddies, by itself or with its account.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.driver().with(|core, _| core.hides())
+    }
+
     /// Asks the access server for a fresh profile.
     pub fn refresh(&self) {
         self.driver().with(Core::refresh);

@@ -31,6 +31,8 @@
 #define KIND_OBSERVED 0x09
 #define KIND_SEND 0x0a
 #define KIND_DATA 0x0b
+#define KIND_SEALED_SEND 0x0d
+#define KIND_SEALED_DATA 0x0e
 
 /* The two addresses of an Ethernet header: 48 bits each. */
 #define MAC_BITS ((1ULL << 48) - 1)

@@ -24,16 +24,20 @@ struct {
     __type(value, __u64);
 } neighbours SEC(".maps");
 
-static __noinline __u64 route_flagged_v4(const struct config *config, __u32 address)
+APART __u64 route_flagged_v4(const struct config *config, __u32 address)
 {
+    if (!config)
+        return HOP_PASS;
     for (__u32 at = 0; at < MAX_ROUTES && at < config->routes_v4_count; at++)
         if ((address & config->routes_v4[at].mask) == config->routes_v4[at].network)
             return config->routes_v4[at].hop;
     return HOP_PASS;
 }
 
-static __noinline __u64 route_flagged_v6(const struct config *config, __u64 a0, __u64 a1)
+APART __u64 route_flagged_v6(const struct config *config, __u64 a0, __u64 a1)
 {
+    if (!config)
+        return HOP_PASS;
     for (__u32 at = 0; at < MAX_ROUTES && at < config->routes_v6_count; at++)
         if ((a0 & config->routes_v6[at].mask[0]) == config->routes_v6[at].network[0] &&
             (a1 & config->routes_v6[at].mask[1]) == config->routes_v6[at].network[1])

@@ -14,16 +14,24 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+/*
+ * A function that the verifier judges once and by itself, whoever calls it; what its pointers lead to must be asked for
+ * null. Everything with a loop or many branches is one: in line, its paths would multiply with those of its callers.
+ */
+#define APART __attribute__((noinline))
+
 #define KEYS 16
 #define CLASSES 16
 #define MAX_ALLOWED 32
 #define MAX_DENIED 64
 #define MAX_OWN 64
+#define MAX_HOST 128
 #define MAX_ROUTES 16
 #define MAX_NEIGHBOURS 4096
 /* Powers of two, as in the daemon's own buckets. */
 #define CLASS_BUCKETS 65536
 #define PREFIX_BUCKETS 16384
+#define SOURCE_BUCKETS 16384
 
 /* The four words that SipHash starts from under one key: the key is already mixed in. */
 struct sip_key {
@@ -40,6 +48,7 @@ struct block_v6 {
     __u64 mask[2];
 };
 
+/* Port 0: every port, unless a block opens the address. */
 struct own_v4 {
     __u32 address;
     __u16 port;
@@ -97,11 +106,12 @@ struct config {
     __u32 max_datagram;
     __u32 answer_lifetime_s;
     __u32 ticket_lifetime_s;
-    __u32 wildcard_port_v4; /* a wildcard among the own addresses holds its port on all of 127/8 */
+    __u32 wildcard_port_v4; /* a wildcard among the own addresses holds its port on every address of this host */
+    __u32 wildcard_port_v6;
     __u32 own_v4_count;
     __u32 own_v6_count;
-    __u32 local_v4_count;
-    __u32 local_v6_count;
+    __u32 host_v4_count;
+    __u32 host_v6_count;
     __u32 broadcasts_count;
     __u32 allow_v4_count;
     __u32 allow_v6_count;
@@ -117,9 +127,9 @@ struct config {
     struct route_v6 routes_v6[MAX_ROUTES];
     struct own_v4 own_v4[MAX_OWN];
     struct own_v6 own_v6[MAX_OWN];
-    __u32 local_v4[MAX_OWN];
-    __u64 local_v6[MAX_OWN][2];
     __u32 broadcasts[MAX_OWN];
+    struct block_v4 host_v4[MAX_HOST];
+    struct block_v6 host_v6[MAX_HOST];
     struct block_v4 allow_v4[MAX_ALLOWED];
     struct block_v6 allow_v6[MAX_ALLOWED];
     struct block_v4 deny_v4[MAX_DENIED];
@@ -140,6 +150,7 @@ struct clock {
     __u64 step_ns;
     __u64 alive_jiffies;  /* the daemon's last sign of life */
     __u64 orphan_jiffies; /* so long after it the program passes everything up */
+    __u64 revoked;        /* how many entries the table of revocations holds */
 };
 
 struct count {
@@ -163,7 +174,8 @@ enum outcome {
     DROP_LIFETIME = DROPPED + 8,
     DROP_DESTINATION = DROPPED + 9,
     DROP_TAG = DROPPED + 10,
-    DROP_RATE = DROPPED + 11,
+    DROP_REVOKED = DROPPED + 11,
+    DROP_RATE = DROPPED + 12,
     OUTCOMES = 16,
 };
 
@@ -177,6 +189,7 @@ struct counters {
 struct buckets {
     __u64 classes[CLASS_BUCKETS];
     __u64 prefixes[PREFIX_BUCKETS];
+    __u64 sources[SOURCE_BUCKETS];
 };
 
 struct address {

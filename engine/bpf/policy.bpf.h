@@ -50,17 +50,14 @@ enum source_verdict { SOURCE_TAKEN, SOURCE_PASSED, SOURCE_DENIED };
     })
 
 /* Whether an address is one of this host's, other than loopback and link-local ones. */
-static __noinline int local_v4(const struct config *config, __u32 address)
+APART int of_host_v4(const struct config *config, __u32 address)
 {
-    return LISTED_V4(local_v4, address);
+    return config && HOLDS_V4(host_v4, MAX_HOST, address);
 }
 
-static __noinline int local_v6(const struct config *config, __u64 a0, __u64 a1)
+APART int of_host_v6(const struct config *config, __u64 a0, __u64 a1)
 {
-    for (__u32 at = 0; at < MAX_OWN && at < config->local_v6_count; at++)
-        if (config->local_v6[at][0] == a0 && config->local_v6[at][1] == a1)
-            return 1;
-    return 0;
+    return config && HOLDS_V6(host_v6, MAX_HOST, a0, a1);
 }
 
 /* Privileged ports, SSDP, WS-Discovery, mDNS, CoAP, memcached. Most ports in use lie above all of them. */
@@ -103,18 +100,24 @@ static __always_inline enum reach reach_v4(__u32 ip)
     }
 }
 
-static __noinline int permits_flagged_v4(const struct config *config, __u32 address, __u32 port)
+APART int permits_flagged_v4(const struct config *config, __u32 address, __u32 port)
 {
     enum reach reach = reach_v4(bpf_ntohl(address));
+    int of_host, opened;
 
-    if (reach == REACH_NEVER || (reach == REACH_SPECIAL && !HOLDS_V4(allow_v4, MAX_ALLOWED, address)))
+    if (!config)
+        return 0;
+    of_host = of_host_v4(config, address);
+    opened = HOLDS_V4(allow_v4, MAX_ALLOWED, address);
+    if (reach == REACH_NEVER || ((reach == REACH_SPECIAL || of_host) && !opened))
         return 0;
     if (HOLDS_V4(deny_v4, MAX_DENIED, address) || LISTED_V4(broadcasts, address))
         return 0;
-    if ((address & 0xff) == 127 && config->wildcard_port_v4 == port && port)
+    if (((address & 0xff) == 127 || of_host) && config->wildcard_port_v4 == port && port)
         return 0;
     for (__u32 at = 0; at < MAX_OWN && at < config->own_v4_count; at++)
-        if (config->own_v4[at].address == address && config->own_v4[at].port == port)
+        if (config->own_v4[at].address == address &&
+            (config->own_v4[at].port == port || (!config->own_v4[at].port && !opened)))
             return 0;
     return 1;
 }
@@ -152,17 +155,24 @@ static __always_inline enum reach reach_v6(__u64 high, __u64 low)
     return s0 >> 13 == 1 ? REACH_GLOBAL : REACH_SPECIAL;
 }
 
-static __noinline int permits_flagged_v6(const struct config *config, __u64 a0, __u64 a1, __u32 port)
+APART int permits_flagged_v6(const struct config *config, __u64 a0, __u64 a1, __u32 port)
 {
     enum reach reach = reach_v6(bpf_be64_to_cpu(a0), bpf_be64_to_cpu(a1));
+    int of_host, opened;
 
-    if (reach == REACH_NEVER || (reach == REACH_SPECIAL && !HOLDS_V6(allow_v6, MAX_ALLOWED, a0, a1)))
+    if (!config)
+        return 0;
+    of_host = of_host_v6(config, a0, a1);
+    opened = HOLDS_V6(allow_v6, MAX_ALLOWED, a0, a1);
+    if (reach == REACH_NEVER || ((reach == REACH_SPECIAL || of_host) && !opened))
         return 0;
     if (HOLDS_V6(deny_v6, MAX_DENIED, a0, a1))
         return 0;
+    if ((of_host || (a0 == 0 && a1 == 1ULL << 56)) && config->wildcard_port_v6 == port && port)
+        return 0;
     for (__u32 at = 0; at < MAX_OWN && at < config->own_v6_count; at++)
         if (config->own_v6[at].address[0] == a0 && config->own_v6[at].address[1] == a1 &&
-            config->own_v6[at].port == port)
+            (config->own_v6[at].port == port || (!config->own_v6[at].port && !opened)))
             return 0;
     return 1;
 }
@@ -177,13 +187,15 @@ static __always_inline int permits_v6(const struct config *config, __u64 a0, __u
 }
 
 /* Passed: what the stack would refuse (multicast, broadcast, 0/8, loopback, link-local, this host's own). */
-static __noinline int source_flagged_v4(const struct config *config, __u32 address)
+APART int source_flagged_v4(const struct config *config, __u32 address)
 {
     __u32 first = address & 0xff;
 
+    if (!config)
+        return SOURCE_PASSED;
     if (first == 0 || first == 127 || first >= 224 || (address & 0xffff) == 0xfea9)
         return SOURCE_PASSED;
-    if (LISTED_V4(broadcasts, address) || LISTED_V4(local_v4, address))
+    if (LISTED_V4(broadcasts, address) || of_host_v4(config, address))
         return SOURCE_PASSED;
     return HOLDS_V4(deny_source_v4, MAX_DENIED, address) ? SOURCE_DENIED : SOURCE_TAKEN;
 }
@@ -196,15 +208,17 @@ static __always_inline int source_v4(const struct config *config, __u32 address)
 }
 
 /* The same, and IPv4 written as IPv6; the daemon flags the first bytes 0, 0xfe and 0xff. */
-static __noinline int source_flagged_v6(const struct config *config, __u64 a0, __u64 a1)
+APART int source_flagged_v6(const struct config *config, __u64 a0, __u64 a1)
 {
     __u32 first = a0 & 0xff;
 
+    if (!config)
+        return SOURCE_PASSED;
     if (first == 0xff || (a0 & 0xc0ff) == 0x80fe)
         return SOURCE_PASSED;
     if (a0 == 0 && ((__u32)a1 == 0xffff0000 || a1 == 0 || a1 == 1ULL << 56))
         return SOURCE_PASSED;
-    if (local_v6(config, a0, a1))
+    if (of_host_v6(config, a0, a1))
         return SOURCE_PASSED;
     return HOLDS_V6(deny_source_v6, MAX_DENIED, a0, a1) ? SOURCE_DENIED : SOURCE_TAKEN;
 }

@@ -1,5 +1,6 @@
 //! What the host is like: its processors, clock, interfaces and routes.
 
+pub mod addresses;
 pub mod affinity;
 pub mod clock;
 pub mod interfaces;

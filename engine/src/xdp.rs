@@ -20,12 +20,14 @@ pub mod error;
 pub mod link;
 pub mod programs;
 pub mod run;
+mod shared_words;
 
 use crate::exact;
 use crate::host::clock;
 use crate::xdp::coarse_clock::{Clock, Moment};
 use crate::xdp::config::{Raw, v6};
 use crate::xdp::link::{Link, Place};
+use crate::xdp::shared_words::SharedWords;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -33,6 +35,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use crate::host::routes::{Hop, Route};
 pub use crate::xdp::config::{Config, MAX_ROUTES};
@@ -51,6 +54,7 @@ pub struct Xdp {
     neighbours: HashMap<MapData, Address, u64>,
     counts: PerCpuArray<MapData, counts::Raw>,
     clock: Clock,
+    revocations: SharedWords,
 }
 
 impl Xdp {
@@ -82,6 +86,9 @@ impl Xdp {
             program_mut(&mut programs, name)?.load().map_err(refused)?;
         }
         let clock = Clock::map(take(&mut programs, "clocks")?.fd().as_fd())?;
+        let revocations = take(&mut programs, "revocations")?;
+        let revoked_len = revocations.info().map_err(not_mapped)?.value_size();
+        let revocations = SharedWords::map(revocations.fd().as_fd(), revoked_len)?;
         let mut xdp = Self {
             place,
             link: None,
@@ -92,6 +99,7 @@ impl Xdp {
             counts: PerCpuArray::try_from(Map::PerCpuArray(take(&mut programs, "counts")?))
                 .map_err(not_mapped)?,
             clock,
+            revocations,
             programs,
             program: program.to_owned(),
         };
@@ -167,6 +175,19 @@ impl Xdp {
     /// The kernel's refusal to say its jiffies.
     pub fn tick(&mut self, offset_ns: i64) -> Result<(), XdpError> {
         self.clock.tick(self.moment()?, offset_ns);
+        Ok(())
+    }
+
+    /// Gives the program the table of revocations, whose first word says how many entries it holds.
+    ///
+    /// # Errors
+    /// A table of another size than the program's.
+    pub fn set_revoked(&mut self, table: &[AtomicU64]) -> Result<(), XdpError> {
+        if table.len() != self.revocations.all().len() {
+            return Err(XdpError::Value("the program's table of revocations has another size"));
+        }
+        self.revocations.copy(table);
+        self.clock.set_revoked(table.first().map_or(0, |entries| entries.load(Relaxed)));
         Ok(())
     }
 

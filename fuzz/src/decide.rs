@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use wire::mint::verify_ticket;
 use wire::{
-    Block, BlockSet, HEADER_LEN, Header, KeyId, KeyRing, Policy, Reason, TransportAddress, Verdict, decide,
+    Block, BlockSet, Form, HEADER_LEN, Header, KeyId, KeyRing, Policy, Reason, TransportAddress, Verdict, decide,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -55,15 +55,21 @@ fn check(before: &[u8], source: TransportAddress, now: u32, policy: &Policy) {
 
 fn relayed(before: &[u8], after: &[u8], source: TransportAddress, to: SocketAddr, now: u32, policy: &Policy) {
     let (sent, received) = (header_of(before), header_of(after));
-    assert_eq!((sent.kind, received.kind), (0x0a, 0x0b));
-    assert_eq!((received.peer, received.class_key), (source, sent.class_key));
-    assert_eq!(sent.peer.to_socket(), to);
-    assert!(policy.permits(sent.peer) && policy.sends_to_family_of(sent.peer));
-    assert!(after.len() <= policy.longest_to(sent.peer));
+    assert!([(0x0a, 0x0b), (0x0d, 0x0e)].contains(&(sent.kind, received.kind)));
+    assert_eq!(received.class_key, sent.class_key);
+    let destination = TransportAddress::from_socket(to).expect("what is relayed goes to an address");
+    if sent.kind == 0x0a {
+        assert_eq!((sent.peer, received.peer), (destination, source));
+    } else {
+        assert_eq!(sent.peer.is_ipv4(), destination.is_ipv4());
+        assert_eq!(received.peer.is_ipv4(), source.is_ipv4());
+    }
+    assert!(policy.permits(destination) && policy.sends_to_family_of(destination));
+    assert!(after.len() <= policy.longest_to(destination));
     assert!(received.expires >= sent.expires && u64::from(received.expires) <= u64::from(now) + 600);
     // Who received can answer, wherever the policy lets the answer go.
     let mut answer = after.to_vec();
-    answer[0] = 0x0a;
+    answer[0] = sent.kind;
     let verdict = decide(&mut answer, to, now, &RING, policy);
     let open = policy.permits(source) && policy.sends_to_family_of(source);
     if !open {
@@ -72,7 +78,7 @@ fn relayed(before: &[u8], after: &[u8], source: TransportAddress, to: SocketAddr
         assert_eq!(verdict, Verdict::Drop(Reason::Oversize));
     } else {
         assert_eq!(verdict, Verdict::Relay { to: source.to_socket(), class_key: sent.class_key });
-        assert_eq!(header_of(&answer).peer, sent.peer);
+        assert!(sent.tag != received.tag || header_of(&answer).peer == sent.peer);
     }
 }
 
@@ -89,7 +95,11 @@ fn repair(datagram: &mut [u8], source: TransportAddress, now: u32) {
     let mut header = Header::read(bytes);
     header.expires = now.wrapping_add(header.expires % 640).wrapping_sub(20);
     if let Some(key) = RING.get(KeyId::of_header(header.class_key)) {
-        header.tag = wire::tag::capability(key, header.class_key, header.expires, source, header.peer);
+        let form = if header.kind == 0x0d { Form::Sealed } else { Form::Plain };
+        header.tag = wire::tag::capability(key, form, header.class_key, header.expires, source, header.peer);
+        if form == Form::Sealed {
+            header.peer = wire::seal::mask(key, header.tag, source, header.peer);
+        }
     }
     header.write(bytes);
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * Never permitted: refused ports, the never class, own addresses, broadcasts, what is denied.
-//! * Permitted: everything else, unless it is special and no block opens it.
+//! * Permitted: everything else, unless it is special or of this host, and no block opens it.
 //! * Every block is printed as it is read; a block with host bits or too long a prefix is none.
 
 #![no_main]
@@ -27,7 +27,9 @@ fuzz_target!(|input: &[u8]| {
     let [allowed, denied] = &lists;
     let own = [TransportAddress { port: to.port ^ u16::from(switches & 1), ..to }];
     let broadcast = Ipv4Addr::from_bits(to.address as u32 ^ u32::from(switches >> 1 & 1));
+    let host = Block::around(to.ip(), switches >> 4 << 3);
     let policy = Policy {
+        host: BlockSet::new(host.as_slice()),
         own: if switches & 4 != 0 { own.to_vec() } else { Vec::new() },
         broadcasts: if switches & 8 != 0 { vec![broadcast] } else { Vec::new() },
         allow_destination: BlockSet::new(&blocks(allowed)),
@@ -37,7 +39,8 @@ fuzz_target!(|input: &[u8]| {
     let within = |list: &[Range]| list.iter().any(|it| it.v4 == is_v4(to.address) && it.holds(to.address));
     let own = policy.own.contains(&to);
     let broadcast = is_v4(to.address) && policy.broadcasts.iter().any(|it| it.to_bits() == to.address as u32);
-    let closed = is_special(to.address) && !within(allowed);
+    let of_host = host.is_some_and(|block| block.contains(to.ip()));
+    let closed = (is_special(to.address) || of_host) && !within(allowed);
     let refused = is_refused(to.port) || is_never(to.address) || own || broadcast || closed || within(denied);
     assert_eq!(policy.permits(to), !refused, "{}", to.to_socket());
 });

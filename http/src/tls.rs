@@ -14,6 +14,12 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 #[derive(Clone)]
 pub struct Tls(TlsConnector);
 
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls(..)")
+    }
+}
+
 impl Tls {
     /// Trusts the system's authorities, and those in `ca` (PEM).
     ///

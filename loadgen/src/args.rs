@@ -88,6 +88,15 @@ pub struct RunArgs {
         env = "REFLECTOR_LOADGEN_INVALID"
     )]
     pub invalid: FaultMix,
+    /// Share of the pairs of which neither learns the other's address (SEALED_SEND), such as 30%.
+    #[arg(
+        long,
+        value_name = "PERCENT%",
+        default_value = "0%",
+        env = "REFLECTOR_LOADGEN_SEALED",
+        value_parser = units::percentage
+    )]
+    pub sealed: f64,
     /// Who sends to whom: random or random:N (to N others), ring, star, calls (two and two, both ways), groups:N (rooms
     /// of N, everybody to everybody).
     #[arg(long, value_name = "PATTERN", default_value = "random", env = "REFLECTOR_LOADGEN_PAIRS")]
@@ -198,6 +207,7 @@ impl RunArgs {
             endpoints: self.endpoints,
             mix: self.nat,
             faults: self.invalid.clone(),
+            sealed: self.sealed,
             pattern: self.pairs,
             capabilities: self.capabilities,
             capability_lifetime_s: u32::try_from(self.capability_lifetime / NS_PER_S).unwrap_or(u32::MAX),

@@ -14,7 +14,7 @@ use crate::load::shape::config::{Config, Engine};
 use crate::load::shape::directory::Directory;
 use crate::load::shape::fault::FaultMix;
 use crate::load::shape::job::Job;
-use crate::load::shape::pairing;
+use crate::load::shape::pairing::{self, Sealing};
 use crate::load::shape::plan::Plan;
 use crate::load::shape::stamp::RunId;
 use crate::load::socket;
@@ -106,7 +106,8 @@ fn by_sockets(
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Loaded, Error> {
     let Asked { crews, contacts, .. } = asked;
-    let pairs = pairing::split(&plan, &contacts, config.workers(), &config.flows()?);
+    let sealing = Sealing { share: config.sealed, seed: config.traffic.seed };
+    let pairs = pairing::split(&plan, &contacts, config.workers(), &config.flows()?, sealing);
     drop(plan);
     let directory = Directory::new(&contacts);
     drop(contacts);

@@ -33,7 +33,7 @@ use crate::society::ledger::Notices;
 use crate::society::members::{LONGEST_DATAGRAM, Society};
 use crate::society::scrape::scrape;
 use crate::society::settlement::settle;
-use crate::society::share::ShareCount;
+use crate::society::share::{ShareCount, share_of};
 use crate::usage::{CpuTime, rss_bytes};
 use engine::host::clock;
 use nat::{Route, after_punch, reflected_share};
@@ -191,7 +191,9 @@ impl<'a> Stage<'a> {
             thresholds: thresholds.iter().map(|it| it.judge(&came.latency, &data)).collect(),
             came,
             went,
-            notice_share: society.first_ways.judge(reflected_share(&self.plan.args.nat).first),
+            notice_share: society
+                .first_ways
+                .judge(self.reflected(reflected_share(&self.plan.args.nat).first)),
             talk_share,
             churn: self.churn,
             false_offline: society.false_offline,
@@ -276,11 +278,15 @@ impl<'a> Stage<'a> {
         let (society, now_us) = (&self.society, self.society.now_us());
         let long_there = |number: u32| {
             let member = society.members.get(number as usize)?;
-            (member.is_in && member.start_us + SOUGHT_US <= now_us).then(|| member.behaviour())
+            (member.is_in && member.start_us + SOUGHT_US <= now_us)
+                .then(|| (member.behaviour(), member.hides))
         };
         for ((one, other), cluster) in self.talk.iter().copied().zip(0..) {
-            let (Some(a), Some(b)) = (long_there(one), long_there(other)) else { continue };
-            let (there, back) = after_punch(a, b);
+            let (Some((a, a_hides)), Some((b, b_hides))) = (long_there(one), long_there(other)) else {
+                continue;
+            };
+            let (there, back) =
+                if a_hides || b_hides { (Route::Reflect, Route::Reflect) } else { after_punch(a, b) };
             for (from, to, predicted) in [(one, other, there), (other, one, back)] {
                 if let Some(way) = society.way(from, to) {
                     count.note(cluster, way == Route::Reflect, predicted == Route::Reflect);
@@ -288,7 +294,12 @@ impl<'a> Stage<'a> {
             }
         }
         let sought = self.plan.args.steady / 1_000 >= SOUGHT_US && !self.talk.is_empty();
-        sought.then(|| count.judge(reflected_share(&self.plan.args.nat).after_punch))
+        sought.then(|| count.judge(self.reflected(reflected_share(&self.plan.args.nat).after_punch)))
+    }
+
+    /// The share that the grid predicts, where pairs with somebody who hides are all reflected.
+    fn reflected(&self, of_grid: f64) -> f64 {
+        1.0 - (1.0 - self.plan.args.hidden).powi(2) * (1.0 - of_grid)
     }
 
     /// A part of them leaves, evenly over a time, and the others look on.
@@ -425,11 +436,6 @@ fn pairs_that_talk(plan: &PresencePlan, buddies: &Buddies) -> Vec<(u32, u32)> {
     buddies.matching(most, &mut Random::new(plan.seed, PURPOSE_TALK))
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a u32, rounded.
-fn share_of(endpoints: u32, part: f64) -> usize {
-    (f64::from(endpoints) * part).round() as usize
-}
-
 #[allow(clippy::cast_precision_loss)] // Shown to a few digits.
 fn part(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -445,6 +451,7 @@ fn settings(plan: &PresencePlan) -> PresenceSettings {
         storm_ns: args.storm,
         steady_ns: args.steady,
         talk: args.talk,
+        hidden: args.hidden,
         churn: args.churn.map(|churn| churn.to_string()).unwrap_or_default(),
         offline: args.offline,
         offline_time_ns: args.offline_time,

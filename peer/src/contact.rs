@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use wire::json::header::HeaderJson;
 use wire::json::login::{ContactProof, MAX_CONTACTS, OfferedReflector};
 use wire::json::name::ReflectorName;
-use wire::{HEADER_LEN, Header, Kind};
+use wire::{HEADER_LEN, Header, Kind, last_ticket};
 
 /// All contacts of one endpoint.
 #[derive(Debug)]
@@ -361,10 +361,8 @@ impl Contact {
         self.outstanding.push((nonce, now_us));
         self.tries += 1;
         self.next_us = now_us + TRY_US;
-        let mut bytes = vec![0; HEADER_LEN];
-        if let Some(kind) = bytes.first_mut() {
-            *kind = Kind::Probe as u8;
-        }
+        // Who shows its last ticket is known from its neighbours.
+        let mut bytes = last_ticket::probe(self.ticket.as_ref()).to_bytes().to_vec();
         bytes.extend(nonce);
         own.transmit(self.address, bytes);
     }

@@ -3,6 +3,7 @@
 //! * No clock, no socket, no HTTP, no thread: `now_us` is unix time in microseconds that never goes back, all randomness
 //!   comes from one seed.
 //! * What does not authenticate as a current buddy changes nothing and is answered with nothing.
+//! * A core that hides its address drops what comes directly or under a header that is not sealed, and sends neither.
 //! * Memory is bounded by the number of peers; nothing is kept for strangers.
 //!
 //! After every call take out what there is: `poll_transmit` until it is empty, `poll_event` until it is empty, and call
@@ -27,7 +28,7 @@ use std::net::SocketAddr;
 use wire::json::login::{OfferedReflector, RefreshRequest};
 use wire::json::nat::NatJson;
 use wire::json::profile::Profile;
-use wire::{HEADER_LEN, Header, Kind};
+use wire::{HEADER_LEN, Header, Kind, TransportAddress};
 
 /// One endpoint.
 pub struct Core {
@@ -104,8 +105,11 @@ impl Core {
     pub fn handle_datagram(&mut self, source: SocketAddr, datagram: &[u8], now_us: u64) {
         match datagram.first() {
             Some(kind) if *kind == Kind::Observed as u8 => self.handle_observed(source, datagram, now_us),
-            Some(kind) if *kind == Kind::Data as u8 => self.handle_data(source, datagram, now_us),
-            Some(kind) if *kind == Kind::Peer as u8 => {
+            Some(kind) if *kind == Kind::Data as u8 && !self.own.hides => {
+                self.handle_data(source, datagram, now_us);
+            }
+            Some(kind) if *kind == Kind::SealedData as u8 => self.handle_data(source, datagram, now_us),
+            Some(kind) if *kind == Kind::Peer as u8 && !self.own.hides => {
                 self.handle_packet(Arrival::Direct(source), datagram, now_us);
             }
             _ => {}
@@ -247,6 +251,12 @@ impl Core {
         self.contacts.guess(&self.own.hosts)
     }
 
+    /// Whether the own address is hidden from buddies, as the access server last said.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.own.hides
+    }
+
     /// The own NAT's behaviour as it is believed.
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
@@ -362,10 +372,11 @@ impl Core {
     /// Opening a first message costs two key agreements: strangers get a budget, known addresses do not need it.
     fn may_open(&mut self, arrival: Arrival, now_us: u64) -> bool {
         let source = match arrival {
-            Arrival::Direct(source) => source,
-            Arrival::Reflected { header, .. } => header.peer.to_socket(),
+            Arrival::Direct(source) => Some(source),
+            Arrival::Reflected { .. } => arrival.shown().map(|address: TransportAddress| address.to_socket()),
         };
-        if self.peers.values().any(|peer| peer.is_named_at(source)) {
+        let is_named = |source| self.peers.values().any(|peer| peer.is_named_at(source));
+        if source.is_some_and(is_named) {
             return true;
         }
         let second = now_us / 1_000_000;

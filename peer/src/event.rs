@@ -116,6 +116,8 @@ pub enum Why {
     DirectFailed,
     /// Both are behind one address, which may not turn datagrams back.
     SharedAddress,
+    /// One of the two hides its address.
+    Hidden,
     /// The two share no reflector, and nothing else is known.
     NoHeader,
 }
@@ -129,6 +131,7 @@ impl fmt::Display for Why {
             Self::NotYetSought => "a direct path is sought once the two talk",
             Self::DirectFailed => "no direct path has answered",
             Self::SharedAddress => "both are behind one address",
+            Self::Hidden => "one of the two hides its address",
             Self::NoHeader => "the two share no reflector yet",
         })
     }

@@ -26,6 +26,8 @@ pub(crate) struct Own {
     pub(crate) incarnation: u64,
     sequence: u64,
     pub(crate) status: Status,
+    /// Whether the own address is hidden: then nothing goes to a peer but through a reflector, and sealed.
+    pub(crate) hides: bool,
     behaviour: Option<Behaviour>,
     /// Host candidates.
     pub(crate) hosts: Vec<SocketAddr>,
@@ -59,6 +61,7 @@ impl Own {
             incarnation: 0,
             sequence: 0,
             status: Status::Online,
+            hides: false,
             behaviour: None,
             hosts,
             reflexive: Vec::new(),

@@ -67,6 +67,8 @@ pub(crate) struct Word {
     pub(crate) headers: Vec<Ready>,
     /// Its reflexive addresses.
     pub(crate) contacts: Vec<SocketAddr>,
+    /// Whether it hides them.
+    pub(crate) hidden: bool,
     /// Its NAT.
     pub(crate) behaviour: Option<Behaviour>,
     /// Whether the server takes it for online.
@@ -186,7 +188,9 @@ impl Peer {
         if !word.headers.is_empty() {
             self.headers.set_profile(word.headers);
         }
+        self.whereabouts.set_hidden(word.hidden);
         self.whereabouts.apply_profile(word.contacts, word.behaviour);
+        self.seal_off(own);
         let before = self.is_online();
         let heard_since = self.heard_us().is_some_and(|heard_us| heard_us >= word.asked_us);
         let is_outdated = word.status == Status::Offline && (heard_since || word.is_ignorant);
@@ -194,6 +198,15 @@ impl Peer {
             self.presence.apply_server(word.status, word.incarnation);
         }
         self.tell_presence(own, before);
+    }
+
+    /// Forgets every way that shows an address, if either side hides its own.
+    pub(crate) fn seal_off(&mut self, own: &Own) {
+        if self.is_sealed(own) {
+            self.headers.keep_sealed();
+            self.direct.clear();
+            self.punch.end();
+        }
     }
 
     /// An own contact is another than before: what was minted for the old one is worth nothing.
@@ -242,6 +255,9 @@ impl Peer {
 
     /// Seals a message and sends it; false when there is no session.
     pub(crate) fn seal(&mut self, own: &mut Own, way: Way, form: Form, plain: &[u8]) -> bool {
+        if self.is_sealed(own) && !way.is_sealed() {
+            return false;
+        }
         let Some(session) = self.sessions.current() else { return false };
         match way {
             Way::Direct(address) => {
@@ -297,6 +313,9 @@ impl Peer {
     /// Seeks a direct path, where the behaviours let one be found.
     pub(crate) fn start_punch(&mut self, own: &Own, now_us: u64) {
         let (to_peer, from_peer) = nat::after_punch(own.behaviour(), self.behaviour());
+        if self.is_sealed(own) {
+            return;
+        }
         let hopeful =
             to_peer == Route::Direct || from_peer == Route::Direct || self.whereabouts.shares_external(own);
         if hopeful && self.talk.is_alive(now_us) {
@@ -322,7 +341,8 @@ impl Peer {
         let in_talk = [
             self.silence.due_us(),
             Some(self.talk.consent_us()),
-            Some(self.reflected_search.due_us()).filter(|_| !self.headers.is_empty()),
+            Some(self.reflected_search.due_us())
+                .filter(|_| !self.headers.is_empty() && !self.whereabouts.is_hidden()),
             self.punch.due_us(),
             self.direct.due_us(),
         ];
@@ -352,6 +372,11 @@ impl Peer {
         let Some(Look { silent_us, is_early }) = self.silence.poll(now_us) else { return };
         if self.direct.chosen().is_some() {
             self.direct.doubt(now_us);
+        } else if self.whereabouts.is_hidden() {
+            // It answers no challenge. It says that it hears us while we send, and answers handshakes.
+            if silent_us >= SILENCE_US && is_early {
+                self.start_handshake(own, now_us);
+            }
         } else if let Some(way) = self.way(own, now_us) {
             self.challenge(own, way, None, now_us);
         }
@@ -386,6 +411,9 @@ impl Peer {
 
     /// Makes what the peer named candidates: its contacts, and its host candidates where both share an external address.
     pub(crate) fn add_named(&mut self, own: &Own, now_us: u64) {
+        if self.is_sealed(own) {
+            return;
+        }
         for address in self.whereabouts.candidates(own) {
             self.direct.add(address, Origin::Named, now_us);
         }
@@ -393,6 +421,13 @@ impl Peer {
 
     /// Tells the peer where we are now.
     pub(crate) fn tell_contacts(&mut self, own: &mut Own, now_us: u64) {
+        if self.is_sealed(own) {
+            // That we are there comes with the header; where we are is nobody's business.
+            if let Some(way) = self.way_at_rest(own, now_us) {
+                self.say(own, way, &[Frame::Consent]);
+            }
+            return;
+        }
         let contacts = own.next_contacts(self.whereabouts.shares_external(own));
         if let Some(way) = self.way_at_rest(own, now_us) {
             self.say(own, way, &[Frame::Contacts(contacts)]);
@@ -402,6 +437,10 @@ impl Peer {
     }
 
     fn search_on(&mut self, own: &mut Own, now_us: u64) {
+        if self.whereabouts.is_hidden() {
+            // It answers no probe of a size, so what every path carries is all that is known.
+            return;
+        }
         if let Some(ready) = self.ready(own, now_us)
             && let Some(size) = self.reflected_search.poll(now_us)
         {

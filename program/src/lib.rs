@@ -3,7 +3,7 @@
 //! ```text
 //! command line, environment, file -> settings -> the daemon's own configuration
 //! run -> log, panics, systemd                    failure -> one line and an exit code
-//! admin: /livez /readyz /metrics /config         process, random, units
+//! admin: /livez /readyz /metrics /config         process, random, tls, units
 //! ```
 //!
 //! * Knows nothing of what a daemon does: names, defaults and figures come in as data.
@@ -20,4 +20,5 @@ pub mod random;
 pub mod run;
 pub mod settings;
 pub mod systemd;
+pub mod tls;
 pub mod units;

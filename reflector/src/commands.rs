@@ -7,6 +7,7 @@ pub mod check;
 pub mod explain;
 pub mod keygen;
 pub mod probe;
+pub mod revoke;
 pub mod xdp;
 
 use self::args::Task;
@@ -29,6 +30,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Task::Check(layers) => check::run(&layers, out)?,
             Task::Keygen(id) => keygen::run(id, out)?,
             Task::Probe(options) => probe::run(&options, out)?,
+            Task::Revoke(options) => revoke::run(&options, out)?,
             Task::Explain(question) => explain::run(&question, out)?,
             Task::XdpStatus(question) => xdp::status(&question, out)?,
             Task::XdpDetach(question) => xdp::detach(&question, out)?,

@@ -47,6 +47,10 @@ pub struct Config {
     pub stun: StunSettings,
     /// Transport address of the admin server.
     pub admin: SocketAddr,
+    /// Certificate chain and private key of the admin server.
+    pub admin_tls: Option<(PathBuf, PathBuf)>,
+    /// Who may revoke, and where it is kept.
+    pub revoking: Option<Revoking>,
     /// The longest drain.
     pub drain_timeout: Duration,
     /// Datagrams per second below which a drain is over.
@@ -88,6 +92,8 @@ impl Config {
             bounds: Bounds::check(texts)?,
             limits: limits(texts)?,
             admin: texts.one("admin", "127.0.0.1:9464", address)?,
+            admin_tls: admin_tls(texts)?,
+            revoking: Revoking::check(texts)?,
             drain_timeout: texts.one("drain-timeout", "30s", drain_timeout)?,
             drain_below: texts.one("drain-below", "100", |text| {
                 units::count(text).ok_or_else(|| String::from("expected datagrams per second such as 100"))
@@ -100,6 +106,59 @@ impl Config {
             true => Err(texts.refuse("listen", "0.0.0.0:3478")),
             false => Ok(config),
         }
+    }
+}
+
+/// Who may take rights back, and where that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoking {
+    /// The file of bearer tokens.
+    pub tokens: PathBuf,
+    /// The file of revocations.
+    pub file: PathBuf,
+}
+
+impl Revoking {
+    /// Checks the two settings, and that no token has to travel in the clear where others listen.
+    ///
+    /// # Errors
+    /// One without the other; an admin server that is neither private nor has a certificate.
+    pub fn check(texts: &Texts) -> Result<Option<Self>, Failure> {
+        let path = |key| texts.all(key, units::path).map(|paths| paths.into_iter().next_back());
+        let revoking = match (path("admin-token")?, path("revocations")?) {
+            (Some(tokens), Some(file)) => Self { tokens, file },
+            (None, None) => return Ok(None),
+            (Some(_), None) => {
+                return Err(texts.refuse("admin-token", "it needs --revocations FILE beside it"));
+            }
+            (None, Some(_)) => {
+                return Err(texts.refuse("revocations", "it needs --admin-token FILE beside it"));
+            }
+        };
+        let admin: SocketAddr = texts.one("admin", "127.0.0.1:9464", address)?;
+        if !is_private(admin.ip()) && admin_tls(texts)?.is_none() {
+            let right = "with --admin-token it needs --admin-tls-cert, or an address of loopback or a private network";
+            return Err(texts.refuse("admin", right));
+        }
+        Ok(Some(revoking))
+    }
+}
+
+/// Whether who may listen there is this host or its own network.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+fn admin_tls(texts: &Texts) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+    let path = |key| texts.all(key, units::path).map(|paths| paths.into_iter().next_back());
+    match (path("admin-tls-cert")?, path("admin-tls-key")?) {
+        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(texts.refuse("admin-tls-cert", "it needs --admin-tls-key FILE beside it")),
+        (None, Some(_)) => Err(texts.refuse("admin-tls-key", "it needs --admin-tls-cert FILE beside it")),
     }
 }
 
@@ -236,7 +295,11 @@ fn limits(texts: &Texts) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// A transport address.
+///
+/// # Errors
+/// Any other text, with what would be right.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         String::from(
             "expected ADDR:PORT such as 203.0.113.7:3478 or [2001:db8::7]:3478 (an address, not a name)",

@@ -9,5 +9,6 @@ pub mod daemon;
 pub mod findings;
 pub mod metrics;
 pub mod reload;
+pub mod revoke;
 pub mod status;
 pub mod worker;

@@ -193,8 +193,29 @@ static ALL: &[Setting] = &[
     },
     Setting {
         default: Some("127.0.0.1:9464"),
+        also: &["revoke"],
         ..Setting::new("admin", "ADDR:PORT", "TCP transport address of /livez, /readyz, /metrics and /config")
     },
+    Setting {
+        also: &["revoke"],
+        ..Setting::new(
+            "admin-token",
+            "FILE",
+            "Bearer tokens, one a line, of those who may revoke (POST /v1/revocations on --admin); needs --revocations, \
+             and an --admin of loopback or a private network, or --admin-tls-cert. Read at each request",
+        )
+    },
+    Setting {
+        also: &["revoke"],
+        ..Setting::new("admin-tls-cert", "FILE", "Certificate chain of --admin (PEM): it then speaks https")
+    },
+    Setting::new("admin-tls-key", "FILE", "Private key of --admin-tls-cert (PEM)"),
+    Setting::new(
+        "revocations",
+        "FILE",
+        "Where revocations are kept while they last, 720 s, so that a restart forgets none; the folder must be \
+         writable",
+    ),
     Setting {
         default: Some("30s"),
         ..Setting::new(

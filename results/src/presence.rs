@@ -85,6 +85,9 @@ pub struct PresenceSettings {
     pub steady_ns: u64,
     /// Part that talks.
     pub talk: f64,
+    /// Part that hides its address.
+    #[serde(default)]
+    pub hidden: f64,
     /// As `--churn` reads it; empty without any.
     pub churn: String,
     /// Part that leaves at the end while others look on.

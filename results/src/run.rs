@@ -111,6 +111,9 @@ pub struct Settings {
     pub pair_count: u32,
     /// Invalid datagrams, as `--invalid` reads them; empty without any.
     pub invalid: String,
+    /// Fraction of the pairs that are sealed.
+    #[serde(default)]
+    pub sealed: f64,
     /// Worker threads.
     pub workers: u32,
     /// The CPU of each worker.

@@ -159,7 +159,7 @@ const FLOORS: [(&str, u8, &[&str]); 22] = [
     // Asks for all features of all that any build needs.
     ("features", 1, &["http"]),
     ("lab", 2, &["wire", "nat", "results", "engine", "http"]),
-    ("reflector", 2, &["wire", "stun", "budget", "engine", "program"]),
+    ("reflector", 2, &["wire", "stun", "budget", "engine", "program", "http"]),
     ("access", 2, &["wire", "nat", "stun", "budget", "engine", "program", "http"]),
     ("endpoint", 2, &["wire", "nat", "peer", "http"]),
     ("endpoint-cli", 2, &["wire", "nat", "endpoint"]),

@@ -81,7 +81,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("wire", &["json"]),
     ("engine", &["load", "xdp", "socket", "host"]),
     ("reflector", &["commands", "run", "fast_path", "stun", "rules"]),
-    ("access", &["operate", "http", "accounts", "mint", "presence", "store"]),
+    ("access", &["operate", "http", "accounts", "store", "revoke", "mint", "presence"]),
     ("peer", &["core", "peer", "paths", "noise", "message"]),
     ("lab", &["network", "programs"]),
     ("loadgen", &["society", "args", "report", "load"]),

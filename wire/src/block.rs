@@ -40,6 +40,12 @@ impl Block {
         }
     }
 
+    /// The block of `prefix` leading bits that holds `address`; `None` if that is none.
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        let start = Self { network: address, prefix }.first();
+        Self::new(start, prefix).ok()
+    }
+
     /// The lowest address of the block.
     pub fn first(&self) -> IpAddr {
         match self.network {

@@ -27,7 +27,8 @@ pub struct Header {
     pub class_key: u8,
     /// Unix seconds after which the tag proves nothing.
     pub expires: u32,
-    /// Destination in a SEND, source in a DATA, reflexive address in an OBSERVED.
+    /// Destination in a SEND, source in a DATA, reflexive address in an OBSERVED; masked in a SEALED_SEND and a
+    /// SEALED_DATA, see [`crate::seal`].
     pub peer: TransportAddress,
     /// Capability or contact ticket.
     pub tag: u64,
@@ -87,8 +88,13 @@ pub enum Kind {
     Data = 0x0b,
     /// Endpoints' own protocol; a reflector drops it.
     Peer = 0x0c,
+    /// A SEND whose destination only the reflector can read.
+    SealedSend = 0x0d,
+    /// A SEALED_SEND after the reflector's swap: a DATA whose source only the reflector can read.
+    SealedData = 0x0e,
 }
 
+#[inline(always)]
 fn split_24(bytes: &[u8; 24]) -> ([u8; 16], [u8; 8]) {
     let mut address = [0; 16];
     let mut tag = [0; 8];

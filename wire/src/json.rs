@@ -11,3 +11,4 @@ pub mod name;
 pub mod nat;
 pub mod problem;
 pub mod profile;
+pub mod revocations;

@@ -6,13 +6,15 @@
 use crate::address::TransportAddress;
 use crate::header::{Header, Kind};
 use crate::ring::{KeyId, KeyRing};
-use crate::tag;
+use crate::seal;
+use crate::tag::{self, Form};
 
-/// The SEND header with which `from` reaches `to` until `expires` (unix seconds), in rate class 0..=15.
+/// The SEND or SEALED_SEND header with which `from` reaches `to` until `expires` (unix seconds), in rate class 0..=15.
 ///
 /// `None` for a class above 15.
 pub fn send_header(
     ring: &KeyRing,
+    form: Form,
     class: u8,
     expires: u32,
     from: TransportAddress,
@@ -20,8 +22,13 @@ pub fn send_header(
 ) -> Option<Header> {
     let id = ring.minting();
     let class_key = class.checked_mul(16)? | id.get();
-    let tag = tag::capability(ring.get(id)?, class_key, expires, from, to);
-    Some(Header { kind: Kind::Send as u8, class_key, expires, peer: to, tag })
+    let key = ring.get(id)?;
+    let tag = tag::capability(key, form, class_key, expires, from, to);
+    let (kind, peer) = match form {
+        Form::Plain => (Kind::Send, to),
+        Form::Sealed => (Kind::SealedSend, seal::mask(key, tag, from, to)),
+    };
+    Some(Header { kind: kind as u8, class_key, expires, peer, tag })
 }
 
 /// The address that an OBSERVED header proves its holder received at, `now` in unix seconds.

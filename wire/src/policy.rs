@@ -8,15 +8,18 @@
 
 use crate::address::TransportAddress;
 use crate::block::BlockSet;
+use crate::revoked::Revoked;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Everything besides keys and time that a decision depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The reflector's own transport addresses, listening and advertised; a wildcard stands here itself and expanded to
-    /// every local address.
+    /// The reflector's own transport addresses, listening and advertised; a wildcard stands for its port on every
+    /// address of this host.
     pub own: Vec<TransportAddress>,
+    /// Every address of this host: what the kernel's local table has, prefixes included, and what is advertised.
+    pub host: BlockSet,
     /// Directed broadcast addresses of the networks that this host is in.
     pub broadcasts: Vec<Ipv4Addr>,
     /// Special-purpose blocks that the operator opens.
@@ -29,6 +32,8 @@ pub struct Policy {
     pub sends_ipv4: bool,
     /// Whether a socket can send IPv6.
     pub sends_ipv6: bool,
+    /// What has been taken back.
+    pub revoked: Revoked,
     /// Bytes of the longest datagram taken, header included; one to IPv6 may have 20 less.
     pub max_datagram: usize,
     /// Seconds that a renewed capability lives, 10..=540.
@@ -42,7 +47,7 @@ impl Policy {
     ///
     /// Never: ports 0..=1023 and those of reflecting services, multicast, broadcast, metadata services, IPv4 inside
     /// any IPv6 form, the reflector itself, and what the operator denies. Only where a block opens it: what IANA
-    /// calls not globally reachable.
+    /// calls not globally reachable, and the other ports of this host.
     #[inline]
     pub fn permits(&self, to: TransportAddress) -> bool {
         if refused_port(to.port) {
@@ -53,12 +58,14 @@ impl Policy {
             IpAddr::V4(ip) => reach_v4(ip),
             IpAddr::V6(ip) => reach_v6(ip),
         };
-        match reach {
-            Reach::Never => return false,
-            Reach::Special if !self.allow_destination.contains(ip) => return false,
-            Reach::Special | Reach::Global => {}
+        if reach == Reach::Never || self.deny_destination.contains(ip) || self.is_broadcast(ip) {
+            return false;
         }
-        !(self.deny_destination.contains(ip) || self.is_own(to) || self.is_broadcast(ip))
+        let of_host = self.host.contains(ip);
+        if self.is_own(to, of_host) {
+            return false;
+        }
+        (reach == Reach::Global && !of_host) || self.allow_destination.contains(ip)
     }
 
     /// Whether the operator denies this source.
@@ -79,13 +86,14 @@ impl Policy {
         if to.is_ipv4() { self.max_datagram } else { self.max_datagram.saturating_sub(IPV6_HEADER_EXTRA) }
     }
 
-    /// A wildcard listener has its port on every local address, which all of 127/8 are without being listed.
-    fn is_own(&self, to: TransportAddress) -> bool {
-        let wildcard = TransportAddress { address: WILDCARD_V4, ..to };
-        self.own.contains(&to)
-            || matches!(to.ip(), IpAddr::V4(ip) if ip.is_loopback() && self.own.contains(&wildcard))
+    /// A wildcard listener has its port on every address of this host, and all of 127/8 are.
+    #[inline]
+    fn is_own(&self, to: TransportAddress, of_host: bool) -> bool {
+        let wildcard = TransportAddress { address: if to.is_ipv4() { WILDCARD_V4 } else { 0 }, ..to };
+        self.own.iter().any(|own| *own == to || (*own == wildcard && (of_host || to.ip().is_loopback())))
     }
 
+    #[inline]
     fn is_broadcast(&self, ip: IpAddr) -> bool {
         match ip {
             IpAddr::V4(ip) => self.broadcasts.contains(&ip),
@@ -99,10 +107,12 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             own: Vec::new(),
+            host: BlockSet::default(),
             broadcasts: Vec::new(),
             allow_destination: BlockSet::default(),
             deny_destination: BlockSet::default(),
             deny_source: BlockSet::default(),
+            revoked: Revoked::default(),
             sends_ipv4: true,
             sends_ipv6: true,
             max_datagram: MAX_DATAGRAM,

@@ -14,7 +14,7 @@ pub enum Reason {
     Short,
     /// Longer than a datagram, or a PROBE, may be.
     Oversize,
-    /// Neither PROBE nor SEND.
+    /// Neither PROBE, SEND nor SEALED_SEND.
     Kind,
     /// A PROBE from an address or port that the policy refuses.
     Source,
@@ -28,13 +28,15 @@ pub enum Reason {
     Destination,
     /// The tag does not prove what the header says.
     Tag,
+    /// One of the two addresses was taken back, or the pair of both.
+    Revoked,
     /// Accepted, but its class or its prefix has spent its budget.
     Rate,
 }
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Truncated,
         Self::Denied,
         Self::Short,
@@ -46,6 +48,7 @@ impl Reason {
         Self::Lifetime,
         Self::Destination,
         Self::Tag,
+        Self::Revoked,
         Self::Rate,
     ];
 
@@ -63,6 +66,7 @@ impl Reason {
             Self::Lifetime => "lifetime",
             Self::Destination => "destination",
             Self::Tag => "tag",
+            Self::Revoked => "revoked",
             Self::Rate => "rate",
         }
     }

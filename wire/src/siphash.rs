@@ -1,4 +1,4 @@
-//! SipHash-2-4 over whole 64-bit words, inlined.
+//! SipHash-2-4 over 64-bit words and up to seven bytes behind them, inlined.
 //!
 //! * Equal to the authors' SipHash-2-4 over the little-endian bytes of the words (tests hold it to `siphasher`).
 //! * The length is a constant of the call, so the loop unrolls and nothing branches on data.
@@ -28,6 +28,16 @@ impl SipKey {
     /// SipHash-2-4 of the `8 * N` bytes that `words` are, read as little-endian.
     #[inline(always)]
     pub fn hash<const N: usize>(&self, words: &[u64; N]) -> u64 {
+        self.hash_tail::<N, 0>(words, 0)
+    }
+
+    /// SipHash-2-4 of the `8 * N` bytes of `words` and the lowest `TAIL` bytes of `tail`, read as little-endian.
+    ///
+    /// `TAIL` is at most 7, and the bytes of `tail` above it are zeros.
+    #[inline(always)]
+    pub fn hash_tail<const N: usize, const TAIL: usize>(&self, words: &[u64; N], tail: u64) -> u64 {
+        const { assert!(TAIL < 8) };
+        debug_assert!(tail >> (8 * TAIL) == 0, "bytes above the tail would be hashed with it");
         let mut state = State {
             v0: self.k0 ^ 0x736f_6d65_7073_6575,
             v1: self.k1 ^ 0x646f_7261_6e64_6f6d,
@@ -37,7 +47,7 @@ impl SipKey {
         for word in words {
             state.absorb(*word);
         }
-        state.absorb(((8 * N as u64) & 0xff) << 56);
+        state.absorb(tail | ((8 * N as u64 + TAIL as u64) & 0xff) << 56);
         state.finish()
     }
 }

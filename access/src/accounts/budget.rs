@@ -1,4 +1,5 @@
-//! Budgets for password tries, of an account and of the network that a try comes from.
+//! Budgets: for password tries, of an account and of the network that a try comes from; for what an account may have
+//! written down or taken back.
 //!
 //! * Two keys that fall into one bucket share it: a collision only ever refuses more.
 //! * A try is taken before the password is looked at, and given back if it was right.
@@ -60,6 +61,47 @@ impl Budgets {
     }
 }
 
+/// What accounts may do that costs more than an answer.
+#[derive(Debug)]
+pub struct Changes {
+    /// New addresses of its devices.
+    pub places: PerAccount<{ PLACES * PLACE_NS }, PLACE_NS>,
+    /// Ends of friendships, and beginnings of hiding: what makes reflectors refuse.
+    pub endings: PerAccount<{ ENDINGS * ENDING_NS }, ENDING_NS>,
+}
+
+/// A budget of each account.
+#[derive(Debug)]
+pub struct PerAccount<const CAPACITY_NS: u64, const EACH_NS: u64> {
+    key: SipKey,
+    budget: Budget<CAPACITY_NS>,
+}
+
+impl Changes {
+    /// Full budgets, hashed under this key.
+    pub fn new(key: SipKey) -> Self {
+        Self {
+            places: PerAccount { key, budget: Budget::new(BUCKETS) },
+            endings: PerAccount { key, budget: Budget::new(BUCKETS) },
+        }
+    }
+}
+
+impl<const CAPACITY_NS: u64, const EACH_NS: u64> PerAccount<CAPACITY_NS, EACH_NS> {
+    /// Takes this many at once.
+    ///
+    /// # Errors
+    /// Seconds to wait; nothing is taken then.
+    pub fn take(&mut self, account: &AccountName, number: u64, now_ms: u64) -> Result<(), u64> {
+        let now_ns = now_ms.saturating_mul(NS_PER_MS);
+        let (hash, cost_ns) = (self.key.hash(&words(account)), number.saturating_mul(EACH_NS));
+        match self.budget.spend(hash, cost_ns, now_ns) {
+            true => Ok(()),
+            false => Err(self.budget.wait_ns(hash, cost_ns, now_ns).div_ceil(NS_PER_S)),
+        }
+    }
+}
+
 /// A name of at most 64 bytes as words.
 fn words(name: &AccountName) -> [u64; 8] {
     let mut words = [0; 8];
@@ -75,7 +117,13 @@ const ACCOUNT_NS: u64 = 60 * NS_PER_S;
 /// Tries from one /24 or /48 at once, and the time until there is one more.
 const PREFIX_TRIES: u64 = 100;
 const PREFIX_NS: u64 = NS_PER_S;
-/// Buckets of each kind; both together are 256 KiB.
+/// New addresses of an account at once, and the time until there is one more.
+const PLACES: u64 = 256;
+const PLACE_NS: u64 = 5 * NS_PER_S;
+/// What an account may have taken back at once, and the time until there is one more.
+const ENDINGS: u64 = 16;
+const ENDING_NS: u64 = 30 * NS_PER_S;
+/// Buckets of each kind; each is 128 KiB.
 const BUCKETS: usize = 1 << 14;
 const PURPOSE_ACCOUNT: u64 = 1;
 const PURPOSE_PREFIX: u64 = 2;
@@ -112,6 +160,17 @@ mod tests {
             tried += u32::from(budgets.take(&name(guess), from, 1 + guess / 100).is_ok());
         }
         assert!((100..=101).contains(&tried), "{tried} tries within a second");
+    }
+
+    #[test]
+    fn an_account_ends_friendships_by_a_budget_of_its_own() {
+        let mut changes = Changes::new(SipKey::new([3; 16]));
+        let mut end = |account, now_ms| changes.endings.take(&name(account), 1, now_ms);
+        assert!((0..16).all(|_| end(1, 1).is_ok()));
+        assert_eq!(end(1, 1), Err(30));
+        assert!(end(2, 1).is_ok(), "another account has its own");
+        assert!(end(1, 30_001).is_ok() && end(1, 30_001).is_err());
+        assert!(changes.places.take(&name(1), 3, 30_001).is_ok(), "another budget");
     }
 
     #[test]

@@ -13,11 +13,14 @@ use crate::http::refusal::Refusal;
 use crate::http::request::{Peer, json};
 use crate::http::sessions::{device, note};
 use crate::mint::sight::Sight;
+use crate::now::Now;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use wire::json::device::{DeviceAnswer, DeviceRequest};
+use wire::json::login::Privacy;
 use wire::json::name::{AccountName, DeviceId};
 use wire::json::problem::ProblemKind;
 use wire::json::profile::{Buddy, BuddyState, Profile};
@@ -87,10 +90,39 @@ pub(crate) async fn ask(app: &App, parts: &Parts, account: &str) -> Result<Respo
 
 /// `DELETE /v1/buddies/{account}`.
 pub(crate) async fn end(app: &App, parts: &Parts, account: &str) -> Result<Response<Body>, Refusal> {
-    let device = device(app, &parts.headers, app.clock.now())?;
+    let now = app.clock.now();
+    let device = device(app, &parts.headers, now)?;
     let (from, to) = pair(app, device, account)?;
-    blocking_change(app, move |registry| registry.unask(&from, &to)).await?;
-    Ok(answer::empty(StatusCode::NO_CONTENT))
+    if app.registry.directory().state(&from, &to) == Some(BuddyState::Agreed) {
+        may_take_back(app, &from, now)?;
+    }
+    let numbers = blocking_change(app, move |registry| registry.unask(&from, &to, now)).await?;
+    let progress = app.registry.outbox().wait(&numbers, DELIVERY).await;
+    // It is done either way; 202 says that a host has not acknowledged it yet.
+    Ok(answer::empty(if progress.lacking.is_empty() { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED }))
+}
+
+/// `PUT /v1/privacy`.
+pub(crate) async fn privacy(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let now = app.clock.now();
+    let device = device(app, request.headers(), now)?;
+    let privacy: Privacy = json(request).await?;
+    let account =
+        app.registry.directory().account_of(&device).ok_or_else(crate::http::request::no_session)?;
+    may_take_back(app, &account, now)?;
+    let change = move |registry: &Registry| registry.hide_device(&device, privacy.hide_address, now);
+    let numbers = blocking_change(app, change).await?;
+    app.registry.outbox().wait(&numbers, DELIVERY).await;
+    answer::json(&privacy)
+}
+
+/// Whether an account may have rights taken back once more.
+fn may_take_back(app: &App, account: &AccountName, now: Now) -> Result<(), Refusal> {
+    let mut budgets = app.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    budgets.endings.take(account, 1, now.boot_ms()).map_err(|wait_s| {
+        let detail = format!("this account has had rights taken back too often; wait {wait_s} s");
+        Refusal::new(ProblemKind::Budget, detail).after(wait_s)
+    })
 }
 
 fn pair(app: &App, device: DeviceId, account: &str) -> Result<(AccountName, AccountName), Refusal> {
@@ -114,10 +146,10 @@ fn check(request: &DeviceRequest) -> Result<(), Refusal> {
     }
 }
 
-async fn blocking_change(
+async fn blocking_change<T: Send + 'static>(
     app: &App,
-    change: impl FnOnce(&Registry) -> Result<(), registry::Refusal> + Send + 'static,
-) -> Result<(), Refusal> {
+    change: impl FnOnce(&Registry) -> Result<T, registry::Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     let registry = Arc::clone(&app.registry);
     blocking(move || change(&registry)).await?.map_err(|refusal| refused(&refusal))
 }
@@ -136,3 +168,5 @@ fn refused(refusal: &registry::Refusal) -> Refusal {
 }
 
 const LONGEST_NAME: usize = 64;
+/// How long an answer waits for the reflectors' hosts.
+pub(crate) const DELIVERY: Duration = Duration::from_secs(2);

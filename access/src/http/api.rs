@@ -36,6 +36,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/profile", at(&[(Method::GET, Call::Profile)]))
         .route("/v1/logout", at(&[(Method::POST, Call::Logout)]))
         .route("/v1/buddies/{account}", at(&[(Method::PUT, Call::Ask), (Method::DELETE, Call::End)]))
+        .route("/v1/revocations", at(&[(Method::POST, Call::Revocations)]))
+        .route("/v1/privacy", at(&[(Method::PUT, Call::Privacy)]))
         .route("/v1/openapi.json", at(&[(Method::GET, Call::OpenApi)]))
         .fallback(|State(app): State<Arc<App>>| async move {
             let refusal = Refusal::new(ProblemKind::NotFound, "GET /v1/openapi.json lists every path");
@@ -93,6 +95,8 @@ async fn answer_to(app: &App, call: Call, request: Request<Body>) -> Result<Resp
                 _ => accounts::end(app, &parts, &account).await,
             }
         }
+        Call::Privacy => accounts::privacy(app, request).await,
+        Call::Revocations => services::revocations(app, request).await,
         Call::OpenApi => {
             let mut response = answer::empty(StatusCode::OK);
             *response.body_mut() = Body::from(OPENAPI);

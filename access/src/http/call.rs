@@ -23,6 +23,10 @@ pub enum Call {
     Ask,
     /// `DELETE /v1/buddies/{account}`
     End,
+    /// `PUT /v1/privacy`
+    Privacy,
+    /// `POST /v1/revocations`
+    Revocations,
     /// `GET /v1/openapi.json`
     OpenApi,
     /// Anything else.
@@ -31,7 +35,7 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Capabilities,
         Self::Devices,
         Self::Challenge,
@@ -41,6 +45,8 @@ impl Call {
         Self::Logout,
         Self::Ask,
         Self::End,
+        Self::Privacy,
+        Self::Revocations,
         Self::OpenApi,
         Self::Other,
     ];
@@ -57,6 +63,8 @@ impl Call {
             Self::Logout => "logout",
             Self::Ask => "ask",
             Self::End => "end",
+            Self::Privacy => "privacy",
+            Self::Revocations => "revocations",
             Self::OpenApi => "openapi",
             Self::Other => "other",
         }

@@ -9,6 +9,7 @@ use crate::app::{App, leases};
 use crate::counters::Layer;
 use crate::http::answer;
 use crate::http::call::Call;
+use crate::http::noting;
 use crate::http::refusal::Refusal;
 use crate::http::request::{json, no_session, session, version};
 use crate::mint::audit::Line;
@@ -47,7 +48,8 @@ pub(crate) async fn login(app: &App, request: Request<Body>) -> Result<Response<
     let signed = is_signed(&request, &rules.server_names, key.as_ref());
     let nonce = app.challenges.verify(&request.device, &request.nonce, now).filter(|_| signed);
     let nonce = nonce.ok_or_else(|| proves_nothing(&rules))?;
-    let contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
+    let mut contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
+    noting::note(app, request.device, &mut contacts, now).await?;
     let session = Session(Bytes(random::bytes().map_err(|error| answer::failed(&error))?));
     let shown = Shown { session: hash(&session), nat: request.nat.0, contacts };
     let let_in = app.registry.presence().login(request.device, nonce, shown, leases(&rules), now);
@@ -60,9 +62,10 @@ pub(crate) async fn login(app: &App, request: Request<Body>) -> Result<Response<
 pub(crate) async fn refresh(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let session = session(request.headers())?;
     let (now, rules) = (app.clock.now(), app.rules.load_full());
-    device(app, request.headers(), now)?;
+    let device = device(app, request.headers(), now)?;
     let request: RefreshRequest = json(request).await?;
-    let contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
+    let mut contacts = prove_all(&request.contacts, &rules, now.unix_s)?;
+    noting::note(app, device, &mut contacts, now).await?;
     let nat = request.nat.map(|nat| nat.0);
     let renewed = app.registry.presence().refresh(&hash(&session), nat, contacts, leases(&rules), now);
     everything(app, &rules, Call::Refresh, renewed.ok_or_else(no_session)?, session, now).await
@@ -127,7 +130,11 @@ async fn everything(
 ) -> Result<Response<Body>, Refusal> {
     let offered = app.offered(rules);
     let sight = |directory| Sight { directory, rules, offered: &offered, device, now };
-    let seen = sight(&app.registry.directory()).profile();
+    let (seen, hide_address) = {
+        let directory = &app.registry.directory();
+        let hides = directory.device(&device).is_some_and(|it| directory.hides(it));
+        (sight(directory).profile(), hides)
+    };
     let (profile, minted) = seen.ok_or_else(no_session)?;
     note(app, call, (&profile, device), rules, &minted, now).await?;
     answer::json(&LoginAnswer {
@@ -137,6 +144,7 @@ async fn everything(
         keepalive_s: rules.terms.keepalive_s,
         profile,
         reflectors: offered,
+        hide_address,
     })
 }
 

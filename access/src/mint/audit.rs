@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
+use wire::Form;
 use wire::json::name::{AccountName, DeviceId, ReflectorName};
 
 /// The way to the log.
@@ -64,6 +65,9 @@ pub struct Entry<'a> {
     /// Which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+    /// Whether it hides the addresses from both; absent if not.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub sealed: bool,
     /// When it ends, unix seconds.
     pub expires: u32,
 }
@@ -83,6 +87,7 @@ impl<'a> Line<'a> {
             to: it.to.to_socket(),
             account: Some(&it.account),
             device: Some(it.device),
+            sealed: it.form == Form::Sealed,
             expires: it.expires,
         };
         let minted = minted.iter().map(entry).collect();

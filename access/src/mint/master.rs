@@ -94,6 +94,20 @@ impl Master {
         self.secrets(reflector).iter().map(|(id, secret)| ring_file::render(*id, secret)).collect()
     }
 
+    /// Keys of receipts, in minting order.
+    pub fn receipt_keys(&self) -> Vec<[u8; 32]> {
+        self.keys.iter().map(|(_, secret)| hmac(secret, &[LABEL_RECEIPTS])).collect()
+    }
+
+    /// A number for each key that tells it from all others, and says nothing about its secret.
+    pub fn prints(&self) -> Vec<u64> {
+        let print = |(id, secret): &(u8, [u8; 32])| {
+            let [a, b, c, d, e, f, g, h, ..] = hmac(secret, &[LABEL_PRINT, &[*id]]);
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        };
+        self.keys.iter().map(print).collect()
+    }
+
     /// Whether it holds the secret that the documentation prints.
     pub fn is_example(&self) -> bool {
         self.keys.iter().any(|(_, secret)| *secret == EXAMPLE_SECRET)
@@ -154,6 +168,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 const LABEL: &[u8] = b"reflector-ring-v1";
+const LABEL_RECEIPTS: &[u8] = b"reflector-receipts-v1";
+const LABEL_PRINT: &[u8] = b"reflector-key-print-v1";
 /// Bytes 00 to 1f, the master of the documentation's vector.
 const EXAMPLE_SECRET: [u8; 32] = {
     let mut bytes = [0; 32];

@@ -4,9 +4,9 @@
 //! * expires = min(now, end of each ticket) + lifetime, the lifetime being at most 540 s.
 
 use crate::presence::contact::Contact;
-use wire::KeyRing;
 use wire::header::Header;
 use wire::mint::send_header;
+use wire::{Form, KeyRing};
 
 /// What both sides of a pair have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,14 @@ pub struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// The SEND header from one to the other, in rate class 0..=15.
+    /// The SEND or SEALED_SEND header from one to the other, in rate class 0..=15.
     ///
     /// `None`: the contacts are at two reflectors, one of them holds no more, both have one address, or the class is
     /// above 15.
     pub fn header(
         &self,
         ring: &KeyRing,
+        form: Form,
         class: u8,
         lifetime_s: u32,
         grace_s: u32,
@@ -37,7 +38,7 @@ impl Pair<'_> {
             return None;
         }
         let expires = self.expires(lifetime_s, now_s);
-        send_header(ring, class, expires, mine.address, theirs.address)
+        send_header(ring, form, class, expires, mine.address, theirs.address)
     }
 
     /// When what is minted now for this pair ends, unix seconds.
@@ -61,12 +62,18 @@ mod tests {
 
     fn contact(reflector: &str, address: &str, ticket_expires: u32) -> Contact {
         let address = wire::TransportAddress::from_socket(address.parse().unwrap()).unwrap();
-        Contact { reflector: reflector.parse().unwrap(), address, ticket_expires, rtt_us: 1 }
+        Contact {
+            reflector: reflector.parse().unwrap(),
+            address,
+            ticket_expires,
+            rtt_us: 1,
+            noted_until_s: 0,
+        }
     }
 
     fn minted(mine: &Contact, theirs: &Contact, now_s: u32) -> Option<u32> {
         let ring = KeyRing::new(&[(1, [1; 16])]).unwrap();
-        let header = Pair { mine, theirs }.header(&ring, 0, 300, 60, now_s)?;
+        let header = Pair { mine, theirs }.header(&ring, Form::Plain, 0, 300, 60, now_s)?;
         assert_eq!(header.peer, theirs.address);
         Some(header.expires)
     }

@@ -1,6 +1,7 @@
 //! What one device sees: its profile, and with it everything that is minted for it.
 //!
 //! * Pure; whatever is minted stands in the profile and in the list for the audit log, or in neither.
+//! * A device that hides is a name, keys and whether it is there; whatever leads to or from it is sealed.
 //! * Devices are shown of agreed buddies only, headers only between contacts that both hold at one reflector that is
 //!   offered.
 
@@ -10,12 +11,12 @@ use crate::presence::contact::Contact;
 use crate::presence::directory::{Device, Directory};
 use crate::presence::lease::Presence;
 use crate::rules::Rules;
-use wire::TransportAddress;
 use wire::json::header::HeaderJson;
 use wire::json::login::OfferedReflector;
 use wire::json::name::{AccountName, DeviceId, ReflectorName};
 use wire::json::nat::NatJson;
 use wire::json::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
+use wire::{Form, TransportAddress};
 
 /// Who looks, when, and by which rules.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,8 @@ pub struct Minted {
     pub account: AccountName,
     /// Which.
     pub device: DeviceId,
+    /// Whether it hides the addresses from both.
+    pub form: Form,
     /// When it ends, unix seconds.
     pub expires: u32,
 }
@@ -84,6 +87,7 @@ impl Sight<'_> {
             status: Status::Offline,
             noise_key: device.noise_key,
             sign_key: Some(device.shown_sign_key()),
+            hidden: false,
             nat: None,
             incarnation: device.incarnation,
             contacts: Vec::new(),
@@ -93,22 +97,35 @@ impl Sight<'_> {
             return shown;
         };
         let own = reader.presence.as_ref().map(|it| self.usable(it)).unwrap_or_default();
-        let theirs = self.usable(presence);
+        let mut theirs = self.usable(presence);
+        let hides = [self.directory.hides(reader), self.directory.hides(device)];
+        let form = if hides.contains(&true) { Form::Sealed } else { Form::Plain };
+        let [reader_hides, hidden] = hides;
+        if hidden {
+            // One place, of its own choice: who may name others could measure where it is.
+            theirs = theirs.into_iter().min_by_key(|it| (it.rtt_us, &it.reflector)).into_iter().collect();
+        }
         let (mut common, others): (Vec<_>, Vec<_>) = theirs
             .iter()
             .map(|their| (own.iter().find(|mine| mine.reflector == their.reflector), *their))
             .partition(|(mine, _)| mine.is_some());
         common.sort_by_key(|(mine, their)| mine.map(|mine| Pair { mine, theirs: their }.rtt_us()));
         shown.status = Status::Online;
-        shown.nat = Some(NatJson(presence.nat));
+        shown.hidden = hidden;
+        shown.nat = Some(NatJson(presence.nat)).filter(|_| !hidden);
         if common.is_empty() {
-            shown.probe = meeting_place(&own, &theirs);
+            shown.probe = match (hidden, reader_hides) {
+                (true, _) => theirs.first().map(|it| it.reflector.clone()),
+                // The other comes.
+                (false, true) => None,
+                (false, false) => meeting_place(&own, &theirs),
+            };
         }
         for (mine, their) in common.into_iter().chain(others) {
-            let header = mine.and_then(|mine| self.mint(mine, their, (&device.account, id), minted));
+            let header = mine.and_then(|mine| self.mint((mine, their), form, (&device.account, id), minted));
             shown.contacts.push(BuddyContact {
                 reflector: their.reflector.clone(),
-                address: their.address.to_socket(),
+                address: Some(their.address.to_socket()).filter(|_| !hidden),
                 header,
                 expires: header.map(|it| it.header().expires),
             });
@@ -118,21 +135,23 @@ impl Sight<'_> {
 
     fn mint(
         &self,
-        mine: &Contact,
-        theirs: &Contact,
+        (mine, theirs): (&Contact, &Contact),
+        form: Form,
         (account, device): (&AccountName, DeviceId),
         minted: &mut Vec<Minted>,
     ) -> Option<HeaderJson> {
         let terms = &self.rules.terms;
         let ring = self.rules.ring(&mine.reflector)?;
         let pair = Pair { mine, theirs };
-        let header = pair.header(ring, terms.class, terms.lifetime_s, terms.grace_s(), self.now.unix_s)?;
+        let header =
+            pair.header(ring, form, terms.class, terms.lifetime_s, terms.grace_s(), self.now.unix_s)?;
         minted.push(Minted {
             reflector: mine.reflector.clone(),
             from: mine.address,
             to: theirs.address,
             account: account.clone(),
             device,
+            form,
             expires: header.expires,
         });
         Some(HeaderJson::from(header))

@@ -6,8 +6,9 @@
 use crate::accounts::password;
 use crate::accounts::registry::AccountRow;
 use crate::config::StorePaths;
-use crate::operate::operation::{Operation, Outcome};
+use crate::operate::operation::{Operation, Outcome, Taken};
 use crate::operate::operator::Operator;
+use crate::revoke::outbox::{HostRow, Progress};
 use program::failure::Failure;
 use program::random;
 use program::settings::layers::Layers;
@@ -28,6 +29,10 @@ pub enum Task {
     List,
     /// Let an account in, or keep it out.
     Enable(AccountName, bool),
+    /// Hide the addresses of an account's devices from its buddies, or show them.
+    Hide(AccountName, bool),
+    /// Say how far the reflectors are with what has been taken back.
+    Revocations,
     /// Add many.
     Import(PathBuf),
     /// Make two accounts buddies.
@@ -56,25 +61,69 @@ pub fn run(layers: &Layers, task: Task, input: &mut dyn BufRead, out: &mut dyn W
         }
         Task::List => list(operator.apply(Operation::ListAccounts)?, out)?,
         Task::Enable(account, enabled) => {
-            operator.apply(Operation::SetEnabled { account, enabled })?;
+            let outcome = operator.apply(Operation::SetEnabled { account, enabled })?;
             if !enabled {
-                writeln!(
-                    std::io::stderr(),
-                    "its sessions have ended and nothing is minted for it; conversations that run go on until their key \
-                     is retired or a reflector gets --deny-source"
-                )?;
+                writeln!(std::io::stderr(), "its sessions have ended and nothing is minted for it")?;
+                taken_back(outcome)?;
             }
         }
+        Task::Hide(account, hide_address) => {
+            let outcome = operator.apply(Operation::HideAddress { account, hide_address })?;
+            if hide_address {
+                taken_back(outcome)?;
+            }
+        }
+        Task::Revocations => list(operator.apply(Operation::ListRevocations)?, out)?,
         Task::Import(path) => import(&mut operator, &path, out)?,
         Task::AddBuddy(account, buddy) => {
             operator.apply(Operation::AddBuddy { account, buddy })?;
         }
         Task::RemoveBuddy(account, buddy) => {
-            operator.apply(Operation::RemoveBuddy { account, buddy })?;
+            taken_back(operator.apply(Operation::RemoveBuddy { account, buddy })?)?;
         }
         Task::ListBuddies(account) => list(operator.apply(Operation::ListBuddies { account })?, out)?,
     }
     Ok(())
+}
+
+/// Says what has become of what was taken back.
+fn taken_back(outcome: Outcome) -> Result<(), Failure> {
+    let Outcome::TakenBack(Taken { progress, is_served, .. }) = outcome else { return Ok(()) };
+    let Progress { entries, done, lacking, untold } = &progress;
+    let mut err = std::io::stderr();
+    if *entries == 0 {
+        writeln!(
+            err,
+            "nothing was minted for it while a key in force existed, so there is nothing to take back"
+        )?;
+        return Ok(());
+    }
+    let rights = if *entries == 1 { String::from("1 right") } else { format!("{entries} rights") };
+    if !is_served {
+        writeln!(err, "{rights} will be taken back at the reflectors when the server runs")?;
+        return Ok(());
+    }
+    for name in untold {
+        writeln!(
+            err,
+            "{name}: it has no --reflector-admin, or there is no --reflector-admin-token; conversations there go on until \
+             their key is retired or the reflector gets --deny-source"
+        )?;
+    }
+    if lacking.is_empty() {
+        if *done > 0 {
+            writeln!(err, "{rights} taken back at {done} hosts")?;
+        }
+        return Ok(());
+    }
+    let why = |row: &HostRow| {
+        format!("{} at {}: {}", row.reflector, row.url, row.error.as_deref().unwrap_or("no answer yet"))
+    };
+    let hosts: Vec<String> = lacking.iter().map(why).collect();
+    Err(Failure::Runtime(format!(
+        "it is stored, but not in force at {}; each is asked again until it acknowledges (`reflector-access revocations`)",
+        hosts.join("; ")
+    )))
 }
 
 /// One line of an import: a password, or its hash as a PHC string.
@@ -140,8 +189,12 @@ fn list(outcome: Outcome, out: &mut dyn Write) -> Result<(), Failure> {
     match outcome {
         Outcome::Accounts(rows) => {
             writeln!(out, "{:<32} {:<8} {:>7} {:>6}", "ACCOUNT", "STATE", "DEVICES", "ONLINE")?;
-            for AccountRow { account, enabled, devices, online } in rows {
-                let state = if enabled { "enabled" } else { "disabled" };
+            for AccountRow { account, enabled, hide_address, devices, online } in rows {
+                let state = match (enabled, hide_address) {
+                    (false, _) => "disabled",
+                    (true, true) => "hidden",
+                    (true, false) => "enabled",
+                };
                 writeln!(out, "{account:<32} {state:<8} {devices:>7} {online:>6}")?;
             }
         }
@@ -156,7 +209,15 @@ fn list(outcome: Outcome, out: &mut dyn Write) -> Result<(), Failure> {
                 writeln!(out, "{account:<32} {state}")?;
             }
         }
-        Outcome::Done | Outcome::Refused(_) => {}
+        Outcome::Revocations(rows) => {
+            writeln!(out, "{:<32} {:<40} {:>7} {:>7}  LAST TRY", "REFLECTOR", "HOST", "ENTRIES", "WAITING")?;
+            for HostRow { reflector, url, entries, waiting, error } in rows {
+                let last =
+                    error.as_deref().unwrap_or(if waiting == 0 { "acknowledged" } else { "under way" });
+                writeln!(out, "{reflector:<32} {url:<40} {entries:>7} {waiting:>7}  {last}")?;
+            }
+        }
+        Outcome::Done | Outcome::TakenBack(_) | Outcome::Refused(_) => {}
     }
     Ok(())
 }

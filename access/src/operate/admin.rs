@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub fn pages(metrics: Metrics, config: Arc<ArcSwap<Config>>, listening: Vec<SocketAddr>) -> Pages {
     let (status, app) = (Arc::clone(&metrics.status), Arc::clone(&metrics.app));
     let config = Box::new(move || shown(&config.load(), &app, &listening));
-    Pages { registry: metrics.page(), status, config }
+    Pages { registry: metrics.page(), status, config, calls: axum::Router::new() }
 }
 
 fn shown(config: &Config, app: &App, listening: &[SocketAddr]) -> Value {

@@ -12,6 +12,7 @@ use program::settings::flags::{self, Parsed, text, value};
 use program::settings::layers::Layers;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use wire::Form;
 use wire::json::name::{AccountName, ReflectorName};
 
 /// What to do.
@@ -47,6 +48,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure>
             Ok(Task::Ring(SETTINGS.layers(matches, "ring"), reflector(matches, "name")?))
         }
         Some(("mint", matches)) => Ok(Task::Mint(Box::new(question(matches)?))),
+        Some(("revocations", matches)) => {
+            Ok(Task::Account(SETTINGS.layers(matches, "account"), account::Task::Revocations))
+        }
         Some((group @ ("account" | "buddy"), matches)) => match matches.subcommand() {
             Some((verb, matches)) => {
                 Ok(Task::Account(SETTINGS.layers(matches, group), account_task(group, verb, matches)?))
@@ -70,6 +74,11 @@ pub fn command() -> Command {
         .subcommand(settings("mint", mint_command()))
         .subcommand(account_command())
         .subcommand(buddy_command())
+        .subcommand(settings(
+            "account",
+            Command::new("revocations")
+                .about("List how far every host of the reflectors is with what has been taken back"),
+        ))
 }
 
 fn keygen_command() -> Command {
@@ -105,6 +114,12 @@ fn mint_command() -> Command {
                 .value_parser(value_parser!(u8).range(0..=15))
                 .help("Rate class, 0..=15"),
         )
+        .arg(
+            Arg::new("sealed")
+                .long("sealed")
+                .action(ArgAction::SetTrue)
+                .help("Headers by which neither side learns the other's address"),
+        )
 }
 
 fn account_command() -> Command {
@@ -117,16 +132,25 @@ fn account_command() -> Command {
     };
     let verb = |name: &'static str, about: &'static str| settings("account", Command::new(name).about(about));
     Command::new("account")
-        .about("Add, list, disable, enable and import accounts, and set passwords; the server may run or not")
+        .about("Add, list, disable, enable, hide, show and import accounts, and set passwords; the server may run or not")
         .subcommand_required(true)
         .subcommand(verb("add", "Add an account").arg(account()).arg(generate()))
         .subcommand(verb("password", "Set the password of an account").arg(account()).arg(generate()))
         .subcommand(verb("list", "List all accounts"))
         .subcommand(
-            verb("disable", "Keep an account out: its sessions end at once and nothing more is minted for it")
-                .arg(account()),
+            verb(
+                "disable",
+                "Keep an account out: its sessions end, nothing more is minted for it, and its running conversations are \
+                 cut at the reflectors",
+            )
+            .arg(account()),
         )
         .subcommand(verb("enable", "Let a disabled account in again").arg(account()))
+        .subcommand(
+            verb("hide", "Hide the addresses of an account's devices from its buddies: they are reached through reflectors only")
+                .arg(account()),
+        )
+        .subcommand(verb("show", "Show the addresses of an account's devices to its buddies again").arg(account()))
         .subcommand(
             verb("import", "Add many accounts: JSON lines with account and either password or hash (argon2id, PHC string)")
                 .arg(named("file", "FILE", "The lines")),
@@ -164,6 +188,8 @@ fn account_task(group: &str, verb: &str, matches: &ArgMatches) -> Result<account
         ("account", "list") => Task::List,
         ("account", "disable") => Task::Enable(account(matches, "account")?, false),
         ("account", "enable") => Task::Enable(account(matches, "account")?, true),
+        ("account", "hide") => Task::Hide(account(matches, "account")?, true),
+        ("account", "show") => Task::Hide(account(matches, "account")?, false),
         ("account", "import") => Task::Import(PathBuf::from(text(matches, "file"))),
         ("buddy", "add") => Task::AddBuddy(account(matches, "account")?, account(matches, "buddy")?),
         ("buddy", "remove") => Task::RemoveBuddy(account(matches, "account")?, account(matches, "buddy")?),
@@ -178,6 +204,7 @@ fn question(matches: &ArgMatches) -> Result<mint::Question, Failure> {
         reflector: reflector(matches, "at")?,
         sides: [String::from(text(matches, "a")), String::from(text(matches, "b"))],
         class: *value(matches, "class"),
+        form: if matches.get_flag("sealed") { Form::Sealed } else { Form::Plain },
     })
 }
 

@@ -5,7 +5,6 @@
 
 use crate::app::App;
 use crate::config::Config;
-use crate::http::tls;
 use crate::operate::admin;
 use crate::operate::metrics::Metrics;
 use crate::rules::Rules;
@@ -19,6 +18,7 @@ use program::failure::Failure;
 use program::log::Gate;
 use program::settings::layers::Layers;
 use program::systemd;
+use program::tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl Control {
             gate: Arc::clone(&self.gate),
         };
         let pages = admin::pages(metrics, Arc::clone(&shown), self.listening.clone());
-        let mut server = Server::start(admin, pages)?;
+        let mut server = Server::start(admin, pages, None)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut state = State::default();
@@ -129,6 +129,9 @@ impl Control {
             self.clock.read(clock::realtime_ns(), clock::boot_ns());
             self.app.clock.set(&self.clock);
             self.status.set_disagreement_ns(self.clock.disagreement_ns());
+            if (state.ticks / TICKS_PER_S).is_multiple_of(FORGET_EVERY_S) {
+                self.forget();
+            }
             state.swallowed_said = self.gate.report(state.swallowed_said);
             let disagreement_ns = self.clock.disagreement_ns();
             if state.clock_alarm.is_due(disagreement_ns, state.ticks / TICKS_PER_S) {
@@ -139,6 +142,17 @@ impl Control {
                 );
             }
         }
+    }
+
+    /// Drops what matters no more from the store, on a thread that may wait.
+    fn forget(&self) {
+        let app = Arc::clone(&self.app);
+        drop(tokio::task::spawn_blocking(move || {
+            let prints = app.rules.load().key_prints.clone();
+            if let Err(error) = app.registry.forget(&prints, app.clock.now()) {
+                tracing::warn!(%error, "the store cannot be tidied; it is tried again");
+            }
+        }));
     }
 
     fn reload(&mut self, shown: &ArcSwap<Config>) {
@@ -152,6 +166,7 @@ impl Control {
                 self.app.fleet.keep(&rules.reflectors);
                 self.app.rules.store(Arc::new(rules));
                 self.app.registry.presence().touch_all();
+                self.forget();
                 if certificate.is_some() {
                     self.tls.store(certificate);
                 }
@@ -175,7 +190,8 @@ impl Control {
         let rules = Rules::read(&config)?;
         // Whether there is TLS at all needs a restart; which certificate does not.
         let files = self.config.tls.as_ref();
-        let certificate = files.map(|(cert, key)| tls::read(cert, key)).transpose()?;
+        let certificate =
+            files.map(|(cert, key)| tls::read(("--tls-cert", cert), ("--tls-key", key))).transpose()?;
         Ok(Fresh { config, rules, certificate })
     }
 
@@ -217,6 +233,8 @@ fn merged(running: &Config, fresh: Config) -> Config {
         reflectors: fresh.reflectors,
         drained: fresh.drained,
         admins: fresh.admins,
+        admin_token: fresh.admin_token,
+        admin_ca: fresh.admin_ca,
         server_names: fresh.server_names,
         service_credentials: fresh.service_credentials,
         policy: fresh.policy,
@@ -229,3 +247,5 @@ fn merged(running: &Config, fresh: Config) -> Config {
 /// How often ends of leases are looked for; they show at once, and versions tell of them by the next of these.
 const TICK: Duration = Duration::from_millis(200);
 const TICKS_PER_S: u64 = 5;
+/// How often the store is tidied.
+const FORGET_EVERY_S: u64 = 60;

@@ -64,6 +64,18 @@ impl Metrics {
         )
     }
 
+    fn revocations(&self, page: &mut Page<'_>) -> fmt::Result {
+        let outbox = self.app.registry.outbox();
+        let help = "What has been taken back in the last 12 minutes: addresses and pairs, by reflector.";
+        page.gauge("reflector_access_revocations", help, &(outbox.len() as u64))?;
+        let rows = outbox.rows();
+        let rows = rows.iter().map(|row| {
+            ([("reflector", row.reflector.as_str()), ("host", row.url.as_str())], row.waiting as u64)
+        });
+        let help = "Revocations that a host has not acknowledged; each is sent again until it has.";
+        page.gauges("reflector_access_waiting_revocations", help, rows)
+    }
+
     fn daemon(&self, page: &mut Page<'_>) -> fmt::Result {
         let swallowed = self.gate.swallowed();
         page.counter("reflector_access_swallowed_log_lines", "Log lines over the limit.", &swallowed)?;
@@ -85,6 +97,7 @@ impl Collector for Metrics {
         let mut page = Page::new(encoder);
         self.known(&mut page)?;
         self.reflectors(&mut page)?;
+        self.revocations(&mut page)?;
         self.daemon(&mut page)?;
         page.process(&Process::read())
     }

@@ -10,11 +10,11 @@ use crate::rules::read_master;
 use program::failure::Failure;
 use program::settings::layers::Layers;
 use std::io::Write;
-use wire::TransportAddress;
 use wire::json::capabilities::CapabilitiesAnswer;
 use wire::json::header::HeaderJson;
 use wire::json::name::ReflectorName;
 use wire::mint::{send_header, verify_ticket};
+use wire::{Form, TransportAddress};
 
 /// What to mint.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Question {
     pub sides: [String; 2],
     /// Rate class, 0..=15.
     pub class: u8,
+    /// Whether neither side is to learn the other's address.
+    pub form: Form,
 }
 
 /// Prints the ring file of a reflector.
@@ -84,10 +86,10 @@ pub fn mint(question: &Question, now: Now, out: &mut dyn Write) -> Result<(), Fa
     let lifetime_s = config::lifetime_s(&texts)?.min(MAX_LIFETIME_S);
     let expires = now.unix_s.min(a_until).min(b_until).saturating_add(lifetime_s);
     let header = |from, to| {
-        let header = send_header(&ring, question.class, expires, from, to);
+        let header = send_header(&ring, question.form, question.class, expires, from, to);
         header.map(HeaderJson::from).ok_or_else(|| Failure::Usage(String::from("--class: expected 0 to 15")))
     };
-    let answer = CapabilitiesAnswer { headers: [header(a, b)?, header(b, a)?], expires };
+    let answer = CapabilitiesAnswer { headers: [header(a, b)?, header(b, a)?], expires, receipt: None };
     let text = serde_json::to_string(&answer).map_err(|error| Failure::Runtime(error.to_string()))?;
     writeln!(out, "{text}")?;
     Ok(())

@@ -6,7 +6,10 @@
 use crate::accounts::password;
 use crate::accounts::registry::AccountRow;
 use crate::accounts::registry::{Refusal, Registry};
+use crate::now::Now;
+use crate::revoke::outbox::{HostRow, Progress};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use wire::json::name::AccountName;
 use wire::json::profile::BuddyState;
 
@@ -27,6 +30,13 @@ pub enum Operation {
         account: AccountName,
         /// Whether it may log in.
         enabled: bool,
+    },
+    /// Say whether an account's devices hide their addresses.
+    HideAddress {
+        /// Which.
+        account: AccountName,
+        /// Whether they do.
+        hide_address: bool,
     },
     /// Set a password.
     SetPassword {
@@ -49,6 +59,8 @@ pub enum Operation {
         /// The other.
         buddy: AccountName,
     },
+    /// Say how far every host is with what has been taken back.
+    ListRevocations,
     /// Name an account's buddies.
     ListBuddies {
         /// Whose.
@@ -66,15 +78,38 @@ pub enum Outcome {
     Accounts(Vec<AccountRow>),
     /// Name, and how far it got.
     Buddies(Vec<(AccountName, BuddyState)>),
+    /// It is done and stored, and has come this far with the reflectors.
+    TakenBack(Taken),
+    /// Every host.
+    Revocations(Vec<HostRow>),
     /// It was not done, and why.
     Refused(String),
 }
 
+/// What was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The numbers of its entries.
+    #[serde(skip, default = "nothing")]
+    pub numbers: Range<u64>,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Whether a server runs that delivers it.
+    pub is_served: bool,
+}
+
 impl Operation {
     /// Does it.
-    pub fn apply(self, registry: &Registry) -> Outcome {
+    pub fn apply(self, registry: &Registry, now: Now) -> Outcome {
         let done = |outcome: Result<(), Refusal>| match outcome {
             Ok(()) => Outcome::Done,
+            Err(refusal) => Outcome::Refused(refusal.to_string()),
+        };
+        let taken = |outcome: Result<Range<u64>, Refusal>| match outcome {
+            Ok(numbers) => {
+                let progress = registry.outbox().progress(&numbers);
+                Outcome::TakenBack(Taken { numbers, progress, is_served: false })
+            }
             Err(refusal) => Outcome::Refused(refusal.to_string()),
         };
         match self {
@@ -87,17 +122,25 @@ impl Operation {
                 }
             }
             Self::ListAccounts => Outcome::Accounts(registry.accounts()),
-            Self::SetEnabled { account, enabled } => done(registry.set_enabled(&account, enabled)),
+            Self::SetEnabled { account, enabled } => taken(registry.set_enabled(&account, enabled, now)),
+            Self::HideAddress { account, hide_address } => {
+                taken(registry.hide_account(&account, hide_address, now))
+            }
             Self::SetPassword { account, hash } => match password::check_hash(&hash) {
                 Ok(()) => done(registry.set_password(&account, hash)),
                 Err(reason) => Outcome::Refused(reason),
             },
             Self::AddBuddy { account, buddy } => done(registry.befriend(&account, &buddy)),
-            Self::RemoveBuddy { account, buddy } => done(registry.unask(&account, &buddy)),
+            Self::RemoveBuddy { account, buddy } => taken(registry.unask(&account, &buddy, now)),
+            Self::ListRevocations => Outcome::Revocations(registry.outbox().rows()),
             Self::ListBuddies { account } => match registry.buddies(&account) {
                 Ok(buddies) => Outcome::Buddies(buddies),
                 Err(refusal) => Outcome::Refused(refusal.to_string()),
             },
         }
     }
+}
+
+fn nothing() -> Range<u64> {
+    0..0
 }

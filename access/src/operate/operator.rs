@@ -4,9 +4,10 @@
 //! * One JSON object a line each way, so that an import of many accounts is many lines of one connection.
 
 use crate::accounts::registry::Registry;
+use crate::app::App;
 use crate::config::StorePaths;
 use crate::now::SharedClock;
-use crate::operate::operation::{Operation, Outcome};
+use crate::operate::operation::{Operation, Outcome, Taken};
 use crate::store::{Store, StoreError};
 use engine::host::clock::Clock;
 use program::failure::Failure;
@@ -61,7 +62,7 @@ impl Operator {
     /// It was refused, or the server went away.
     pub fn apply(&mut self, operation: Operation) -> Result<Outcome, Failure> {
         let outcome = match self {
-            Self::Store(registry) => operation.apply(registry),
+            Self::Store(registry) => operation.apply(registry, SharedClock::new(&Clock::start()).now()),
             Self::Server(stream) => ask(stream, &operation)?,
         };
         match outcome {
@@ -94,11 +95,11 @@ pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Serves the socket for ever.
-pub async fn serve(listener: tokio::net::UnixListener, registry: Arc<Registry>) {
+pub async fn serve(listener: tokio::net::UnixListener, app: Arc<App>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(&registry)));
+                tokio::spawn(converse(stream, Arc::clone(&app)));
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket took no connection");
@@ -108,7 +109,7 @@ pub async fn serve(listener: tokio::net::UnixListener, registry: Arc<Registry>) 
     }
 }
 
-async fn converse(stream: tokio::net::UnixStream, registry: Arc<Registry>) {
+async fn converse(stream: tokio::net::UnixStream, app: Arc<App>) {
     let (read, mut write) = stream.into_split();
     let mut read = tokio::io::BufReader::new(read);
     loop {
@@ -119,9 +120,15 @@ async fn converse(stream: tokio::net::UnixStream, registry: Arc<Registry>) {
         }
         let outcome = match serde_json::from_slice::<Operation>(&line) {
             Ok(operation) => {
-                let registry = Arc::clone(&registry);
-                let done = tokio::task::spawn_blocking(move || operation.apply(&registry)).await;
-                done.unwrap_or_else(|error| Outcome::Refused(error.to_string()))
+                let (registry, now) = (Arc::clone(&app.registry), app.clock.now());
+                let done = tokio::task::spawn_blocking(move || operation.apply(&registry, now)).await;
+                match done.unwrap_or_else(|error| Outcome::Refused(error.to_string())) {
+                    Outcome::TakenBack(Taken { numbers, .. }) => {
+                        let progress = app.registry.outbox().wait(&numbers, DELIVERY).await;
+                        Outcome::TakenBack(Taken { numbers, progress, is_served: true })
+                    }
+                    outcome => outcome,
+                }
             }
             Err(error) => Outcome::Refused(format!("not an operation: {error}; use programs of one version")),
         };
@@ -147,3 +154,5 @@ fn ask(stream: &mut BufReader<UnixStream>, operation: &Operation) -> Result<Outc
 /// Bytes of the longest operation: an import sends a thousand accounts a line.
 const LONGEST_LINE: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an operator waits for the reflectors' hosts.
+const DELIVERY: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::fleet::{Health, MISSES, Reflector, State};
-use crate::operate::readiness::is_draining;
+use crate::hosts::AdminListener;
 use crate::rules::Rules;
 use program::failure::Failure;
 use program::random;
@@ -75,7 +75,7 @@ impl Prober {
             self.ask(&rules.reflectors, &numbers).await;
             let patience = interval.mul_f64(0.9);
             let end = Instant::now() + patience;
-            let drained = draining(rules.admins.clone(), patience);
+            let drained = draining(&rules, patience);
             let (drained, ()) = tokio::join!(drained, self.listen(&rules.reflectors, &numbers, end));
             for (name, found) in &mut self.found {
                 found.health.draining = drained.contains(name);
@@ -153,15 +153,20 @@ impl Prober {
     }
 }
 
-/// Which of these say that they drain, all asked at once.
-async fn draining(admins: Vec<(ReflectorName, SocketAddr)>, patience: Duration) -> Vec<ReflectorName> {
-    let ask = |(name, admin)| async move { is_draining(admin, patience).await.then_some(name) };
-    let asked: Vec<_> = admins.into_iter().map(|it| tokio::spawn(ask(it))).collect();
-    let mut found = Vec::new();
+/// Which reflectors drain: all of their hosts say so. Every host is asked at once.
+async fn draining(rules: &Rules, patience: Duration) -> Vec<ReflectorName> {
+    let ask = |it: &AdminListener| {
+        let (it, tls) = (it.clone(), rules.admin_tls.clone());
+        tokio::spawn(async move { (it.is_draining(tls.as_ref(), patience).await, it.reflector) })
+    };
+    let asked: Vec<_> = rules.admins.iter().map(ask).collect();
+    let (mut drained, mut others) = (Vec::new(), Vec::new());
     for answer in asked {
-        found.extend(answer.await.ok().flatten());
+        let Ok((drains, name)) = answer.await else { continue };
+        if drains { drained.push(name) } else { others.push(name) }
     }
-    found
+    drained.retain(|name| !others.contains(name));
+    drained
 }
 
 async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {

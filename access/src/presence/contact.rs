@@ -22,6 +22,8 @@ pub struct Contact {
     pub ticket_expires: u32,
     /// Round trip of the device to that reflector, µs.
     pub rtt_us: u32,
+    /// Until when the store has it as a place where something may be minted, unix seconds; 0 if it does not.
+    pub noted_until_s: u32,
 }
 
 impl Contact {
@@ -71,5 +73,11 @@ pub fn prove(proof: &ContactProof, rules: &Rules, now_s: u32) -> Result<Contact,
         );
         return Err(Problem::new(ProblemKind::Destination, detail));
     }
-    Ok(Contact { reflector: name.clone(), address, ticket_expires: header.expires, rtt_us: proof.rtt_us })
+    Ok(Contact {
+        reflector: name.clone(),
+        address,
+        ticket_expires: header.expires,
+        rtt_us: proof.rtt_us,
+        noted_until_s: 0,
+    })
 }

@@ -6,6 +6,7 @@
 //! * An account's version grows whenever something that its profile shows has changed.
 //! * A disabled account has no sessions, and its devices are offline to everybody.
 
+use crate::presence::contact::Contact;
 use crate::presence::lease::{Presence, SessionHash};
 use ed25519_dalek::VerifyingKey;
 use std::cmp::Reverse;
@@ -44,6 +45,8 @@ pub struct Counts {
 pub struct Account {
     /// Whether it may log in.
     pub enabled: bool,
+    /// Whether its devices hide their addresses.
+    pub hide_address: bool,
     /// Its devices, in the order in which they came.
     pub devices: Vec<DeviceId>,
     /// Whom it asked.
@@ -62,6 +65,8 @@ pub struct Device {
     pub sign_key: VerifyingKey,
     /// By which others write to it.
     pub noise_key: NoiseKey,
+    /// Whether it hides its address, whatever its account does.
+    pub hide_address: bool,
     /// The time in the nonce of its last login; older nonces are used up.
     pub last_nonce: u64,
     /// The number of its last login.
@@ -86,6 +91,7 @@ impl Device {
             name,
             sign_key,
             noise_key,
+            hide_address: false,
             last_nonce: 0,
             incarnation: None,
             presence: None,
@@ -134,13 +140,53 @@ impl Directory {
 
     /// Adds an account, or changes whether it may log in.
     pub fn put_account(&mut self, name: &AccountName, enabled: bool) {
-        let fresh = || Account { enabled, devices: Vec::new(), asked: BTreeSet::new(), changes: 0 };
+        let fresh = || Account {
+            enabled,
+            hide_address: false,
+            devices: Vec::new(),
+            asked: BTreeSet::new(),
+            changes: 0,
+        };
         self.accounts.entry(name.clone()).or_insert_with(fresh).enabled = enabled;
         if !enabled {
             let devices = self.accounts.get(name).map(|it| it.devices.clone()).unwrap_or_default();
             devices.iter().for_each(|device| self.end_session(device));
         }
         self.touch_buddies(name);
+    }
+
+    /// Says whether the devices of an account hide their addresses.
+    pub fn hide_account(&mut self, name: &AccountName, hide_address: bool) {
+        let Some(account) = self.accounts.get_mut(name) else { return };
+        account.hide_address = hide_address;
+        let devices = account.devices.clone();
+        devices.iter().for_each(|device| self.withdraw(device));
+        self.touch(name);
+        self.touch_buddies(name);
+    }
+
+    /// Says whether a device hides its address.
+    pub fn hide_device(&mut self, id: &DeviceId, hide_address: bool) {
+        let Some(device) = self.devices.get_mut(id) else { return };
+        device.hide_address = hide_address;
+        let account = device.account.clone();
+        self.withdraw(id);
+        self.touch(&account);
+        self.touch_buddies(&account);
+    }
+
+    /// Whether a device hides its address, by itself or with its account.
+    pub fn hides(&self, device: &Device) -> bool {
+        device.hide_address || self.accounts.get(&device.account).is_some_and(|it| it.hide_address)
+    }
+
+    /// Forgets where a device is that hides from now on: others may have seen it there. It comes with other ports.
+    fn withdraw(&mut self, id: &DeviceId) {
+        let hides = self.devices.get(id).is_some_and(|device| self.hides(device));
+        if let Some(presence) = self.devices.get_mut(id).and_then(|it| it.presence.as_mut()).filter(|_| hides)
+        {
+            presence.contacts.clear();
+        }
     }
 
     /// Adds a device, or changes the name and keys of one that is there.
@@ -150,6 +196,7 @@ impl Directory {
             Some(known) => {
                 known.name = device.name;
                 known.noise_key = device.noise_key;
+                known.hide_address = device.hide_address;
             }
             None => {
                 if let Some(account) = self.accounts.get_mut(&account) {
@@ -159,6 +206,13 @@ impl Directory {
             }
         }
         self.touch_buddies(&account);
+    }
+
+    /// Until when the store has this contact of a device, if the device is there already.
+    pub fn noted_until_s(&self, id: &DeviceId, contact: &Contact) -> u32 {
+        let presence = self.devices.get(id).and_then(|device| device.presence.as_ref());
+        let same = |it: &&Contact| it.reflector == contact.reflector && it.address == contact.address;
+        presence.and_then(|it| it.contacts.iter().find(same)).map_or(0, |it| it.noted_until_s)
     }
 
     /// The device of an account that signs with this key.

@@ -271,6 +271,7 @@ mod tests {
             directory.ask(from, to);
         }
         let contact = |address: &str, ticket_expires: u32| Contact {
+            noted_until_s: 0,
             reflector: "r".parse().unwrap(),
             address: wire::TransportAddress::from_socket(address.parse().unwrap()).unwrap(),
             ticket_expires,

@@ -103,7 +103,7 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
             2,
             &["--reflector-admin", "NAME"],
         ),
-        (&["--reflector", "a=1.2.3.4:5000", "--reflector-admin", "a"], 2, &["NAME=ADDR:PORT"]),
+        (&["--reflector", "a=1.2.3.4:5000", "--reflector-admin", "a"], 2, &["NAME=URL"]),
         (&["--allow-destination", "10/8"], 2, &["--allow-destination 10/8", "CIDR"]),
         (&["--class", "16"], 2, &["--class 16", "0 to 15"]),
         (&["--capability-lifetime", "541s"], 2, &["--capability-lifetime 541s", "10s to 540s"]),
@@ -139,6 +139,16 @@ fn a_malformed_flag_is_named_with_what_would_be_right() {
     }
     refused(&run(&folder, &["run", "--store", "a.redb"]), 78, &["master is not set", "keygen"]);
     refused(&run(&folder, &["run", "--master", "master.toml"]), 78, &["store is not set"]);
+}
+
+#[test]
+fn a_token_is_not_sent_over_a_public_network() {
+    let folder = Folder::new("access-test");
+    folder.write("master.toml", MASTER);
+    let line = "run --master master.toml --store a.redb --listen 127.0.0.1:0 --reflector a=1.2.3.4:5000 \
+                --reflector-admin a=http://1.2.3.4:9 --reflector-admin-token t";
+    let words = ["http://1.2.3.4:9", "public network", "https"];
+    refused(&run(&folder, &line.split_whitespace().collect::<Vec<_>>()), 2, &words);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod page;
 mod passwords;
 mod person;
 mod refusals;
+mod revocations;
 mod server;
 mod slow;
 mod tickets;

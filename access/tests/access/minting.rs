@@ -18,7 +18,7 @@ use wire::json::header::HeaderJson;
 use wire::json::keys::{NoiseKey, SignKey};
 use wire::json::login::{ContactProof, OfferedReflector, Stun};
 use wire::json::name::{AccountName, DeviceId, ReflectorName};
-use wire::{Policy, TransportAddress};
+use wire::{Form, Policy, TransportAddress};
 
 /// xorshift64*, so that a failure repeats.
 struct Random(u64);
@@ -108,7 +108,13 @@ impl World {
                     let ticket_expires = now.unix_s - 90 + u32::try_from(random.below(180)).unwrap();
                     let address =
                         address_of(&format!("9.9.{}.{person}:{}", random.below(9), 2_000 + random.below(9)));
-                    shown.push(Contact { reflector: name(reflector), address, ticket_expires, rtt_us: 1 });
+                    shown.push(Contact {
+                        reflector: name(reflector),
+                        address,
+                        ticket_expires,
+                        rtt_us: 1,
+                        noted_until_s: 0,
+                    });
                 }
             }
             if random.below(4) > 0 {
@@ -160,7 +166,9 @@ impl World {
             .flat_map(|buddy| buddy.devices.iter().map(move |device| (buddy, device)))
             .flat_map(|(buddy, device)| device.contacts.iter().map(move |contact| (buddy, contact)))
             .filter(|(_, contact)| contact.header.is_some())
-            .map(|(buddy, it)| (buddy.account.to_string(), it.reflector.to_string(), it.address.to_string()))
+            .map(|(buddy, it)| {
+                (buddy.account.to_string(), it.reflector.to_string(), it.address.unwrap().to_string())
+            })
             .collect();
         assert_eq!(got.len(), listed.len(), "what is minted is what the audit log gets");
         *minted += u32::try_from(got.len()).unwrap();
@@ -183,7 +191,7 @@ impl World {
         assert_eq!(got, right);
         for it in listed {
             let ring = self.rules.ring(&it.reflector).unwrap();
-            let header = wire::mint::send_header(ring, 0, it.expires, it.from, it.to).unwrap();
+            let header = wire::mint::send_header(ring, Form::Plain, 0, it.expires, it.from, it.to).unwrap();
             assert!(it.expires <= self.now.unix_s + 300 && header.kind == Kind::Send as u8);
         }
         pairs

@@ -198,7 +198,9 @@ fn bob_header(server: &Server) -> HeaderJson {
     let (from, to) = ("127.1.0.1:4001", "127.1.0.2:4002");
     let (from, to) = (crate::tickets::address_of(from), crate::tickets::address_of(to));
     let expires = crate::tickets::unix_s() + 100;
-    wire::mint::send_header(&server.tickets.ring("fra1"), 0, expires, from, to).unwrap().into()
+    wire::mint::send_header(&server.tickets.ring("fra1"), wire::Form::Plain, 0, expires, from, to)
+        .unwrap()
+        .into()
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Interface {
     pub name: String,
     /// The address.
     pub address: IpAddr,
+    /// Leading bits that are those of its network.
+    pub prefix: u8,
     /// The directed broadcast address of its network; IPv4 only.
     pub broadcast: Option<Ipv4Addr>,
     /// Whether this is a loopback interface.
@@ -52,7 +54,17 @@ fn interface(entry: &libc::ifaddrs) -> Option<Interface> {
     // SAFETY: `ifa_name` of a listed entry is a NUL-terminated string that lives as long as the entry.
     let name = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
     let loopback = entry.ifa_flags & libc::IFF_LOOPBACK.cast_unsigned() != 0;
-    Some(Interface { name, address, broadcast: broadcast(address, mask), loopback })
+    Some(Interface { name, address, prefix: prefix(mask), broadcast: broadcast(address, mask), loopback })
+}
+
+/// The length of a netmask; an address without one is a network of its own.
+fn prefix(mask: Option<IpAddr>) -> u8 {
+    let bits = match mask {
+        Some(IpAddr::V4(mask)) => mask.to_bits().leading_ones(),
+        Some(IpAddr::V6(mask)) => mask.to_bits().leading_ones(),
+        None => 128,
+    };
+    u8::try_from(bits).unwrap_or(128)
 }
 
 /// The last address of a network of more than two: the kernel treats it as broadcast, whatever the interface says.
@@ -86,7 +98,7 @@ mod tests {
         let interfaces = list().unwrap();
         let lo = interfaces.iter().find(|it| it.address == IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
         assert!(lo.loopback);
-        assert_eq!(lo.broadcast, Some(Ipv4Addr::new(127, 255, 255, 255)));
+        assert_eq!((lo.prefix, lo.broadcast), (8, Some(Ipv4Addr::new(127, 255, 255, 255))));
     }
 
     #[test]

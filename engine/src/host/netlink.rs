@@ -16,7 +16,7 @@
 pub mod rows;
 
 use crate::exact;
-use crate::host::netlink::rows::{Link, Neighbour, Route, Rule};
+use crate::host::netlink::rows::{LOCAL_TABLE, Link, Neighbour, Route, Rule};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -64,6 +64,41 @@ impl Netlink {
         let mut routes = self.dump(libc::RTM_GETROUTE, &of_family(AF_INET), Route::read)?;
         routes.extend(self.dump(libc::RTM_GETROUTE, &of_family(AF_INET6), Route::read)?);
         Ok(routes)
+    }
+
+    /// The routes of the table that holds a host's own addresses, of both families.
+    ///
+    /// Where the kernel can (4.20 and newer) it sends only these: a host may have a million others.
+    ///
+    /// # Errors
+    /// As for [`Netlink::links`].
+    pub fn local_routes(&mut self) -> io::Result<Vec<Route>> {
+        let strict = self.set_strict(true).is_ok();
+        let mut routes = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            let mut body = of_family(family);
+            if strict {
+                body[TABLE_AT] = LOCAL_TABLE_BYTE;
+            }
+            routes.extend(self.dump(libc::RTM_GETROUTE, &body, Route::read)?);
+        }
+        if strict {
+            self.set_strict(false)?;
+        }
+        routes.retain(|route| route.table == LOCAL_TABLE);
+        Ok(routes)
+    }
+
+    /// Whether what a request says beside its kind selects rows.
+    fn set_strict(&self, on: bool) -> io::Result<()> {
+        let value = i32::from(on);
+        let len = exact::len_of::<i32>();
+        let (level, option) = (libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK);
+        // SAFETY: the descriptor is open, the pointer is to a live i32, and `len` is its size.
+        let done = unsafe {
+            libc::setsockopt(self.socket.as_raw_fd(), level, option, (&raw const value).cast(), len)
+        };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Every rule that chooses a table, of both families.
@@ -237,6 +272,9 @@ const DONE: u16 = 3;
 const REQUEST_DUMP: u16 = 0x301;
 /// NLM_F_DUMP_INTR.
 const DUMP_INTERRUPTED: u16 = 0x10;
+/// Where a request for routes says which table, and that table.
+const TABLE_AT: usize = 4;
+const LOCAL_TABLE_BYTE: u8 = 255;
 /// Families, as addresses and messages have them.
 const AF_NETLINK: libc::sa_family_t = 16;
 const AF_INET: u8 = 2;
@@ -248,6 +286,8 @@ const GROUPS: [u32; 6] = [1, 3, 7, 8, 11, 19];
 mod tests {
     use super::*;
 
+    use std::net::IpAddr;
+
     #[test]
     fn the_kernel_tells_of_loopback() {
         let mut netlink = Netlink::open().unwrap();
@@ -258,6 +298,14 @@ mod tests {
         assert!(rules.iter().filter(|rule| rule.is_standard()).count() >= 2, "{rules:?}");
         netlink.routes().unwrap();
         netlink.neighbours().unwrap();
+        let local = netlink.local_routes().unwrap();
+        assert!(
+            local
+                .iter()
+                .any(|it| it.delivered && it.network == IpAddr::from([127, 0, 0, 0]) && it.prefix == 8)
+        );
+        assert!(local.iter().all(|route| route.table == LOCAL_TABLE));
+        assert!(netlink.routes().unwrap().len() >= local.len(), "asking for all again gives all");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! * Whatever is not certain is [`Hop::Pass`]: the kernel is asked by sending through a socket.
 //! * No entry says what its surrounding entry says already; what matches none passes.
 
-use crate::host::netlink::rows::{LOCAL_TABLE, MAIN_TABLE, Neighbour, Route as Row, Rule};
+use crate::host::netlink::rows::{MAIN_TABLE, Neighbour, Route as Row, Rule};
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -138,14 +138,6 @@ fn shortened(mut routes: Vec<Route>) -> Vec<Route> {
     kept
 }
 
-/// The addresses that this host calls its own in the kernel's local table, whatever interface they are on.
-pub fn local(rows: &[Row]) -> Vec<IpAddr> {
-    let host_bits = |row: &Row| row.prefix == if row.network.is_ipv4() { 32 } else { 128 };
-    let rows =
-        rows.iter().filter(|row| row.table == LOCAL_TABLE && host_bits(row) && is_unicast(row.network));
-    rows.map(|row| row.network).collect()
-}
-
 fn leading(address: IpAddr, bits: u8) -> u128 {
     let (value, width) = match address {
         IpAddr::V4(ip) => (u128::from(ip.to_bits()), 32_u32),
@@ -190,6 +182,7 @@ mod tests {
             link: Some(link),
             gateway: gateway.map(ip),
             plain: true,
+            delivered: false,
             void: false,
         }
     }

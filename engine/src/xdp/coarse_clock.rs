@@ -11,10 +11,9 @@
 #![allow(unsafe_code)]
 
 use crate::xdp::error::XdpError;
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::xdp::shared_words::SharedWords;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A moment, read of both clocks at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,98 +22,84 @@ pub(crate) struct Moment {
     pub(crate) boot_ns: u64,
 }
 
-/// `struct clock` of `bpf/layout.bpf.h`.
-#[repr(C)]
-#[derive(Debug, Default)]
-struct Words {
-    since_jiffies: AtomicU64,
-    base: AtomicU64,
-    step: AtomicU64,
-    base_ns: AtomicU64,
-    step_ns: AtomicU64,
-    alive_jiffies: AtomicU64,
-    orphan_jiffies: AtomicU64,
-}
-
 /// The clock of one loaded program.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    words: NonNull<Words>,
+    shared: SharedWords,
     jiffy_ns: u64,
 }
 
-// SAFETY: the words are shared memory of atomics, which any thread may use.
-unsafe impl Send for Clock {}
-// SAFETY: as above.
-unsafe impl Sync for Clock {}
+/// Words of `struct clock` of `bpf/layout.bpf.h`, in their order.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    SinceJiffies,
+    Base,
+    Step,
+    BaseNs,
+    StepNs,
+    AliveJiffies,
+    OrphanJiffies,
+    Revoked,
+}
 
 impl Clock {
     /// Maps the clock of a program.
     pub(crate) fn map(map: BorrowedFd<'_>) -> Result<Self, XdpError> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping of a descriptor that is open; the kernel chooses the place.
-        let address = unsafe {
-            libc::mmap(std::ptr::null_mut(), MAPPED_LEN, access, libc::MAP_SHARED, map.as_raw_fd(), 0)
-        };
-        let words = NonNull::new(address.cast::<Words>()).filter(|_| address != libc::MAP_FAILED);
-        let words =
-            words.ok_or_else(|| XdpError::kernel("map the program's clock", io::Error::last_os_error()))?;
-        Ok(Self { words, jiffy_ns: jiffy_ns()? })
+        Ok(Self { shared: SharedWords::map(map, CLOCK_LEN)?, jiffy_ns: jiffy_ns()? })
     }
 
     /// Sets everything: called before the program is attached.
     pub(crate) fn start(&self, now: Moment, offset_ns: i64) {
-        let words = self.words();
-        words.since_jiffies.store(now.jiffies, Relaxed);
-        words.step.store(fixed_point(self.jiffy_ns), Relaxed);
-        words.base_ns.store(now.boot_ns, Relaxed);
-        words.step_ns.store(self.jiffy_ns, Relaxed);
-        words.orphan_jiffies.store(ORPHAN_S * NS_PER_S / self.jiffy_ns, Relaxed);
+        self.set(Word::SinceJiffies, now.jiffies);
+        self.set(Word::Step, fixed_point(self.jiffy_ns));
+        self.set(Word::BaseNs, now.boot_ns);
+        self.set(Word::StepNs, self.jiffy_ns);
+        self.set(Word::OrphanJiffies, ORPHAN_S * NS_PER_S / self.jiffy_ns);
         self.tick(now, offset_ns);
     }
 
     /// Says that the daemon lives, and what unix time less boot time is.
     pub(crate) fn tick(&self, now: Moment, offset_ns: i64) {
-        let words = self.words();
         let unix_ns = now.boot_ns.saturating_add_signed(offset_ns);
-        let since = now.jiffies.saturating_sub(words.since_jiffies.load(Relaxed));
-        let elapsed = since.wrapping_mul(words.step.load(Relaxed));
-        words.base.store(fixed_point(unix_ns).wrapping_sub(elapsed), Relaxed);
-        words.alive_jiffies.store(now.jiffies, Relaxed);
+        let since = now.jiffies.saturating_sub(self.get(Word::SinceJiffies));
+        let elapsed = since.wrapping_mul(self.get(Word::Step));
+        self.set(Word::Base, fixed_point(unix_ns).wrapping_sub(elapsed));
+        self.set(Word::AliveJiffies, now.jiffies);
     }
 
     /// Stops the clock at a time, for tests: unix seconds, and boot time for budgets.
     pub(crate) fn fix(&self, unix_s: u32, boot_ns: u64) {
-        let words = self.words();
-        words.step.store(0, Relaxed);
-        words.step_ns.store(0, Relaxed);
-        words.base.store(u64::from(unix_s) << 32, Relaxed);
-        words.base_ns.store(boot_ns, Relaxed);
-        words.orphan_jiffies.store(u64::MAX, Relaxed);
+        self.set(Word::Step, 0);
+        self.set(Word::StepNs, 0);
+        self.set(Word::Base, u64::from(unix_s) << 32);
+        self.set(Word::BaseNs, boot_ns);
+        self.set(Word::OrphanJiffies, u64::MAX);
     }
 
     /// Pretends that the daemon's last sign of life is so long ago, for tests.
     pub(crate) fn age(&self, now: Moment, seconds: u64) {
-        let words = self.words();
-        words.alive_jiffies.store(now.jiffies.wrapping_sub(seconds * NS_PER_S / self.jiffy_ns), Relaxed);
-        words.orphan_jiffies.store(ORPHAN_S * NS_PER_S / self.jiffy_ns, Relaxed);
+        self.set(Word::AliveJiffies, now.jiffies.wrapping_sub(seconds * NS_PER_S / self.jiffy_ns));
+        self.set(Word::OrphanJiffies, ORPHAN_S * NS_PER_S / self.jiffy_ns);
     }
 
     /// Nanoseconds since the daemon's last sign of life.
     pub(crate) fn silence_ns(&self, now: Moment) -> u64 {
-        now.jiffies.saturating_sub(self.words().alive_jiffies.load(Relaxed)).saturating_mul(self.jiffy_ns)
+        now.jiffies.saturating_sub(self.get(Word::AliveJiffies)).saturating_mul(self.jiffy_ns)
     }
 
-    fn words(&self) -> &Words {
-        // SAFETY: mapped for as long as `self` lives, and large enough.
-        unsafe { self.words.as_ref() }
+    /// Says how many entries the table of revocations holds; the program does not look at an empty one.
+    pub(crate) fn set_revoked(&self, entries: u64) {
+        self.set(Word::Revoked, entries);
     }
-}
 
-impl Drop for Clock {
-    fn drop(&mut self) {
-        // SAFETY: this very mapping, which nothing borrows any more.
-        unsafe { libc::munmap(self.words.as_ptr().cast(), MAPPED_LEN) };
+    fn get(&self, word: Word) -> u64 {
+        self.shared.all().get(word as usize).map_or(0, |it| it.load(Relaxed))
+    }
+
+    fn set(&self, word: Word, value: u64) {
+        if let Some(it) = self.shared.all().get(word as usize) {
+            it.store(value, Relaxed);
+        }
     }
 }
 
@@ -142,8 +127,8 @@ fn jiffy_ns() -> Result<u64, XdpError> {
 const NS_PER_S: u64 = 1_000_000_000;
 /// So long after the daemon's last sign of life a program stops, seconds.
 pub(crate) const ORPHAN_S: u64 = 600;
-/// A page holds the words; the kernel maps whole pages.
-const MAPPED_LEN: usize = 4096;
+/// Bytes of the words.
+const CLOCK_LEN: u32 = 64;
 
 #[cfg(test)]
 mod tests {

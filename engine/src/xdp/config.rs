@@ -18,18 +18,19 @@ pub struct Config {
     pub keys: [Option<[u8; 16]>; 16],
     /// The id of the key that makes tickets.
     pub minting: u8,
-    /// Where IPv4 datagrams are taken; 0.0.0.0 is every address of `local`.
+    /// Where IPv4 datagrams are taken; 0.0.0.0 is every address of `host`.
     pub listen_v4: Option<SocketAddrV4>,
-    /// Where IPv6 datagrams are taken; `::` is every address of `local`.
+    /// Where IPv6 datagrams are taken; `::` is every address of `host`.
     pub listen_v6: Option<SocketAddrV6>,
     /// Whether what starts like STUN is passed up.
     pub stun: bool,
-    /// The reflector's own transport addresses, a wildcard itself and expanded; at most 64 of a family.
+    /// The reflector's own transport addresses; a wildcard is its port on every address of `host`, port 0 is every port
+    /// unless a block opens the address. At most 64 of a family.
     pub own: Vec<SocketAddr>,
     /// Directed broadcast addresses of local networks; at most 64.
     pub broadcasts: Vec<Ipv4Addr>,
-    /// Addresses of this host; at most 64 of a family, loopback and link-local ones not counted.
-    pub local: Vec<IpAddr>,
+    /// Addresses of this host, as prefixes; at most 128 of a family, loopback and link-local ones not counted.
+    pub host: Vec<(IpAddr, u8)>,
     /// Special-purpose blocks that are opened; at most 32.
     pub allow_destination: Vec<(IpAddr, u8)>,
     /// Blocks that nothing is sent to; at most 64.
@@ -63,7 +64,7 @@ impl Config {
             stun: false,
             own: Vec::new(),
             broadcasts: Vec::new(),
-            local: Vec::new(),
+            host: Vec::new(),
             allow_destination: Vec::new(),
             deny_destination: Vec::new(),
             deny_source: Vec::new(),
@@ -119,10 +120,11 @@ pub(crate) struct Raw {
     answer_lifetime_s: u32,
     ticket_lifetime_s: u32,
     wildcard_port_v4: u32,
+    wildcard_port_v6: u32,
     own_v4_count: u32,
     own_v6_count: u32,
-    local_v4_count: u32,
-    local_v6_count: u32,
+    host_v4_count: u32,
+    host_v6_count: u32,
     broadcasts_count: u32,
     allow_v4_count: u32,
     allow_v6_count: u32,
@@ -138,9 +140,9 @@ pub(crate) struct Raw {
     routes_v6: [RouteV6; MAX_ROUTES],
     own_v4: [OwnV4; MAX_OWN],
     own_v6: [OwnV6; MAX_OWN],
-    local_v4: [u32; MAX_OWN],
-    local_v6: [[u64; 2]; MAX_OWN],
     broadcasts: [u32; MAX_OWN],
+    host_v4: [BlockV4; MAX_HOST],
+    host_v6: [BlockV6; MAX_HOST],
     allow_v4: [BlockV4; MAX_ALLOWED],
     allow_v6: [BlockV6; MAX_ALLOWED],
     deny_v4: [BlockV4; MAX_DENIED],
@@ -273,6 +275,9 @@ impl Raw {
                 SocketAddr::V6(own) => {
                     let entry = OwnV6 { address: v6(*own.ip()), port: u64::from(own.port().to_be()) };
                     push(&mut self.own_v6, &mut self.own_v6_count, entry, what)?;
+                    if own.ip().is_unspecified() {
+                        self.wildcard_port_v6 = u32::from(own.port().to_be());
+                    }
                     flag(&mut self.look_v6, first, LOOK_DESTINATION);
                 }
             }
@@ -281,18 +286,13 @@ impl Raw {
             push(&mut self.broadcasts, &mut self.broadcasts_count, v4(*broadcast), "broadcast addresses")?;
             flag(&mut self.look_v4, first_byte(IpAddr::V4(*broadcast)), LOOK_DESTINATION | LOOK_SOURCE);
         }
-        for local in config.local.iter().filter(|local| !stays_on_link(**local)) {
-            let what = "local addresses of one family";
-            let first = first_byte(*local);
-            match local {
-                IpAddr::V4(ip) => {
-                    push(&mut self.local_v4, &mut self.local_v4_count, v4(*ip), what)?;
-                    flag(&mut self.look_v4, first, LOOK_SOURCE);
-                }
-                IpAddr::V6(ip) => {
-                    push(&mut self.local_v6, &mut self.local_v6_count, v6(*ip), what)?;
-                    flag(&mut self.look_v6, first, LOOK_SOURCE);
-                }
+        for (network, prefix) in config.host.iter().filter(|(network, _)| !stays_on_link(*network)) {
+            let what = "addresses of this host, of one family";
+            let block = Block::new(*network, *prefix)?;
+            self.flag_block(&block, LOOK_DESTINATION | LOOK_SOURCE);
+            match block {
+                Block::V4(block) => push(&mut self.host_v4, &mut self.host_v4_count, block, what)?,
+                Block::V6(block) => push(&mut self.host_v6, &mut self.host_v6_count, block, what)?,
             }
         }
         Ok(())
@@ -473,6 +473,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 const MAX_ALLOWED: usize = 32;
 const MAX_DENIED: usize = 64;
 const MAX_OWN: usize = 64;
+const MAX_HOST: usize = 128;
 /// Routes that fit, IPv4 and IPv6 together.
 pub const MAX_ROUTES: usize = 16;
 const LOOK_DESTINATION: u8 = 1;

@@ -57,10 +57,10 @@ unsafe impl aya::Pod for Raw {}
 
 impl From<&Raw> for Counts {
     fn from(raw: &Raw) -> Self {
-        let [relayed, observed, passed, dropped @ .., _] = raw.outcomes;
+        let [relayed, observed, passed, dropped @ ..] = raw.outcomes;
         Self { received: raw.received, relayed, observed, passed, dropped, keys: raw.keys }
     }
 }
 
 /// Reasons for which a datagram is dropped.
-pub const REASONS: usize = 12;
+pub const REASONS: usize = 13;

@@ -3,6 +3,7 @@
 use crate::frame;
 use crate::vectors::{cases, local_of, reason, total};
 use engine::xdp::{Answer, Xdp, XdpError};
+use std::net::SocketAddr;
 use wire::Reason;
 
 /// Ten a second for a prefix; another prefix has its own ten.
@@ -28,8 +29,43 @@ pub(crate) fn probe() {
     assert_eq!(answered("[2a00:1:2:3::4]:5000", 10 * s), 10);
     assert_eq!(answered("[2a00:1:2:ffff::9]:5000", 10 * s), 0, "the same /48");
     assert_eq!(reason(&Default::default(), &Default::default()), None);
-    assert_eq!(total(&xdp).dropped[11].datagrams, 565);
-    assert_eq!(cases.len(), 569);
+    assert_eq!(total(&xdp).dropped[Reason::Rate as usize].datagrams, 565);
+    assert_eq!(cases.len(), 1032);
+}
+
+/// Neighbours that use up a prefix leave the endpoints alone that were there before.
+pub(crate) fn last_ticket() {
+    let (mut config, cases) = cases();
+    config.probe_budget_s = 10;
+    let probe = cases.iter().find(|case| case.verdict == "observe").unwrap();
+    let mut xdp = Xdp::load("lo", &config).unwrap();
+    let s = 1_000_000_000;
+    let mut answered = |source: &str, header: &[u8], now: u32, boot_ns: u64| {
+        xdp.fix_time(now, boot_ns);
+        let source: SocketAddr = source.parse().unwrap();
+        let datagram = [&[8][..], &header[1..32], &[0; 8]].concat();
+        let frame = frame::build(xdp.mac(), source, local_of(&config, source), &datagram);
+        let runs: Vec<_> = (0..100).map(|_| xdp.run(&frame, 1).unwrap()).collect();
+        let sent: Vec<_> = runs.into_iter().filter(|run| run.answer == Answer::Transmit).collect();
+        let observed = sent.first().map(|run| run.frame[run.frame.len() - 40..].to_vec());
+        (sent.len(), observed.unwrap_or_default())
+    };
+    for [known, neighbour] in
+        [["8.8.8.8:5000", "8.8.8.200:5001"], ["[2a00:1:2:3::4]:5000", "[2a00:1:2:ffff::9]:5000"]]
+    {
+        let (now, zeros) = (probe.now, [0; 32]);
+        let (_, ticket) = answered(known, &zeros, now, 10 * s);
+        assert_eq!(answered(neighbour, &zeros, now, 20 * s).0, 10);
+        assert_eq!(answered(known, &zeros, now, 20 * s).0, 0, "without a ticket it is one of the prefix");
+        assert_eq!(answered(neighbour, &ticket, now, 20 * s).0, 0, "the ticket is another's");
+        assert_eq!(answered(known, &ticket, now, 20 * s).0, 8);
+        assert_eq!(answered(known, &ticket, now + 120, 20 * s + s / 2).0, 5 + 4, "half a second of both");
+        assert_eq!(answered(neighbour, &zeros, now, 30 * s).0, 10);
+        assert_eq!(answered(known, &ticket, now + 121, 30 * s).0, 0, "the ticket is over");
+        let mut classed = ticket.clone();
+        classed[1] |= 0x10;
+        assert_eq!(answered(known, &classed, now, 30 * s).0, 0, "no ticket has a class");
+    }
 }
 
 pub(crate) fn class() {
@@ -50,9 +86,8 @@ pub(crate) fn class() {
     assert_eq!(relayed(Some(20 * bytes), 51_000_000_000), 20);
     assert_eq!(relayed(Some(1), 400_000_000_000), 1, "a full bucket lets one pass, however slow its rate");
     let counts = total(&xdp);
-    assert_eq!(counts.dropped[11].datagrams, 80 + 80 + 99);
+    assert_eq!(counts.dropped[Reason::Rate as usize].datagrams, 80 + 80 + 99);
     assert_eq!(counts.keys[usize::from(case.datagram[1] & 15)], 141);
-    assert_eq!(Reason::ALL[11], Reason::Rate);
 }
 
 pub(crate) fn too_many_blocks() {

@@ -64,6 +64,7 @@ const FRAMES: &[(&str, Test)] = &[
     ("wildcard_listener", passes::wildcard),
     ("reload", passes::reload),
     ("probe_budget", budgets::probe),
+    ("probe_with_its_last_ticket", budgets::last_ticket),
     ("class_budget", budgets::class),
     ("too_many_blocks", budgets::too_many_blocks),
     ("clock_runs", budgets::clock_runs),

@@ -3,7 +3,7 @@
 use crate::frame::{self, NEIGHBOUR};
 use crate::vectors::{Case, cases, local_of, reason, total};
 use engine::xdp::{Answer, Config, Hop, Route, Xdp};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use wire::Reason;
 
 /// A SEND of each family that is relayed, and a PROBE.
@@ -149,13 +149,14 @@ pub(crate) fn denied_source() {
 
 pub(crate) fn wildcard() {
     let (mut config, cases) = good();
-    let locals = [local_of(&config, cases[0].source), local_of(&config, cases[1].source)];
+    let locals: [SocketAddr; 2] = [config.listen_v4.unwrap().into(), config.listen_v6.unwrap().into()];
     config.listen_v4 = Some("0.0.0.0:3478".parse().unwrap());
     config.listen_v6 = Some("[::]:3478".parse().unwrap());
     let mut xdp = Xdp::load("lo", &config).unwrap();
     for (listed, answer) in [(false, Answer::Pass), (true, Answer::Transmit)] {
-        config.local = locals.iter().filter(|_| listed).map(SocketAddr::ip).collect();
-        config.local.push("127.0.0.1".parse().unwrap());
+        let whole = |ip: IpAddr| (ip, if ip.is_ipv4() { 32 } else { 128 });
+        config.host = locals.iter().filter(|_| listed).map(|it| whole(it.ip())).collect();
+        config.host.push(("127.0.0.0".parse().unwrap(), 8));
         xdp.configure(&config).unwrap();
         for case in &cases {
             let local = if case.source.is_ipv4() {

@@ -21,7 +21,7 @@ use datagrams::{conversation, generator, loops, operation, strangers, stun};
 use guides::{examples, tutorial};
 use harness::{Missing, Need, Suite, Work};
 use network::{cables, leftovers, nat_behaviour};
-use people::{absence, calls, changes, grid, story, tunnel};
+use people::{absence, calls, changes, grid, hiding, story, tunnel};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         add(needs(path), operation::tests(path));
         add(needs(path), generator::tests(path));
         add(&[needs(path), &[stun::coturn]].concat(), stun::tests(path));
+        add(needs(path), hiding::tests(path));
         add(needs(path), story::tests(path));
         add(needs(path), tunnel::tests(path));
         add(&[needs(path), &[tunnel::iperf_2]].concat(), tunnel::iperf_tests(path));

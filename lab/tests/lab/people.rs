@@ -5,6 +5,7 @@ pub(crate) mod access_server;
 pub(crate) mod calls;
 pub(crate) mod changes;
 pub(crate) mod grid;
+pub(crate) mod hiding;
 pub(crate) mod member;
 pub(crate) mod site;
 pub(crate) mod story;

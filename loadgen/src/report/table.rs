@@ -196,6 +196,9 @@ fn traffic(report: &Report) -> Vec<(&'static str, String)> {
     if adopted > 0 {
         rows.push(("headers", format!("{} adopted, {} made", count(adopted), count(minted))));
     }
+    if settings.sealed > 0.0 {
+        rows.push(("sealed", format!("{} % of the pairs", (settings.sealed * 1e9).round() / 1e7)));
+    }
     if !settings.invalid.is_empty() {
         let sent: Vec<String> =
             report.invalid.sent.iter().map(|(fault, number)| format!("{fault} {}", count(*number))).collect();

@@ -20,6 +20,8 @@ pub struct Member {
     pub keys: Keys,
     /// What the access server calls it.
     pub device: DeviceId,
+    /// Whether its account hides its address.
+    pub hides: bool,
     /// Its endpoint, while it lives.
     pub core: Option<Core>,
     /// How often it was started.
@@ -44,6 +46,7 @@ impl Member {
             inside,
             keys,
             device,
+            hides: false,
             core: None,
             life: 0,
             session: None,

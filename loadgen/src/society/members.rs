@@ -286,7 +286,9 @@ impl Society {
     fn take_in(&mut self, datagram: &Datagram) {
         let is_relay = self.reflectors.iter().any(|it| it.addresses.contains(&datagram.source));
         match datagram.bytes.first() {
-            Some(kind) if is_relay && *kind == Kind::Data as u8 => self.paths.returned += 1,
+            Some(kind) if is_relay && [Kind::Data as u8, Kind::SealedData as u8].contains(kind) => {
+                self.paths.returned += 1;
+            }
             Some(kind) if is_relay && *kind == Kind::Observed as u8 => self.paths.observed += 1,
             _ => {
                 self.paths.foreign += 1;
@@ -370,7 +372,11 @@ impl Society {
         station.flush(&mut |sent| {
             let count = u64::from(sent.datagrams);
             match sent.outcome {
-                Ok(()) if sent.label == Some(Kind::Send as u8) => paths.reflected += count,
+                Ok(())
+                    if [Kind::Send, Kind::SealedSend].iter().any(|kind| sent.label == Some(*kind as u8)) =>
+                {
+                    paths.reflected += count;
+                }
                 Ok(()) => paths.probes += count,
                 Err(error) => *paths.send_errors.entry(format!("{error:?}")).or_default() += count,
             }
@@ -398,7 +404,8 @@ impl Society {
                     self.false_offline += u64::from(!online && other.is_in);
                 } else if online && learned != Learned::Server {
                     let here = self.member(number).map_or(other.behaviour(), Member::behaviour);
-                    let predicted = nat::route(other.behaviour(), here) == Route::Reflect;
+                    let hides = other.hides || self.member(number).is_some_and(|it| it.hides);
+                    let predicted = hides || nat::route(other.behaviour(), here) == Route::Reflect;
                     self.first_ways.note(number, learned == Learned::Reflected, predicted);
                 }
             }

@@ -7,6 +7,7 @@
 
 use crate::error::Error;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -28,6 +29,7 @@ pub struct Operator<'a> {
 enum Operation<'a> {
     AddAccounts { accounts: Vec<(&'a AccountName, &'a str)> },
     AddBuddy { account: &'a AccountName, buddy: &'a AccountName },
+    HideAddress { account: &'a AccountName, hide_address: bool },
 }
 
 /// What is answered.
@@ -35,6 +37,8 @@ enum Operation<'a> {
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     Done,
+    /// And what was taken back, which is nothing from accounts that nobody has used.
+    TakenBack(IgnoredAny),
     Refused(String),
 }
 
@@ -75,6 +79,14 @@ impl<'a> Operator<'a> {
         self.ask(&Operation::AddBuddy { account, buddy })
     }
 
+    /// Hides the address of an account.
+    ///
+    /// # Errors
+    /// The server refuses, or goes away.
+    pub fn hide(&mut self, account: &AccountName) -> Result<(), Error> {
+        self.ask(&Operation::HideAddress { account, hide_address: true })
+    }
+
     fn ask(&mut self, operation: &Operation<'_>) -> Result<(), Error> {
         let gone = |error: &dyn std::fmt::Display| {
             Error::Runtime(format!("the access server does not answer at its control socket: {error}"))
@@ -87,7 +99,7 @@ impl<'a> Operator<'a> {
             outcome => outcome.map_err(|error| gone(&error))?,
         }
         match serde_json::from_slice(&line).map_err(|error| gone(&error))? {
-            Outcome::Done => Ok(()),
+            Outcome::Done | Outcome::TakenBack(_) => Ok(()),
             Outcome::Refused(reason) => Err(Error::Runtime(format!("the access server refuses: {reason}"))),
         }
     }
@@ -155,7 +167,11 @@ mod tests {
         assert_eq!(text(&add), r#"{"do":"add-accounts","accounts":[["a","x"]]}"#);
         let join = Operation::AddBuddy { account: &a, buddy: &b };
         assert_eq!(text(&join), r#"{"do":"add-buddy","account":"a","buddy":"b"}"#);
+        let hide = Operation::HideAddress { account: &a, hide_address: true };
+        assert_eq!(text(&hide), r#"{"do":"hide-address","account":"a","hide_address":true}"#);
         assert!(matches!(serde_json::from_str(r#""done""#).unwrap(), Outcome::Done));
+        let taken = serde_json::from_str(r#"{"taken-back":{"progress":{},"is_served":true}}"#).unwrap();
+        assert!(matches!(taken, Outcome::TakenBack(_)));
         let refused = serde_json::from_str(r#"{"refused":"no"}"#).unwrap();
         assert!(matches!(refused, Outcome::Refused(reason) if reason == "no"));
         assert!(cheap_hash("secret", [7; 16]).unwrap().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));

@@ -13,6 +13,7 @@ use crate::society::calls::{Answer, Call, Calls, Outcome, Question};
 use crate::society::member::Member;
 use crate::society::members::Parts;
 use crate::society::operator::{Operator, cheap_hash};
+use crate::society::share::share_of;
 use nat::{Behaviour, Nat, PortChoice, PortPool, Rules, Settings};
 use results::presence::Setup;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,6 +53,11 @@ pub fn settle(
         }
         go_on(interrupted)?;
     }
+    let hidden = hidden(plan);
+    for number in &hidden {
+        names.get(*number as usize).into_iter().try_for_each(|name| operator.hide(name))?;
+        go_on(interrupted)?;
+    }
     tracing::info!("{friendships} friendships made; enrolling devices");
     for (number, name) in (0..).zip(&names) {
         go_on(interrupted)?;
@@ -59,11 +65,22 @@ pub fn settle(
         calls.ask(Call { endpoint: number, life: 0, question: Question::Enrol(Box::new(request)) });
     }
     let (devices, reflectors) = enrolled(endpoints, calls, interrupted)?;
-    let members = members(plan, ports, &secret, &devices)?;
+    let mut members = members(plan, ports, &secret, &devices)?;
+    for number in hidden {
+        members.get_mut(number as usize).into_iter().for_each(|member| member.hides = true);
+    }
     let elapsed_ns = now_ns().saturating_sub(start_ns);
     let late_us = plan.args.late / 1_000;
     let parts = Parts { members, names, buddies, reflectors, secret, late_us };
     Ok((parts, Setup { accounts: endpoints, friendships, elapsed_ns }))
+}
+
+/// Who hides.
+fn hidden(plan: &PresencePlan) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..plan.args.endpoints).collect();
+    Random::new(plan.seed, PURPOSE_HIDDEN).shuffle(&mut order);
+    order.truncate(share_of(plan.args.endpoints, plan.args.hidden));
+    order
 }
 
 /// Waits until every device is enrolled; their ids, and where to PROBE.
@@ -158,6 +175,7 @@ fn members(
 }
 
 const PURPOSE_BUDDIES: u64 = 0x700_0000;
+const PURPOSE_HIDDEN: u64 = 0x701_0000;
 const NS_PER_MS: u64 = 1_000_000;
 /// Between two looks at what has come.
 const GLANCE: Duration = Duration::from_millis(1);

@@ -56,6 +56,12 @@ impl ShareCount {
 /// Of the normal distribution, two-sided 99.9 %.
 const QUANTILE: f64 = 3.29;
 
+/// So many of them are this part, rounded.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a u32, rounded.
+pub fn share_of(endpoints: u32, part: f64) -> usize {
+    (f64::from(endpoints) * part).round() as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,15 @@ fn people(report: &PresenceReport) -> Vec<(&'static str, String)> {
         ("login", spread(&storm.login)),
         ("to all", format!("buddies that are there {}", spread(&storm.to_all))),
     ];
+    if settings.hidden > 0.0 {
+        rows.push((
+            "hidden",
+            format!(
+                "{:.0} % hide their addresses: all with them is reflected, and sealed",
+                settings.hidden * 100.0
+            ),
+        ));
+    }
     if !settings.churn.is_empty() {
         rows.push((
             "churn",

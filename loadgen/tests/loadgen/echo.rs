@@ -47,6 +47,7 @@ struct Counts {
     stop: AtomicBool,
     probes: AtomicU64,
     sends: AtomicU64,
+    sealed: AtomicU64,
     refused: AtomicU64,
     meddled: AtomicU64,
 }
@@ -85,6 +86,11 @@ impl Echo {
     /// SENDs that arrived here, accepted or not.
     pub(crate) fn sends(&self) -> u64 {
         self.counts.sends.load(SeqCst)
+    }
+
+    /// SEALED_SENDs among them.
+    pub(crate) fn sealed(&self) -> u64 {
+        self.counts.sealed.load(SeqCst)
     }
 
     /// SENDs and junk that `decide` refused.
@@ -140,6 +146,7 @@ impl Server {
         let probe = datagram.first() == Some(&(Kind::Probe as u8));
         let count = if probe { &self.counts.probes } else { &self.counts.sends };
         let number = count.fetch_add(1, SeqCst) + 1;
+        self.counts.sealed.fetch_add(u64::from(datagram.first() == Some(&(Kind::SealedSend as u8))), SeqCst);
         let number = if probe { 0 } else { number };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let verdict = match self.mischief {

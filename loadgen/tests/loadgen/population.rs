@@ -34,6 +34,26 @@ fn who_adopts_lives_by_what_peers_bring() {
 }
 
 #[test]
+fn sealed_pairs_are_checked_as_the_others_are() {
+    for (sealed, flags) in [
+        (0.3, "--endpoints 40 --sealed 30%"),
+        (1.0, "--endpoints 20 --sealed 100% --pairs calls --capabilities adopt --capability-lifetime 2s"),
+    ] {
+        unless_held_up(|| {
+            let echo = echo(Mischief::None);
+            let (_, report) = run(&echo, &format!("{flags} --rate 400 --duration 3s"));
+            is_consistent(&report, &echo);
+            assert!((report.settings.sealed - sealed).abs() < 1e-9, "{}", report.settings.sealed);
+            assert_eq!((echo.refused(), report.keepalive.foreign), (0, 0));
+            assert!(report.data.delivered > 500, "{:?}", report.data);
+            let (plain, sealed_sends) = (echo.sends() - echo.sealed(), echo.sealed());
+            assert!(sealed_sends > 100, "{sealed_sends} were sealed");
+            assert_eq!(plain > 100, sealed < 1.0, "{plain} were plain");
+        });
+    }
+}
+
+#[test]
 fn endpoints_leave_and_come_back_with_new_contacts() {
     unless_held_up(|| {
         let echo = echo(Mischief::None);

@@ -7,7 +7,7 @@ use loadgen::load::shape::config::{Capabilities, Config, Engine};
 use loadgen::load::shape::directory::Directory;
 use loadgen::load::shape::endpoint::population;
 use loadgen::load::shape::fault::OVERSIZE;
-use loadgen::load::shape::pairing::split;
+use loadgen::load::shape::pairing::{Sealing, split};
 use loadgen::load::shape::payload::Payload;
 use loadgen::load::shape::phase::Phase;
 use loadgen::load::shape::plan::{Pattern, Plan};
@@ -39,6 +39,7 @@ fn config(echo: &Echo, duration_ns: u64) -> Config {
         thresholds: Vec::new(),
     };
     Config {
+        sealed: 0.0,
         traffic,
         engine: Engine::Epoll,
         ring,
@@ -75,7 +76,7 @@ fn allocations(echo: &Echo, duration_ns: u64) -> (u64, u64) {
     };
     let mut station = Station::open(sockets, PROBE_LEN).unwrap();
     let contacts = obtain(&mut station, &mut endpoints, &asking).unwrap().contacts;
-    let pairs = split(&plan, &contacts, 1, &[50]).remove(0);
+    let pairs = split(&plan, &contacts, 1, &[50], Sealing { share: 0.0, seed: 1 }).remove(0);
     let station = Station::open(station.into_sockets(), OVERSIZE).unwrap();
     let directory = Directory::new(&contacts);
     let phase = Phase::new(now_ns() + 10_000_000, config.traffic.warmup_ns, duration_ns);

@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         |name: &str, needs: &[Need], work: fn()| suite.add(name, needs, move || unless_held_up(work));
     add("sixty_come_talk_and_go_and_every_notice_is_accounted_for", &[], sixty_come_talk_and_go);
     add("who_comes_and_goes_all_the_time_is_seen_coming_each_time", &[], who_comes_and_goes_all_the_time);
+    add(
+        "half_of_them_hide_and_all_with_them_is_reflected",
+        &[],
+        half_of_them_hide_and_all_with_them_is_reflected,
+    );
     add("an_interrupted_run_keeps_what_it_has", &[], an_interrupted_run_keeps_what_it_has);
     add("what_cannot_work_is_said_at_once", &[], what_cannot_work_is_said_at_once);
     add("an_access_server_that_refuses_all_contacts_is_named", &[], refused_contacts_are_named);
@@ -128,6 +133,22 @@ fn sixty_come_talk_and_go() {
     assert!(report.reflectors.iter().all(|load| load.relayed > 0), "{:?}", report.reflectors);
     assert!(report.calls["/v1/login"].count >= 60 && report.calls["/v1/devices"].count == 60);
     assert_eq!(report.calls["/v1/logout"].count, 60);
+}
+
+fn half_of_them_hide_and_all_with_them_is_reflected() {
+    let site = Site::start(true);
+    let flags = "--endpoints 40 --storm 2s --steady 14s --talk 100% --hidden 50% --offline-time 1s --patience 30s \
+                 --late 30s --seed 1 --threshold loss<=0%";
+    let (code, report) = site.finish(&flags.split_whitespace().collect::<Vec<_>>());
+    assert!([0, 98].contains(&code), "exit {code}: {report:?}");
+    assert!((report.settings.hidden - 0.5).abs() < 1e-9 && report.storm.logged_in == 40);
+    assert_eq!((report.came.counts.lost, report.went.counts.lost), (0, 0), "{report:?}");
+    assert!(report.paths.said > 100 && report.paths.heard == report.paths.said, "{:?}", report.paths);
+    let (share, talk) = (&report.notice_share, report.talk_share.as_ref().unwrap());
+    // Of all pairs a quarter is without anybody who hides; of those a tenth needs no reflector for its first notice.
+    assert!((share.predicted - 0.975).abs() < 1e-9 && share.against_grid == 0, "{share:?}");
+    assert!((talk.predicted - (1.0 - 0.25 * 0.76)).abs() < 1e-9, "{talk:?}");
+    assert!(!report.validity.valid || talk.against_grid == 0, "{talk:?}");
 }
 
 fn who_comes_and_goes_all_the_time() {

@@ -27,6 +27,7 @@ impl Core {
         let asked_us = self.lease.asked_us().unwrap_or(now_us);
         self.own.set_incarnation(answer.incarnation);
         self.own.events.push_back(Event::LoggedIn);
+        self.hide(answer.hide_address, first);
         self.contacts.set_keepalive(answer.keepalive_s, now_us);
         self.contacts.set_reflectors(answer.reflectors, &mut self.own, now_us);
         let lifetime_us = self.lifetime_us(&answer.profile, answer.lease_s, now_us);
@@ -58,7 +59,7 @@ impl Core {
         for device in profile.buddies.iter_mut().flat_map(|buddy| &mut buddy.devices) {
             let Some(peer) = self.peer_of_key(device).and_then(|id| self.peers.get(&id)) else { continue };
             device.status = if peer.is_online() { StatusJson::Online } else { StatusJson::Offline };
-            device.nat = Some(NatJson(peer.behaviour()));
+            device.nat = Some(NatJson(peer.behaviour())).filter(|_| !device.hidden);
             device.incarnation = Some(peer.incarnation());
         }
         Some(profile)
@@ -114,6 +115,19 @@ impl Core {
         id
     }
 
+    /// Takes what the server says of the own address. Whoever begins to hide leaves the ports that others have seen.
+    fn hide(&mut self, hides: bool, first: bool) {
+        let begins = hides && !self.own.hides;
+        self.own.hides = hides;
+        if begins {
+            let Self { own, peers, .. } = self;
+            peers.values_mut().for_each(|peer| peer.seal_off(own));
+            if !first {
+                own.events.push_back(Event::Rebind);
+            }
+        }
+    }
+
     fn peer_of_key(&self, device: &BuddyDevice) -> Option<PeerId> {
         self.by_key.get(&device.noise_key.0.0).copied()
     }
@@ -144,7 +158,8 @@ impl Core {
         });
         let word = Word {
             headers: ready.collect(),
-            contacts: device.contacts.iter().map(|contact| contact.address).collect(),
+            contacts: device.contacts.iter().filter_map(|contact| contact.address).collect(),
+            hidden: device.hidden,
             behaviour: device.nat.map(|NatJson(behaviour)| behaviour),
             status: match device.status {
                 StatusJson::Online => Status::Online,

@@ -14,8 +14,22 @@ use wire::{Header, Kind, TransportAddress};
 pub(crate) struct Ready {
     /// The reflector's transport address.
     pub(crate) via: SocketAddr,
-    /// A SEND header.
+    /// A SEND or SEALED_SEND header.
     pub(crate) header: Header,
+}
+
+impl Ready {
+    /// The way back of what came under a DATA or SEALED_DATA header: the same bytes but the first.
+    pub(crate) fn back(via: SocketAddr, data: Header) -> Self {
+        let is_sealed = data.kind == Kind::SealedData as u8;
+        let kind = if is_sealed { Kind::SealedSend } else { Kind::Send } as u8;
+        Self { via, header: Header { kind, ..data } }
+    }
+
+    /// Whether only the reflector can read where it leads.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.header.kind == Kind::SealedSend as u8
+    }
 }
 
 /// The headers that lead to one peer.
@@ -35,7 +49,13 @@ impl Headers {
 
     /// Takes the DATA header of a message that was authenticated and fresh.
     pub(crate) fn receive(&mut self, via: SocketAddr, data: Header, now_us: u64) {
-        self.received = Some((Ready { via, header: Header { kind: Kind::Send as u8, ..data } }, now_us));
+        self.received = Some((Ready::back(via, data), now_us));
+    }
+
+    /// Forgets every header that shows where it leads: the own address or the peer's is hidden from now on.
+    pub(crate) fn keep_sealed(&mut self) {
+        self.profile.retain(Ready::is_sealed);
+        self.received = self.received.filter(|(ready, _)| ready.is_sealed());
     }
 
     /// The header to send with now. `lives` says of a reflector whether it answers, and `is_left` of an address whether
@@ -47,7 +67,9 @@ impl Headers {
         is_left: impl Fn(TransportAddress) -> bool,
     ) -> Option<Ready> {
         let now_s = now_us / 1_000_000;
-        let good = |ready: &Ready| u64::from(ready.header.expires) >= now_s && !is_left(ready.header.peer);
+        // What is sealed cannot be compared with any address.
+        let leads_on = |ready: &Ready| ready.is_sealed() || !is_left(ready.header.peer);
+        let good = |ready: &Ready| u64::from(ready.header.expires) >= now_s && leads_on(ready);
         let lively = self.profile.iter().find(|ready| lives(ready.via));
         let profile = lively.or(self.profile.first());
         let Some((received, at_us)) = &self.received else { return profile.copied() };

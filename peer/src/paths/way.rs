@@ -2,7 +2,7 @@
 
 use crate::paths::headers::Ready;
 use std::net::SocketAddr;
-use wire::{Header, Kind};
+use wire::{Header, Kind, TransportAddress};
 
 /// A way to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum Way {
 pub(crate) enum Arrival {
     /// From host to host, from this source.
     Direct(SocketAddr),
-    /// Through the reflector at `via`, under this DATA header.
+    /// Through the reflector at `via`, under this DATA or SEALED_DATA header.
     Reflected {
         /// The reflector.
         via: SocketAddr,
@@ -27,15 +27,27 @@ pub(crate) enum Arrival {
     },
 }
 
+impl Way {
+    /// Whether what goes this way shows neither side the other's address.
+    pub(crate) fn is_sealed(self) -> bool {
+        matches!(self, Self::Reflected(ready) if ready.is_sealed())
+    }
+}
+
 impl Arrival {
     /// The way back.
     pub(crate) fn back(self) -> Way {
         match self {
             Self::Direct(source) => Way::Direct(source),
-            Self::Reflected { via, header } => {
-                let header = Header { kind: Kind::Send as u8, ..header };
-                Way::Reflected(Ready { via, header })
-            }
+            Self::Reflected { via, header } => Way::Reflected(Ready::back(via, header)),
+        }
+    }
+
+    /// The address at a reflector that it shows; nothing if it came directly, or sealed.
+    pub(crate) fn shown(self) -> Option<TransportAddress> {
+        match self {
+            Self::Reflected { header, .. } if header.kind == Kind::Data as u8 => Some(header.peer),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is said under a session: application bytes, reliable messages, challenges and their answers.
 //!
-//! * The header of a message is taken over only from an address that the peer named or that answered a challenge.
+//! * The header of a message is taken over only from an address that the peer named or that answered a challenge, or
+//!   sealed, when there is no address to be seen.
 //! * The source of a direct message becomes a candidate, never a path: it must first answer a challenge.
 //! * A challenge is answered where it came from and, while no direct path of our own is proven, through the reflector
 //!   too: pairs that are open one way only learn of it so.
@@ -87,6 +88,12 @@ impl Peer {
                 self.talk(own, now_us);
                 self.talk.note_received();
                 self.doubt_direct(arrival, now_us);
+                if own.hides
+                    && self.talk.may_answer(now_us)
+                    && let Some(way) = self.way(own, now_us)
+                {
+                    self.say(own, way, &[Frame::Consent]);
+                }
                 own.events.push_back(Event::Datagram { peer: self.identity.id, bytes: plain });
             }
             Form::Control => {
@@ -139,6 +146,9 @@ impl Peer {
     }
 
     fn handle_challenge(&mut self, own: &mut Own, arrival: Arrival, token: Token, now_us: u64) {
+        if own.hides {
+            return;
+        }
         self.say(own, arrival.back(), &[Frame::Answer(token)]);
         if matches!(arrival, Arrival::Direct(_)) && self.direct.chosen().is_none() {
             if let Some(ready) = self.ready(own, now_us) {
@@ -182,7 +192,7 @@ impl Peer {
         }
         if let (Target::Reflected { via, peer }, Arrival::Reflected { via: from, header }) =
             (challenge.to, arrival)
-            && (via, peer) == (from, header.peer)
+            && (via, Some(peer)) == (from, arrival.shown())
         {
             self.whereabouts.prove(peer);
             self.headers.receive(via, header, now_us);
@@ -203,6 +213,7 @@ impl Peer {
         }
         if let Arrival::Direct(source) = arrival
             && self.talk.is_alive(now_us)
+            && !self.is_sealed(own)
         {
             self.direct.hear(source, now_us);
         }
@@ -215,7 +226,15 @@ impl Peer {
     pub(crate) fn note_header(&mut self, own: &mut Own, arrival: Arrival, now_us: u64) -> bool {
         let Arrival::Reflected { via, header } = arrival else { return true };
         own.data_from = Some(via);
-        let known = self.whereabouts.knows(header.peer);
+        let Some(address) = arrival.shown() else {
+            // A seal hides what could be compared; who leads us astray with it does so until the profile's is used again.
+            self.headers.receive(via, header, now_us);
+            return true;
+        };
+        if self.is_sealed(own) {
+            return true;
+        }
+        let known = self.whereabouts.knows(address);
         if known {
             self.headers.receive(via, header, now_us);
         }

@@ -40,10 +40,12 @@ impl Greeting {
         Some(Self { notice: notice?, life: life?, contacts })
     }
 
-    /// Our own, as bytes; its notice is higher than all before.
-    fn of(own: &mut Own) -> Vec<u8> {
+    /// Our own, as bytes; its notice is higher than all before. Where either side hides, it says nothing of where we are.
+    fn of(own: &mut Own, is_sealed: bool) -> Vec<u8> {
         let mut payload = Vec::new();
-        Frame::Contacts(own.next_contacts(false)).write(&mut payload);
+        if !is_sealed {
+            Frame::Contacts(own.next_contacts(false)).write(&mut payload);
+        }
         Frame::Notice(own.next_notice()).write(&mut payload);
         Frame::Life(own.life).write(&mut payload);
         payload
@@ -89,7 +91,7 @@ impl Peer {
     }
 
     fn send_init(&mut self, own: &mut Own, tries: u32, now_us: u64) {
-        let payload = Greeting::of(own);
+        let payload = Greeting::of(own, self.is_sealed(own));
         let seed = own.seed();
         let Some((initiation, noise)) = Initiation::start(&own.secret, &self.identity.key, &payload, seed)
         else {
@@ -110,7 +112,7 @@ impl Peer {
             if let Way::Direct(address) = way {
                 direct_to = Some(address);
             }
-            emit(own, way, &bytes);
+            self.emit(own, way, &bytes);
         }
         let next_us = now_us + (INIT_PAUSE_US << tries.min(4));
         self.sessions.set_pending(Some(Pending { initiation, index, direct_to, tries, next_us }), own);
@@ -143,20 +145,23 @@ impl Peer {
         // Without a header for the way that the grid says, a copy through the reflector will bring one.
         let Some(way) = self.answer_way(own, arrival, now_us) else { return };
         self.greetings.take(number);
-        let payload = Greeting::of(own);
+        let payload = Greeting::of(own, self.is_sealed(own));
         let Some((cryptor, noise)) = opened.answer(&payload) else { return };
         let local = own.new_index(self.identity.id);
         let bytes = [&response_head(sender, local)[..], &noise].concat();
         self.sessions.insert(Session::new(cryptor, (local, sender), greeting.life, now_us), own);
-        emit(own, way, &bytes);
+        self.emit(own, way, &bytes);
         self.greetings.note_answer(way);
         if repeated && arrival.back() != way {
-            emit(own, arrival.back(), &bytes);
+            self.emit(own, arrival.back(), &bytes);
         }
     }
 
     /// The way of an answer, as the grid says; nothing where it needs a header that is not there.
     fn answer_way(&self, own: &Own, arrival: Arrival, now_us: u64) -> Option<Way> {
+        if self.is_sealed(own) {
+            return Some(arrival.back()).filter(|way| way.is_sealed());
+        }
         match arrival {
             Arrival::Direct(_) if nat::answer(self.behaviour(), own.behaviour()) == Route::Direct => {
                 Some(arrival.back())
@@ -192,9 +197,9 @@ impl Peer {
             self.whereabouts.learn(greeting.notice.incarnation, contacts);
         }
         self.learn_notice(own, greeting.notice, Carrier::Session);
-        if let Arrival::Reflected { header, .. } = arrival {
+        if let Some(address) = arrival.shown() {
             // It answers a fresh key that only the holder of the peer's key could read.
-            self.whereabouts.prove(header.peer);
+            self.whereabouts.prove(address);
         }
         self.note_heard(own, arrival, now_us);
         if let Arrival::Direct(source) = arrival
@@ -203,6 +208,15 @@ impl Peer {
             self.whereabouts.meet(source);
         }
         self.open_up(own, now_us);
+    }
+
+    /// Sends a message of a handshake, unless it would show an address that is hidden.
+    fn emit(&self, own: &mut Own, way: Way, bytes: &[u8]) {
+        match way {
+            _ if self.is_sealed(own) && !way.is_sealed() => {}
+            Way::Direct(address) => own.transmit(address, bytes.to_vec()),
+            Way::Reflected(ready) => own.transmit_reflected(ready, [&[0; HEADER_LEN], bytes].concat()),
+        }
     }
 
     fn adopt(&mut self, own: &mut Own, cryptor: Cryptor, indexes: (Index, Index), life: u64, now_us: u64) {
@@ -250,7 +264,9 @@ impl Peer {
         self.enter_life(life, now_us);
         self.sessions.set_pending(None, own);
         match arrival {
-            Arrival::Reflected { header, .. } => self.whereabouts.prove(header.peer),
+            Arrival::Reflected { .. } => {
+                arrival.shown().into_iter().for_each(|it| self.whereabouts.prove(it));
+            }
             Arrival::Direct(source) if self.greetings.answered_to() == Some(source) => {
                 self.whereabouts.meet(source);
             }
@@ -273,13 +289,6 @@ impl Peer {
         if online != before {
             own.events.push_back(Event::Presence { peer: self.identity.id, online });
         }
-    }
-}
-
-fn emit(own: &mut Own, way: Way, bytes: &[u8]) {
-    match way {
-        Way::Direct(address) => own.transmit(address, bytes.to_vec()),
-        Way::Reflected(ready) => own.transmit_reflected(ready, [&[0; HEADER_LEN], bytes].concat()),
     }
 }
 

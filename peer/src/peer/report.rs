@@ -14,12 +14,14 @@ pub struct PeerReport {
     pub peer: PeerId,
     /// Whether it is there.
     pub online: bool,
-    /// Its NAT.
-    pub behaviour: Behaviour,
+    /// Its NAT; nothing if it hides where it is.
+    pub behaviour: Option<Behaviour>,
     /// The way of datagrams to it.
     pub path: Path,
     /// Why that way.
     pub why: Why,
+    /// Whether either side hides its address from the other.
+    pub sealed: bool,
     /// Unix seconds at which the header in use ends.
     pub expires_s: Option<u32>,
     /// Microseconds since it was last heard.
@@ -38,9 +40,10 @@ impl Peer {
         PeerReport {
             peer: self.identity.id,
             online: self.is_online(),
-            behaviour: self.behaviour(),
+            behaviour: Some(self.behaviour()).filter(|_| !self.whereabouts.is_hidden()),
             path: self.path(own, now_us),
             why: self.why(own, now_us),
+            sealed: self.is_sealed(own),
             expires_s: self.ready(own, now_us).map(|ready| ready.header.expires),
             heard_ago_us: self.heard_us().map(|heard_us| now_us.saturating_sub(heard_us)),
             rtt_us: self.reliable.rtt_us(),
@@ -51,6 +54,9 @@ impl Peer {
 
     /// Why datagrams take the way they take.
     pub(crate) fn why(&self, own: &Own, now_us: u64) -> Why {
+        if self.is_sealed(own) {
+            return if self.way(own, now_us).is_some() { Why::Hidden } else { Why::NoHeader };
+        }
         if self.direct.chosen().is_some() {
             return Why::Proven;
         }

@@ -9,6 +9,8 @@ pub(crate) struct Talk {
     /// When application bytes last came or went.
     talked_us: Option<u64>,
     consent_us: u64,
+    /// When the peer may next be told that it is heard.
+    answer_us: u64,
     sent: u64,
     received: u64,
 }
@@ -49,6 +51,15 @@ impl Talk {
         self.received
     }
 
+    /// Whether to tell the peer that it is heard: about once a second, where no challenge can ask.
+    pub(crate) fn may_answer(&mut self, now_us: u64) -> bool {
+        let may = now_us >= self.answer_us;
+        if may {
+            self.answer_us = now_us + ANSWER_PAUSE_US;
+        }
+        may
+    }
+
     /// When the next consent is due.
     pub(crate) fn consent_us(&self) -> u64 {
         self.consent_us
@@ -71,4 +82,6 @@ const CONVERSATION_US: u64 = 600_000_000;
 /// Each side's message through the reflector, that renews the other's header.
 const CONSENT_PAUSE_US: u64 = 60_000_000;
 const SHORTEST_CONSENT_PAUSE_US: u64 = 2_000_000;
+/// Less than the time after which a sender looks into our silence.
+const ANSWER_PAUSE_US: u64 = 800_000;
 const FIRST_CONSENT_US: u64 = 1_000_000;

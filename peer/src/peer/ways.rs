@@ -2,6 +2,7 @@
 //!
 //! * The way at rest is what the grid of NAT behaviours says (`nat::route`), except behind a shared external address,
 //!   where reflecting always works and hairpinning may not.
+//! * Where either side hides its address, there is one way: through a reflector, under a sealed header.
 //! * Read only; nothing here changes a machine.
 
 use crate::event::Path;
@@ -16,6 +17,11 @@ use std::net::SocketAddr;
 use wire::HEADER_LEN;
 
 impl Peer {
+    /// Whether either side hides its address from the other.
+    pub(crate) fn is_sealed(&self, own: &Own) -> bool {
+        own.hides || self.whereabouts.is_hidden()
+    }
+
     /// The header to send with now.
     pub(crate) fn ready(&self, own: &Own, now_us: u64) -> Option<Ready> {
         self.headers.choose(
@@ -27,12 +33,16 @@ impl Peer {
 
     /// The same, unless it leads to where the peer no longer is.
     pub(crate) fn fresh(&self, own: &Own, now_us: u64) -> Option<Ready> {
-        self.ready(own, now_us).filter(|ready| !self.whereabouts.has_left(ready.header.peer))
+        let leads_on = |ready: &Ready| ready.is_sealed() || !self.whereabouts.has_left(ready.header.peer);
+        self.ready(own, now_us).filter(leads_on)
     }
 
     /// The way that the grid says, before anything is proven.
     pub(crate) fn way_at_rest(&self, own: &Own, now_us: u64) -> Option<Way> {
         let fresh = self.fresh(own, now_us).map(Way::Reflected);
+        if self.is_sealed(own) {
+            return fresh.filter(|way| way.is_sealed());
+        }
         let met = self.whereabouts.met_at().map(Way::Direct);
         let around = fresh.or(met).or_else(|| self.ready(own, now_us).map(Way::Reflected));
         let family = |it: &&SocketAddr| own.reflexive.iter().any(|own| own.is_ipv4() == it.is_ipv4());
@@ -45,7 +55,8 @@ impl Peer {
 
     /// The way of the application's datagrams now.
     pub(crate) fn way(&self, own: &Own, now_us: u64) -> Option<Way> {
-        self.direct.chosen().map(Way::Direct).or_else(|| self.way_at_rest(own, now_us))
+        let direct = self.direct.chosen().filter(|_| !self.is_sealed(own));
+        direct.map(Way::Direct).or_else(|| self.way_at_rest(own, now_us))
     }
 
     /// The same, as the application is told it.
@@ -69,12 +80,13 @@ impl Peer {
     /// Whether the sizes of all ways in use are known, so that [`Peer::max_datagram_size`] grows no more on them.
     pub(crate) fn knows_sizes(&self) -> bool {
         let has_headers = !self.headers.is_empty();
-        let reflected = !has_headers || self.reflected_search.is_done();
+        let reflected = !has_headers || self.reflected_search.is_done() || self.whereabouts.is_hidden();
         self.sessions.is_open() && reflected && self.direct.is_searched().unwrap_or(has_headers)
     }
 
     /// Whether the reflector in use, or the peer behind it, is spoken to over IPv6.
     pub(crate) fn reflects_over_ipv6(&self, own: &Own, now_us: u64) -> bool {
+        // The family of an address shows also under a seal.
         self.ready(own, now_us).is_some_and(|ready| ready.via.is_ipv6() || !ready.header.peer.is_ipv4())
     }
 }

@@ -12,6 +12,8 @@ use wire::TransportAddress;
 /// Where one peer is.
 pub(crate) struct Whereabouts {
     behaviour: Behaviour,
+    /// Whether it hides where it is.
+    hidden: bool,
     /// Its reflexive addresses as it or its profile last named them.
     named: Vec<SocketAddr>,
     /// What the last profile said, to see when it says something new.
@@ -31,6 +33,7 @@ impl Default for Whereabouts {
     fn default() -> Self {
         Self {
             behaviour: Behaviour::nat(Mapping::Apdm, Filtering::Apdf),
+            hidden: false,
             named: Vec::new(),
             profiled: Vec::new(),
             number: (0, 0),
@@ -45,6 +48,19 @@ impl Whereabouts {
     /// How its NAT behaves.
     pub(crate) fn behaviour(&self) -> Behaviour {
         self.behaviour
+    }
+
+    /// Whether it hides where it is.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// Takes what the profile says of that; whoever begins to hide is nowhere that we knew.
+    pub(crate) fn set_hidden(&mut self, hidden: bool) {
+        if hidden && !self.hidden {
+            *self = Self { number: self.number, ..Self::default() };
+        }
+        self.hidden = hidden;
     }
 
     /// Its reflexive addresses, as last named.
@@ -96,7 +112,7 @@ impl Whereabouts {
     /// Takes what the peer says of where it is; true if that is newer than what it said before.
     pub(crate) fn learn(&mut self, incarnation: u64, contacts: Contacts) -> bool {
         let number = (incarnation, contacts.sequence);
-        if number <= self.number {
+        if self.hidden || number <= self.number {
             return false;
         }
         self.number = number;
@@ -124,7 +140,7 @@ impl Whereabouts {
 
     /// A handshake with this address was done directly, both ways.
     pub(crate) fn meet(&mut self, address: SocketAddr) {
-        self.met_at = Some(address);
+        self.met_at = Some(address).filter(|_| !self.hidden);
     }
 
     /// The peer has restarted: where it was met, it need not be any more.

@@ -11,6 +11,7 @@
 
 mod contacts;
 mod grid;
+mod hiding;
 mod many;
 mod outage;
 mod paths;

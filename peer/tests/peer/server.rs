@@ -14,7 +14,7 @@ use wire::json::login::{ContactProof, LoginAnswer, OfferedReflector, Session, St
 use wire::json::name::{AccountName, DeviceId, ReflectorName};
 use wire::json::nat::NatJson;
 use wire::json::profile::{Buddy, BuddyContact, BuddyDevice, BuddyState, Profile, Status};
-use wire::{KeyRing, TransportAddress, mint};
+use wire::{Form, KeyRing, TransportAddress, mint};
 
 /// One reflector, as the server and the world know it.
 pub(crate) struct Relay {
@@ -36,6 +36,10 @@ pub(crate) struct Server {
     pub(crate) pairs: Vec<(usize, usize)>,
     incarnation: u64,
     pub(crate) requests: u64,
+    /// Who hides its address.
+    pub(crate) hidden: BTreeSet<usize>,
+    /// Who knows all addresses and has plain headers all the same: hostile, from before, or by another server.
+    pub(crate) knowing: BTreeSet<usize>,
 }
 
 struct Device {
@@ -59,6 +63,8 @@ impl Server {
             pairs: Vec::new(),
             incarnation: 1_000,
             requests: 0,
+            hidden: BTreeSet::new(),
+            knowing: BTreeSet::new(),
         }
     }
 
@@ -136,6 +142,7 @@ impl Server {
             keepalive_s: self.keepalive_s,
             profile: self.profile(relays, host, now_us),
             reflectors: self.reflectors(relays),
+            hide_address: self.hidden.contains(&host),
         })
     }
 
@@ -174,16 +181,19 @@ impl Server {
     fn device(&self, relays: &[Relay], reader: usize, host: usize, it: &Device, now_us: u64) -> BuddyDevice {
         let online = it.online && now_us < it.until_us;
         let own = &self.devices[&reader].contacts;
+        let hidden = self.hidden.contains(&host) && !self.knowing.contains(&reader);
+        let sealed = hidden || self.hidden.contains(&reader);
+        let form = if sealed { Form::Sealed } else { Form::Plain };
         let mut contacts: Vec<(u32, BuddyContact)> = it
             .contacts
             .iter()
             .filter(|_| online)
             .map(|(place, address, rtt_us)| {
                 let mine = own.iter().find(|(other, ..)| other == place);
-                let header = mine.map(|(_, from, _)| header(&relays[*place], *from, *address, now_us));
+                let header = mine.map(|(_, from, _)| header(&relays[*place], form, *from, *address, now_us));
                 let contact = BuddyContact {
                     reflector: relays[*place].name.clone(),
-                    address: *address,
+                    address: Some(*address).filter(|_| !hidden),
                     header: header.map(HeaderJson::from),
                     expires: header.map(|header| header.expires),
                 };
@@ -199,7 +209,8 @@ impl Server {
             status: if online { Status::Online } else { Status::Offline },
             noise_key: NoiseKey(Bytes(it.key)),
             sign_key: None,
-            nat: online.then_some(NatJson(it.behaviour)),
+            hidden,
+            nat: (online && !hidden).then_some(NatJson(it.behaviour)),
             incarnation: online.then_some(it.incarnation),
             contacts: contacts.into_iter().map(|(_, contact)| contact).collect(),
             probe,
@@ -208,10 +219,16 @@ impl Server {
 }
 
 /// A SEND header between two contacts.
-pub(crate) fn header(relay: &Relay, from: SocketAddr, to: SocketAddr, now_us: u64) -> wire::Header {
+pub(crate) fn header(
+    relay: &Relay,
+    form: Form,
+    from: SocketAddr,
+    to: SocketAddr,
+    now_us: u64,
+) -> wire::Header {
     let expires = u32::try_from(now_us / 1_000_000).unwrap() + LIFETIME_S;
     let address = |socket| TransportAddress::from_socket(socket).unwrap();
-    mint::send_header(&relay.ring, 1, expires, address(from), address(to)).unwrap()
+    mint::send_header(&relay.ring, form, 1, expires, address(from), address(to)).unwrap()
 }
 
 /// The account of a host.

@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) trace: Vec<Hop>,
     /// The same of hosts on which no core runs.
     pub(crate) unheard: Vec<Hop>,
+    /// Everything that a host's core has sent: who, where to, and what.
+    pub(crate) sent: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// Pairs of hosts between which nothing passes directly.
     pub(crate) cut: Vec<(usize, usize)>,
     /// What would have passed there: sender, its source, receiver, bytes.
@@ -119,6 +121,7 @@ impl World {
             server: Server::new(usize::from(reflectors)),
             trace: Vec::new(),
             unheard: Vec::new(),
+            sent: Vec::new(),
             cut: Vec::new(),
             stolen: Vec::new(),
             loses: |_| false,
@@ -323,6 +326,9 @@ impl World {
 
     fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
         self.number += 1;
+        if !self.light {
+            self.sent.push((host, to, bytes.clone()));
+        }
         if (self.loses)(self.number) || bytes.len() > self.mtu {
             return;
         }
@@ -383,7 +389,7 @@ impl World {
         let via = self.relays.iter().position(|relay| relay.address == source);
         let peer_bytes = match bytes.first() {
             Some(0x0c) => Some(bytes),
-            Some(0x0b) => bytes.get(HEADER_LEN..),
+            Some(0x0b | 0x0e) => bytes.get(HEADER_LEN..),
             _ => None,
         };
         if let (Some(bytes), false) = (peer_bytes, self.light) {

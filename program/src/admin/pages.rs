@@ -1,4 +1,4 @@
-//! What the admin server shows.
+//! What the admin server shows, and what a daemon lets it do.
 //!
 //! * Shows no secret: what `/config` says is the daemon's to choose, and names files instead of what is in them.
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
-/// Where the four pages come from.
+/// Where the four pages come from, and what else there is.
 pub struct Pages {
     /// What `/metrics` shows.
     pub registry: Registry,
@@ -22,17 +22,21 @@ pub struct Pages {
     pub status: Arc<Status>,
     /// What `/config` shows.
     pub config: Box<dyn Fn() -> Value + Send + Sync>,
+    /// Further paths of the daemon's own, which see to it themselves who may call them.
+    pub calls: Router,
 }
 
 impl Pages {
     /// The routes.
-    pub fn router(self) -> Router {
+    pub fn router(mut self) -> Router {
+        let calls = std::mem::take(&mut self.calls);
         Router::new()
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .route("/config", get(config))
             .with_state(Arc::new(self))
+            .merge(calls)
     }
 }
 

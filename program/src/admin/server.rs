@@ -22,9 +22,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// A listener for the setting `key`, which is `admin` or another that takes a TCP transport address.
 ///
@@ -48,11 +51,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves these pages on a listener that [`bind`] made.
+    /// Serves these pages on a listener that [`bind`] made, over TLS if there is a certificate.
     ///
     /// # Errors
     /// The kernel refuses a thread or what it waits with.
-    pub fn start(listener: TcpListener, pages: Pages) -> io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        pages: Pages,
+        certificate: Option<Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (end, ended) = oneshot::channel();
@@ -60,7 +67,7 @@ impl Server {
         std::thread::Builder::new().name(String::from("admin")).spawn(move || {
             let ended = runtime.block_on(async {
                 tokio::select! {
-                    error = serve(listener, router) => Some(error),
+                    error = serve(listener, router, certificate.map(TlsAcceptor::from)) => Some(error),
                     _ = stopped => None,
                 }
             });
@@ -80,7 +87,7 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router) -> io::Error {
+async fn serve(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) -> io::Error {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return error,
@@ -88,7 +95,7 @@ async fn serve(listener: TcpListener, router: Router) -> io::Error {
     let mut places = Places::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => places.take(stream, &router),
+            Ok((stream, _)) => places.take(stream, &router, tls.clone()),
             Err(error) => {
                 // Out of descriptors, mostly; others will be closed.
                 tracing::warn!(%error, "the admin server did not accept a connection");
@@ -112,19 +119,36 @@ struct Connection {
 }
 
 impl Places {
-    fn take(&mut self, stream: TcpStream, router: &Router) {
+    fn take(&mut self, stream: TcpStream, router: &Router, tls: Option<TlsAcceptor>) {
         self.0.retain(|connection| !connection.task.is_finished());
         if self.0.len() >= MAX_CONNECTIONS {
             let Some(idle) = self.0.iter().position(|it| !it.has_asked.load(Relaxed)) else { return };
             self.0.remove(idle).task.abort();
         }
         let has_asked = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(talk(stream, router.clone(), Arc::clone(&has_asked)));
+        let talk = talk(stream, tls, router.clone(), Arc::clone(&has_asked));
+        // How a connection ends is the client's affair: it asks again if it got no answer.
+        let task = tokio::spawn(async { drop(tokio::time::timeout(CONNECTION_TIMEOUT, talk).await) });
         self.0.push(Connection { task, has_asked });
     }
 }
 
-async fn talk(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
+async fn talk(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, has_asked: Arc<AtomicBool>) {
+    match tls {
+        None => converse(stream, router, has_asked).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(REQUEST_TIMEOUT, tls.accept(stream)).await {
+                converse(stream, router, has_asked).await;
+            }
+        }
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    has_asked: Arc<AtomicBool>,
+) {
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         has_asked.store(true, Relaxed);
@@ -132,9 +156,7 @@ async fn talk(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT).keep_alive(false);
-    let connection = builder.max_buf_size(LONGEST_HEAD).serve_connection(TokioIo::new(stream), service);
-    // How a connection ends is the client's affair: it asks again if it got no answer.
-    let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+    let _ = builder.max_buf_size(LONGEST_HEAD).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Connections held at once.
@@ -158,8 +180,9 @@ mod tests {
         let listener = bind("admin", SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let config = Box::new(|| serde_json::json!({}));
-        let pages = Pages { registry: Registry::default(), status: Arc::new(Status::default()), config };
-        (address, Server::start(listener, pages).unwrap())
+        let (status, calls) = (Arc::new(Status::default()), Router::new());
+        let pages = Pages { registry: Registry::default(), status, config, calls };
+        (address, Server::start(listener, pages, None).unwrap())
     }
 
     fn connect(address: SocketAddr) -> std::net::TcpStream {

@@ -5,12 +5,15 @@
 
 use crate::commands::explain::Question;
 use crate::commands::probe;
+use crate::commands::revoke;
 use crate::commands::xdp;
 use crate::config::{self, Blocks, Bounds};
 use crate::fast_path::settings::FastPathSettings;
+use crate::rules::shared::host_blocks;
 use crate::settings::SETTINGS;
 use crate::stun::settings;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use engine::host::addresses::Addresses;
 use program::failure::Failure;
 use program::settings::flags::{self, Parsed, text, value};
 use program::settings::layers::Layers;
@@ -20,7 +23,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wire::{BlockSet, Policy, TransportAddress};
+use wire::json::revocations::SubjectJson;
+use wire::{BlockSet, Policy, Revoked, TransportAddress};
 
 /// What to do.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub enum Task {
     Probe(probe::Options),
     /// Explain a datagram.
     Explain(Box<Question>),
+    /// Take rights back.
+    Revoke(Box<revoke::Options>),
     /// Say what XDP programs sit where.
     XdpStatus(xdp::Question),
     /// Take pinned XDP programs off.
@@ -58,6 +64,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, Failure>
         Some(("keygen", matches)) => Ok(Task::Keygen(*value(matches, "id"))),
         Some(("probe", matches)) => Ok(Task::Probe(probe_options(matches)?)),
         Some(("explain", matches)) => Ok(Task::Explain(Box::new(question(matches)?))),
+        Some(("revoke", matches)) => Ok(Task::Revoke(Box::new(revocation(matches)?))),
         Some(("xdp", matches)) => match matches.subcommand() {
             Some(("detach", matches)) => Ok(Task::XdpDetach(xdp_question(matches)?)),
             Some((_, matches)) => Ok(Task::XdpStatus(xdp_question(matches)?)),
@@ -85,6 +92,7 @@ pub fn command() -> Command {
         .subcommand(keygen_command())
         .subcommand(probe_command())
         .subcommand(explain_command())
+        .subcommand(revoke_command())
         .subcommand(xdp_command())
 }
 
@@ -159,6 +167,32 @@ fn explain_command() -> Command {
         .after_help("Without --listen, sockets of both families are assumed.")
 }
 
+fn revoke_command() -> Command {
+    let command = Command::new("revoke").about(
+        "Take back, at once, what a transport address or a pair of them was given; exit code 1 unless the reflector has \
+             it in force and in its file",
+    );
+    SETTINGS
+        .arguments(command, "revoke")
+        .arg(
+            Arg::new("subject")
+                .value_name("ADDR:PORT")
+                .required(true)
+                .num_args(1..=2)
+                .help("One: nothing from or to it is relayed. Two: nothing between them is"),
+        )
+        .arg(
+            Arg::new("server-name")
+                .long("server-name")
+                .value_name("NAME")
+                .help("With --admin-tls-cert: a name in it [default: the address of --admin]"),
+        )
+        .after_help(
+            "An entry lasts 720 s: by then everything given before has expired. Where something mints, stop that first, \
+             or it mints again. Each host of a reflector must be asked.",
+        )
+}
+
 fn xdp_command() -> Command {
     let settings = |name: &'static str, about: &'static str| {
         let flags = SETTINGS.flags_with_variables("xdp");
@@ -184,6 +218,21 @@ fn probe_options(matches: &ArgMatches) -> Result<probe::Options, Failure> {
         return Err(wrong("ADDR:PORT", text(matches, "reflector"), "expected one address and its port"));
     }
     Ok(probe::Options { reflector, count: *value(matches, "count"), timeout: wait })
+}
+
+fn revocation(matches: &ArgMatches) -> Result<revoke::Options, Failure> {
+    let layers = SETTINGS.layers(matches, "revoke");
+    let texts = layers.read()?;
+    let given: Vec<String> = matches.get_many("subject").into_iter().flatten().cloned().collect();
+    let subject = SubjectJson::parse(&given).map_err(Failure::Usage)?;
+    let admin: SocketAddr = texts.one("admin", "127.0.0.1:9464", config::address)?;
+    let path = |key| texts.all(key, units::path).map(|paths| paths.into_iter().next_back());
+    let tokens = path("admin-token")?.ok_or_else(|| {
+        Failure::Usage(String::from("--admin-token FILE is missing: the file that the reflector has"))
+    })?;
+    let name = || matches.get_one::<String>("server-name").cloned().unwrap_or_else(|| admin.ip().to_string());
+    let tls = path("admin-tls-cert")?.map(|certificate| (certificate, name()));
+    Ok(revoke::Options { subject, admin, tokens, tls })
 }
 
 fn xdp_question(matches: &ArgMatches) -> Result<xdp::Question, Failure> {
@@ -213,16 +262,19 @@ fn question(matches: &ArgMatches) -> Result<Question, Failure> {
 fn policy(texts: &Texts) -> Result<Policy, Failure> {
     let listen = config::listen(texts)?;
     let advertise = config::advertise(texts, &listen)?;
-    let own = listen.iter().chain(&advertise).copied().filter_map(TransportAddress::from_socket).collect();
+    let own: Vec<SocketAddr> = listen.iter().chain(&advertise).copied().collect();
     let (blocks, bounds) = (Blocks::check(texts)?, Bounds::check(texts)?);
     Ok(Policy {
-        own,
+        own: own.iter().filter_map(|it| TransportAddress::from_socket(*it)).collect(),
+        // Of the host where the datagram arrived, no more is known here.
+        host: host_blocks(&Addresses::default(), own.iter()),
         broadcasts: Vec::new(),
         allow_destination: BlockSet::new(&blocks.allow_destination),
         deny_destination: BlockSet::new(&blocks.deny_destination),
         deny_source: BlockSet::new(&blocks.deny_source),
         sends_ipv4: listen.is_empty() || listen.iter().any(SocketAddr::is_ipv4),
         sends_ipv6: listen.is_empty() || listen.iter().any(SocketAddr::is_ipv6),
+        revoked: Revoked::default(),
         max_datagram: bounds.max_datagram,
         answer_lifetime_s: bounds.answer_lifetime_s,
         ticket_lifetime_s: bounds.ticket_lifetime_s,

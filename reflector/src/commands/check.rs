@@ -11,8 +11,8 @@ use crate::run::daemon::{SLOTS, mode, socket_options};
 use crate::run::findings;
 use crate::run::findings::Facts;
 use crate::settings::SETTINGS;
-use engine::host::interfaces::Interface;
-use engine::host::{affinity, interfaces};
+use engine::host::addresses::Addresses;
+use engine::host::affinity;
 use engine::socket::udp::Socket;
 use program::failure::Failure;
 use program::settings::layers::Layers;
@@ -31,10 +31,10 @@ pub fn run(layers: &Layers, out: &mut dyn Write) -> Result<(), Failure> {
     let ring = read_ring(&config)?;
     let facts = facts(&config)?;
     for listen in &config.listen {
-        local("listen", *listen, &facts.interfaces)?;
+        local("listen", *listen, &facts.host)?;
     }
     for alternate in &config.stun.alternates {
-        local("stun-alternate", *alternate, &facts.interfaces)?;
+        local("stun-alternate", *alternate, &facts.host)?;
     }
     let mut findings = findings::list(&config, &facts);
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -59,18 +59,18 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
         cpus,
         workers,
         ring_mode: mode(&config.keys),
-        interfaces: interfaces::list()?,
+        host: Addresses::read()?,
         xdp: XdpFacts::read(&config.fast_path, cpus)?,
     })
 }
 
-/// Refuses an address that no interface has. All of 127/8 is local without being listed.
-fn local(key: &str, listen: SocketAddr, interfaces: &[Interface]) -> Result<(), Failure> {
+/// Refuses an address that no interface has, unless the kernel delivers it here as part of a prefix.
+fn local(key: &str, listen: SocketAddr, host: &Addresses) -> Result<(), Failure> {
     let ip = listen.ip();
-    if ip.is_unspecified() || ip.is_loopback() || interfaces.iter().any(|it| it.address == ip) {
+    if ip.is_unspecified() || host.delivers(ip) {
         return Ok(());
     }
-    let addresses: Vec<String> = interfaces.iter().map(|it| it.address.to_string()).collect();
+    let addresses: Vec<String> = host.interfaces.iter().map(|it| it.address.to_string()).collect();
     let addresses = addresses.join(", ");
     Err(Failure::Config(format!(
         "--{key} {listen}: no interface has that address; this host has {addresses}"

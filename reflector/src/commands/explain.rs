@@ -12,7 +12,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use wire::decide::{MAX_LIFETIME_S, MAX_PROBE};
 use wire::header::{HEADER_LEN, Header, Kind};
-use wire::{KeyId, KeyRing, Policy, Reason, TransportAddress, Verdict};
+use wire::{KeyId, KeyRing, Policy, Reason, TransportAddress, Verdict, seal};
 
 /// A datagram, and everything that its fate depends on.
 #[derive(Clone, Debug)]
@@ -124,31 +124,58 @@ fn send_rows(question: &Question, header: &Header, applies: bool) -> Vec<Row> {
     let ids: Vec<String> = ring.ids().map(|id| id.get().to_string()).collect();
     let left_s = i64::from(header.expires) - i64::from(*now_s);
     let age = if left_s < 0 { format!("{} s ago", -left_s) } else { format!("in {left_s} s") };
-    let to = header.peer;
-    let longest = policy.longest_to(to);
-    let mut size = Row::new(
-        Reason::Oversize,
-        applies,
-        format!("{} bytes; at most {longest} go to this family", datagram.len()),
-    );
-    size.suspect = datagram.len() > longest;
-    vec![
+    let sealed = header.kind == Kind::SealedSend as u8;
+    let to = if sealed { unmasked(header, *source, ring) } else { Some(header.peer) };
+    let mut rows = vec![
         Row::new(Reason::Key, applies, format!("key {}; the ring holds {}", id.get(), ids.join(", "))),
         Row::new(Reason::Expired, applies, format!("expires {} ({age})", header.expires)),
         Row::new(Reason::Lifetime, applies, format!("expires {age}; at most {MAX_LIFETIME_S} s ahead")),
-        Row::new(Reason::Destination, applies, destination_words(policy, to)),
-        size,
-        Row::new(
-            Reason::Tag,
-            applies,
-            format!(
-                "{} for {source} and {}, class {}",
-                hex::encode(header.tag.to_le_bytes()),
-                to.to_socket(),
-                header.class_key >> 4
-            ),
-        ),
-    ]
+    ];
+    let Some(to) = to else { return rows };
+    let longest = policy.longest_to(to);
+    let words = format!("{} bytes; at most {longest} go to this family", datagram.len());
+    let mut size = Row::new(Reason::Oversize, applies, words);
+    size.suspect = datagram.len() > longest;
+    let destination = Row::new(Reason::Destination, applies, destination_words(policy, to));
+    let (tag, class) = (hex::encode(header.tag.to_le_bytes()), header.class_key >> 4);
+    let draft = if is_of_the_draft(header, *source, to, ring) {
+        "; it is the tag of this protocol before version 1: mint with a program of this version"
+    } else {
+        ""
+    };
+    let words = format!("{tag} for {source} and {}, class {class}{draft}", to.to_socket());
+    let tag = Row::new(Reason::Tag, applies, words);
+    // What is sealed is proven first: until then its destination means nothing.
+    rows.extend(if sealed { [tag, destination, size] } else { [destination, size, tag] });
+    let words = "neither side is revoked, nor the pair of both";
+    rows.push(Row::new(Reason::Revoked, applies, words));
+    rows
+}
+
+/// Whether a tag is right by the rule from before version 1, which hashed both addresses at full length.
+fn is_of_the_draft(header: &Header, source: SocketAddr, to: TransportAddress, ring: &KeyRing) -> bool {
+    let (Some(key), Some(from)) =
+        (ring.get(KeyId::of_header(header.class_key)), TransportAddress::from_socket(source))
+    else {
+        return false;
+    };
+    let (low, high) = if from <= to { (from, to) } else { (to, from) };
+    let [l0, l1] = halves(low);
+    let [h0, h1] = halves(high);
+    let ports = u64::from(low.port.swap_bytes()) | u64::from(high.port.swap_bytes()) << 16;
+    let purpose = 0x0a | u64::from(header.class_key) << 8 | u64::from(header.expires.swap_bytes()) << 32;
+    header.kind == Kind::Send as u8 && key.hash(&[purpose, l0, l1, h0, h1, ports]) == header.tag
+}
+
+fn halves(address: TransportAddress) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = address.address.to_be_bytes();
+    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest)]
+}
+
+/// The destination of a SEALED_SEND, if its key is there.
+fn unmasked(header: &Header, source: SocketAddr, ring: &KeyRing) -> Option<TransportAddress> {
+    let key = ring.get(KeyId::of_header(header.class_key))?;
+    Some(seal::mask(key, header.tag, TransportAddress::from_socket(source)?, header.peer))
 }
 
 /// What STUN does with it, at an address that has alternates if those belong to what is spoken.
@@ -177,7 +204,7 @@ fn destination_words(policy: &Policy, to: TransportAddress) -> String {
         format!("{socket} is allowed")
     } else if policy.deny_destination.contains(to.ip()) {
         format!("{socket} is on the list of --deny-destination")
-    } else if policy.own.contains(&to) {
+    } else if policy.own.contains(&to) || policy.host.contains(to.ip()) {
         format!("{socket} is the reflector's own")
     } else if opened.permits(to) {
         format!("{socket} is a special-purpose address that no --allow-destination opens")
@@ -200,15 +227,18 @@ fn kind_words(kind: u8) -> &'static str {
         0x0a => "SEND",
         0x0b => "DATA: only a reflector sends it, none takes it; to answer, set byte 0 to 0x0a",
         0x0c => "PEER: between endpoints, no reflector takes it",
-        _ => "is no kind; a reflector takes PROBE (0x08) and SEND (0x0a)",
+        0x0d => "SEALED_SEND",
+        0x0e => "SEALED_DATA: only a reflector sends it, none takes it; to answer, set byte 0 to 0x0d",
+        _ => "is no kind; a reflector takes PROBE (0x08), SEND (0x0a) and SEALED_SEND (0x0d)",
     }
 }
 
 fn header_words(datagram: &[u8]) -> String {
     let Some(bytes) = datagram.first_chunk::<HEADER_LEN>() else { return String::new() };
     let header = Header::read(bytes);
+    let masked = if header.kind == Kind::SealedData as u8 { " (masked)" } else { "" };
     format!(
-        "  kind         {}\n  peer         {}\n  class, key   {}, {}\n  expires      {}\n  tag          {}\n  bytes        {}",
+        "  kind         {}\n  peer         {}{masked}\n  class, key   {}, {}\n  expires      {}\n  tag          {}\n  bytes        {}",
         kind_words(header.kind).split(':').next().unwrap_or_default(),
         header.peer.to_socket(),
         header.class_key >> 4,

@@ -4,12 +4,11 @@
 //! * The program is told no more than the sockets know: both judge by the same keys, lists and lifetimes.
 
 use crate::config::Config;
-use crate::rules::shared::Rules;
-use engine::host::interfaces::Interface;
+use crate::rules::shared::{Rules, Surroundings};
 use engine::host::routes::Ways;
 use engine::xdp;
 use std::net::SocketAddr;
-use wire::{Block, TransportAddress};
+use wire::Block;
 
 /// What a program's configuration is made from.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +17,15 @@ pub struct Basis<'a> {
     pub config: &'a Config,
     /// Its rules.
     pub rules: &'a Rules,
-    /// Real addresses of the sockets.
-    pub listening: &'a [SocketAddr],
-    /// Addresses of this host.
-    pub interfaces: &'a [Interface],
+    /// What the rules depend on besides.
+    pub around: Surroundings<'a>,
 }
 
 impl Basis<'_> {
     /// The configuration of a program whose interface has these ways, its buckets hashed under `hash_key`.
     pub fn config(&self, ways: &Ways, hash_key: [u8; 16]) -> xdp::Config {
-        let Basis { config, rules, listening, interfaces } = self;
+        let Basis { config, rules, around } = self;
+        let Surroundings { listening, host, .. } = around;
         let (ring, policy, limits) = (&rules.ring, &rules.policy, &rules.limits);
         let mut keys = [None; 16];
         for id in ring.ids() {
@@ -39,6 +37,8 @@ impl Basis<'_> {
         for (class, place) in (0..).zip(&mut class_rates_bytes_s) {
             *place = limits.class_rate_bytes_s(class);
         }
+        // The world knows this host by them, though its kernel does not.
+        let advertised = config.advertise.iter().map(|it| SocketAddr::new(it.ip(), 0));
         xdp::Config {
             keys,
             minting: ring.minting().get(),
@@ -49,9 +49,9 @@ impl Basis<'_> {
                 .iter()
                 .find_map(|it| if let SocketAddr::V6(v6) = it { Some(*v6) } else { None }),
             stun: config.stun.is_on(),
-            own: policy.own.iter().copied().map(TransportAddress::to_socket).collect(),
+            own: policy.own.iter().map(|it| it.to_socket()).chain(advertised).collect(),
             broadcasts: policy.broadcasts.clone(),
-            local: interfaces.iter().map(|interface| interface.address).collect(),
+            host: host.delivered.clone(),
             allow_destination: blocks(&config.blocks.allow_destination),
             deny_destination: blocks(&config.blocks.deny_destination),
             deny_source: blocks(&config.blocks.deny_source),
@@ -75,7 +75,7 @@ pub fn same(a: &xdp::Config, b: &xdp::Config) -> bool {
         && a.listen_v6 == b.listen_v6
         && a.own == b.own
         && a.broadcasts == b.broadcasts
-        && a.local == b.local;
+        && a.host == b.host;
     let lists = a.allow_destination == b.allow_destination
         && a.deny_destination == b.deny_destination
         && a.deny_source == b.deny_source;
@@ -91,8 +91,10 @@ fn blocks(blocks: &[Block]) -> Vec<(std::net::IpAddr, u8)> {
 mod tests {
     use super::*;
     use crate::settings::SETTINGS;
+    use engine::host::addresses::Addresses;
+    use engine::host::interfaces::Interface;
     use program::settings::texts::{Origin, Raw, Texts};
-    use wire::KeyRing;
+    use wire::{KeyRing, Revoked};
 
     fn texts(pairs: &[(&'static str, &str)]) -> Texts {
         let mut texts = Texts::default();
@@ -108,12 +110,14 @@ mod tests {
         let interface = Interface {
             name: String::from("r0"),
             address: "198.51.100.2".parse().unwrap(),
+            prefix: 24,
             broadcast: Some([198, 51, 100, 255].into()),
             loopback: false,
         };
-        let (listening, interfaces) = (config.listen.clone(), [interface]);
-        let rules = Rules::new(&config, KeyRing::new(keys).unwrap(), &listening, &interfaces);
-        let basis = Basis { config: &config, rules: &rules, listening: &listening, interfaces: &interfaces };
+        let host = Addresses::new(vec![interface], vec![("203.0.113.128".parse().unwrap(), 25)]);
+        let around = Surroundings { listening: &config.listen, host: &host, revoked: &Revoked::default() };
+        let rules = Rules::new(&config, KeyRing::new(keys).unwrap(), &around);
+        let basis = Basis { config: &config, rules: &rules, around };
         basis.config(&Ways::default(), [3; 16])
     }
 
@@ -126,9 +130,10 @@ mod tests {
         assert_eq!(config.keys.iter().flatten().count(), 2);
         assert_eq!(config.listen_v4, Some("0.0.0.0:3478".parse().unwrap()));
         assert_eq!(config.listen_v6, None);
-        let own: [SocketAddr; 2] = ["0.0.0.0:3478", "198.51.100.2:3478"].map(|it| it.parse().unwrap());
-        assert_eq!(config.own, own);
-        assert_eq!(config.local, ["198.51.100.2".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(config.own, ["0.0.0.0:3478".parse::<SocketAddr>().unwrap()]);
+        let host =
+            [("198.51.100.2", 32), ("203.0.113.128", 25)].map(|(ip, bits)| (ip.parse().unwrap(), bits));
+        assert_eq!(config.host, host);
         assert_eq!(config.broadcasts, [std::net::Ipv4Addr::new(198, 51, 100, 255)]);
         assert_eq!(config.deny_source, [("203.0.113.0".parse().unwrap(), 24)]);
         assert_eq!(config.allow_destination, [("10.0.0.0".parse().unwrap(), 8)]);

@@ -20,7 +20,7 @@ use program::failure::Failure;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use wire::Reason;
+use wire::{Reason, Revoked};
 
 /// A program on its interface.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Program {
         let config = basis.config(&ways, hash_key);
         let mut xdp = Xdp::load(interface, &config).map_err(|error| refused(interface, &error))?;
         let told = xdp.set_neighbours(&ways.neighbours).and_then(|()| xdp.tick(offset_ns));
+        let told = told.and_then(|()| give_revoked(&mut xdp, basis.around.revoked));
         let attached = told.and_then(|()| xdp.attach(wanted.mode, wanted.pin.as_deref()));
         attached.map_err(|error| refused(interface, &error))?;
         tracing::info!(
@@ -87,6 +88,14 @@ impl Program {
     /// What the kernel refuses.
     pub fn tick(&mut self, offset_ns: i64) -> Result<(), Failure> {
         self.xdp.tick(offset_ns).map_err(|error| refused(&self.interface, &error))
+    }
+
+    /// Gives it the table of what was taken back.
+    ///
+    /// # Errors
+    /// A table of another size than the program's.
+    pub fn set_revoked(&mut self, revoked: &Revoked) -> Result<(), Failure> {
+        give_revoked(&mut self.xdp, revoked).map_err(|error| refused(&self.interface, &error))
     }
 
     /// Brings it to the routes, neighbours and addresses that the host has now.
@@ -171,6 +180,14 @@ impl Program {
             Err(error) => tracing::warn!(interface = self.interface, %error, "xdp may still be attached"),
         }
         figures
+    }
+}
+
+fn give_revoked(xdp: &mut Xdp, revoked: &Revoked) -> Result<(), XdpError> {
+    match revoked.words() {
+        // Nobody may revoke here.
+        [] => Ok(()),
+        words => xdp.set_revoked(words),
     }
 }
 

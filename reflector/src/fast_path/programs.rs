@@ -17,6 +17,7 @@ use crate::fast_path::settings::FastPathSettings;
 use engine::host::netlink::Follower;
 use program::failure::Failure;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use wire::Revoked;
 
 /// The programs of a daemon; none when no interface is named.
 #[derive(Debug, Default)]
@@ -85,6 +86,11 @@ impl FastPath {
                 }
             }
         }
+    }
+
+    /// Gives every program the table of what was taken back.
+    pub fn set_revoked(&mut self, revoked: &Revoked) {
+        self.keep(|program| program.set_revoked(revoked));
     }
 
     /// Puts new rules in force on every interface.

@@ -8,7 +8,7 @@
 #![deny(clippy::disallowed_types)]
 
 use budget::{Budget, prefix};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use wire::siphash::SipKey;
 
 /// The limits in force.
@@ -49,12 +49,14 @@ pub struct Buckets {
     key: SipKey,
     classes: Budget<NS_PER_S>,
     prefixes: Budget<NS_PER_S>,
+    sources: Budget<NS_PER_S>,
 }
 
 impl Buckets {
     /// Full buckets, hashed under `key`; their memory is touched here, so that none is mapped later.
     pub fn new(key: SipKey) -> Self {
-        Self { key, classes: Budget::new(CLASS_BUCKETS), prefixes: Budget::new(PREFIX_BUCKETS) }
+        let (classes, prefixes) = (Budget::new(CLASS_BUCKETS), Budget::new(PREFIX_BUCKETS));
+        Self { key, classes, prefixes, sources: Budget::new(SOURCE_BUCKETS) }
     }
 
     /// Whether a datagram of `bytes` in this class may leave at `now_ns`; if so, it is spent.
@@ -81,6 +83,15 @@ impl Buckets {
         self.prefixes.spend(hash, NS_PER_S / limits.probe_budget_s, now_ns)
     }
 
+    /// Whether a PROBE from this very source, which has shown its last ticket, may be answered at `now_ns` although its
+    /// prefix has spent its budget; if so, it is spent.
+    #[inline]
+    pub fn spend_source(&mut self, source: SocketAddr, now_ns: u64) -> bool {
+        let (high, low) = halves(source.ip());
+        let hash = self.key.hash(&[SOURCE_DOMAIN | u64::from(source.port()), high, low]);
+        self.sources.spend(hash, NS_PER_S / SOURCE_BUDGET_S, now_ns)
+    }
+
     /// Whether a STUN request from this source may be answered at `now_ns`; if so, it is spent. As many as PROBEs, counted
     /// apart from them.
     #[inline]
@@ -104,6 +115,12 @@ const NS_PER_S: u64 = 1_000_000_000;
 const CLASS_BUCKETS: usize = 1 << 16;
 /// 128 KiB per worker; a power of two.
 const PREFIX_BUCKETS: usize = 1 << 14;
+/// 128 KiB per worker; a power of two.
+const SOURCE_BUCKETS: usize = 1 << 14;
+/// PROBEs per second of one transport address that was here before.
+const SOURCE_BUDGET_S: u64 = 8;
+/// Sets sources apart from classes; the port is below it.
+const SOURCE_DOMAIN: u64 = 2 << 32;
 /// Sets class hashes apart; the class is below it.
 const CLASS_DOMAIN: u64 = 1 << 32;
 /// Sets prefixes of STUN requests apart from those of PROBEs; every prefix is below it.

@@ -6,13 +6,13 @@
 use crate::config::Config;
 use crate::rules::rates::Limits;
 use arc_swap::ArcSwap;
-use engine::host::interfaces::Interface;
+use engine::host::addresses::Addresses;
 use program::failure::Failure;
 use program::settings::texts::read_text;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use wire::{BlockSet, KeyRing, Policy, TransportAddress};
+use wire::{Block, BlockSet, KeyRing, Policy, Revoked, TransportAddress};
 
 /// What every worker reads.
 #[derive(Debug)]
@@ -56,20 +56,23 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a configuration, for sockets that listen at `listening` on a host with these interfaces.
-    pub fn new(config: &Config, ring: KeyRing, listening: &[SocketAddr], interfaces: &[Interface]) -> Self {
-        let blocks = &config.blocks;
+    /// The rules of a configuration, for a reflector in these surroundings.
+    pub fn new(config: &Config, ring: KeyRing, around: &Surroundings<'_>) -> Self {
+        let (blocks, bounds) = (&config.blocks, &config.bounds);
+        let own = || around.listening.iter().chain(&config.advertise);
         let policy = Policy {
-            own: own(listening, &config.advertise, interfaces),
-            broadcasts: interfaces.iter().filter_map(|interface| interface.broadcast).collect(),
+            own: own().filter_map(|it| TransportAddress::from_socket(*it)).collect(),
+            host: host_blocks(around.host, own()),
+            broadcasts: around.host.interfaces.iter().filter_map(|it| it.broadcast).collect(),
             allow_destination: BlockSet::new(&blocks.allow_destination),
             deny_destination: BlockSet::new(&blocks.deny_destination),
             deny_source: BlockSet::new(&blocks.deny_source),
-            sends_ipv4: listening.iter().any(SocketAddr::is_ipv4),
-            sends_ipv6: listening.iter().any(SocketAddr::is_ipv6),
-            max_datagram: config.bounds.max_datagram,
-            answer_lifetime_s: config.bounds.answer_lifetime_s,
-            ticket_lifetime_s: config.bounds.ticket_lifetime_s,
+            sends_ipv4: around.listening.iter().any(SocketAddr::is_ipv4),
+            sends_ipv6: around.listening.iter().any(SocketAddr::is_ipv6),
+            revoked: around.revoked.clone(),
+            max_datagram: bounds.max_datagram,
+            answer_lifetime_s: bounds.answer_lifetime_s,
+            ticket_lifetime_s: bounds.ticket_lifetime_s,
         };
         Self { ring, policy, limits: config.limits.clone() }
     }
@@ -81,6 +84,17 @@ impl Rules {
             && self.policy == other.policy
             && self.limits == other.limits
     }
+}
+
+/// What rules depend on besides the configuration and its files.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Real addresses of the sockets.
+    pub listening: &'a [SocketAddr],
+    /// Addresses of this host.
+    pub host: &'a Addresses,
+    /// What has been taken back.
+    pub revoked: &'a Revoked,
 }
 
 /// Replaces rules, and keeps what was replaced until no worker holds it.
@@ -111,50 +125,39 @@ pub fn read_ring(config: &Config) -> Result<KeyRing, Failure> {
     })
 }
 
-/// The reflector's own transport addresses: a wildcard is that port on every local address of its family.
-fn own(
-    listening: &[SocketAddr],
-    advertised: &[SocketAddr],
-    interfaces: &[Interface],
-) -> Vec<TransportAddress> {
-    let mut own: Vec<TransportAddress> = Vec::new();
-    let mut add = |ip: IpAddr, port: u16| {
-        let address = TransportAddress::from_socket(SocketAddr::new(ip, port));
-        own.extend(address.filter(|address| !own.contains(address)));
-    };
-    for address in listening.iter().chain(advertised) {
-        add(address.ip(), address.port());
-        if address.ip().is_unspecified() {
-            let same_family = interfaces.iter().filter(|it| it.address.is_ipv4() == address.is_ipv4());
-            same_family.for_each(|interface| add(interface.address, address.port()));
-        }
-    }
-    own
+/// Every address of this host, and those that the world knows it by.
+pub fn host_blocks<'a>(host: &Addresses, known_as: impl Iterator<Item = &'a SocketAddr>) -> BlockSet {
+    let whole = |ip: IpAddr| (ip, if ip.is_ipv4() { 32 } else { 128 });
+    let known_as = known_as.map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(whole);
+    let all = host.delivered.iter().copied().chain(known_as);
+    // What the kernel says has no bits behind its prefix.
+    let blocks: Vec<Block> = all.filter_map(|(ip, prefix)| Block::new(ip, prefix).ok()).collect();
+    BlockSet::new(&blocks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn interface(address: &str, broadcast: Option<&str>) -> Interface {
-        Interface {
-            name: String::from("test0"),
-            address: address.parse().unwrap(),
-            broadcast: broadcast.map(|it| it.parse().unwrap()),
-            loopback: false,
-        }
-    }
-
     #[test]
-    fn a_wildcard_is_that_port_on_every_local_address_of_its_family() {
-        let interfaces = [interface("192.0.2.2", Some("192.0.2.255")), interface("2001:db8::2", None)];
-        let addresses =
-            |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|it| it.parse().unwrap()).collect() };
-        let own =
-            own(&addresses(&["0.0.0.0:3478", "[::1]:4000"]), &addresses(&["203.0.113.7:3478"]), &interfaces);
-        let own: Vec<SocketAddr> = own.into_iter().map(TransportAddress::to_socket).collect();
-        let expected = addresses(&["0.0.0.0:3478", "192.0.2.2:3478", "[::1]:4000", "203.0.113.7:3478"]);
-        assert_eq!(own, expected);
+    fn the_host_is_what_its_kernel_delivers_to_it_and_what_the_world_knows_it_by() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let delivered = vec![(ip("192.0.2.2"), 32), (ip("198.51.100.0"), 24), (ip("2001:db8:7::"), 48)];
+        let addresses = Addresses::new(Vec::new(), delivered);
+        let known_as = ["0.0.0.0:3478", "203.0.113.7:3478"].map(|it| it.parse().unwrap());
+        let host = host_blocks(&addresses, known_as.iter());
+        for (text, expected) in [
+            ("192.0.2.2", true),
+            ("192.0.2.3", false),
+            ("198.51.100.200", true),
+            ("203.0.113.7", true),
+            ("203.0.113.8", false),
+            ("0.0.0.0", false),
+            ("2001:db8:7:1::9", true),
+            ("2001:db8:8::9", false),
+        ] {
+            assert_eq!(host.contains(ip(text)), expected, "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::rules::shared::Shared;
 use crate::run::metrics::Metrics;
+use crate::run::revoke::Desk;
 use arc_swap::ArcSwap;
 use program::admin::pages::Pages;
 use prometheus_client::registry::Registry;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 /// The pages of these figures; `config` is what is in force, `listening` the real addresses.
 pub fn pages(metrics: Metrics, config: Arc<ArcSwap<Config>>, listening: Vec<SocketAddr>) -> Pages {
     let (status, shared) = (Arc::clone(&metrics.status), Arc::clone(&metrics.shared));
+    let desk = metrics.desk.clone();
+    let calls = desk.as_ref().map(Desk::router).unwrap_or_default();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(metrics));
-    Pages { registry, status, config: Box::new(move || shown(&config.load(), &shared, &listening)) }
+    let config = Box::new(move || shown(&config.load(), &shared, &listening, desk.as_deref()));
+    Pages { registry, status, config, calls }
 }
 
-fn shown(config: &Config, shared: &Shared, listening: &[SocketAddr]) -> Value {
+fn shown(config: &Config, shared: &Shared, listening: &[SocketAddr], desk: Option<&Desk>) -> Value {
     let rules = shared.rules().load();
     let ids: Vec<u8> = rules.ring.ids().map(wire::KeyId::get).collect();
     let own: Vec<String> = rules.policy.own.iter().map(|it| it.to_socket().to_string()).collect();
@@ -35,5 +39,6 @@ fn shown(config: &Config, shared: &Shared, listening: &[SocketAddr]) -> Value {
             "secrets": "redacted",
         },
         "own_addresses": own,
+        "revocations": desk.map(Desk::answer),
     })
 }

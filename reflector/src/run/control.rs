@@ -9,17 +9,18 @@ use crate::counters::Event;
 use crate::fast_path::config::Basis;
 use crate::fast_path::programs;
 use crate::fast_path::programs::FastPath;
-use crate::rules::shared::{Retired, Rules, Shared};
+use crate::rules::shared::{Retired, Rules, Shared, Surroundings};
 use crate::run::admin;
 use crate::run::crew::Ended;
 use crate::run::metrics::Metrics;
 use crate::run::reload::Reload;
+use crate::run::revoke::Desk;
 use crate::run::status::{Reloads, WorkerView};
 use arc_swap::ArcSwap;
+use engine::host::addresses::Addresses;
 use engine::host::clock;
 use engine::host::clock::Clock;
-use engine::host::interfaces;
-use engine::host::interfaces::Interface;
+use engine::host::netlink::Follower;
 use engine::socket::udp::Granted;
 use program::admin::server::Server;
 use program::admin::status::{ClockAlarm, Status};
@@ -33,6 +34,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
+use tokio_rustls::rustls::ServerConfig;
+use wire::Revoked;
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -54,7 +57,13 @@ pub struct Control {
     /// Real addresses of the sockets, those that speak STUN only behind the others.
     pub listening: Vec<SocketAddr>,
     /// Addresses of this host when they were last asked for.
-    pub interfaces: Vec<Interface>,
+    pub host: Addresses,
+    /// What has been taken back.
+    pub revoked: Revoked,
+    /// Who takes it back, if somebody may.
+    pub desk: Option<Arc<Desk>>,
+    /// The certificate of the admin server.
+    pub certificate: Option<Arc<ServerConfig>>,
     /// What every socket got.
     pub granted: Granted,
     /// The name of the engine that runs.
@@ -81,8 +90,9 @@ impl Control {
         let admin_address = admin.local_addr()?;
         let config = Arc::new(ArcSwap::from_pointee(self.config.clone()));
         let pages = admin::pages(self.metrics(), Arc::clone(&config), self.listening.clone());
-        let mut server = Server::start(admin, pages)?;
-        let mut state = State::default();
+        let mut server = Server::start(admin, pages, self.certificate.clone())?;
+        // Heard of from now on; what changed since the addresses were read shows at the first look.
+        let mut state = State { follower: Follower::open().ok(), ..State::default() };
         let mut second = tokio::time::interval(SECOND);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.announce(admin_address);
@@ -154,6 +164,7 @@ impl Control {
             gate: Arc::clone(&self.gate),
             workers: Arc::clone(&self.views),
             fast_path: Arc::clone(&self.fast_path),
+            desk: self.desk.clone(),
         }
     }
 
@@ -196,52 +207,55 @@ impl Control {
                 "the system clock jumped; capabilities are judged by a clock that follows backwards by 1 s per minute"
             );
         }
-        if state.seconds.is_multiple_of(INTERFACES_EVERY_S) {
-            self.refresh_interfaces(state);
+        let every_s = if state.follower.is_some() { HOST_EVERY_S } else { UNTOLD_EVERY_S };
+        let told = state.follower.as_ref().is_some_and(Follower::changed);
+        if told || state.seconds.is_multiple_of(every_s) {
+            self.refresh_host(state);
         }
         let offset_ns = self.clock.offset_ns();
         self.with_fast_path(|fast_path, basis| fast_path.each_second(basis, offset_ns));
+        if let Some(desk) = &self.desk {
+            desk.each_second();
+        }
         state.retired.free();
         state.swallowed_said = self.gate.report(state.swallowed_said);
     }
 
-    /// Own addresses and broadcasts follow the host's interfaces.
-    fn refresh_interfaces(&mut self, state: &mut State) {
-        match interfaces::list() {
-            Ok(interfaces) => self.interfaces = interfaces,
+    /// What the policy refuses as the host's own follows the kernel's tables.
+    fn refresh_host(&mut self, state: &mut State) {
+        match Addresses::read() {
+            Ok(host) => self.host = host,
             Err(error) => {
                 tracing::warn!(%error, "the host's addresses cannot be listed; those known stay in force");
                 return;
             }
         }
         let running = self.shared.rules().load_full();
-        let rules = Rules::new(&self.config, running.ring.clone(), &self.listening, &self.interfaces);
+        let rules = Rules::new(&self.config, running.ring.clone(), &self.around());
         if !rules.same_as(&running) {
-            let own = rules.policy.own.len();
             state.retired.replace(&self.shared, rules);
             let offset_ns = self.clock.offset_ns();
             self.with_fast_path(|fast_path, basis| fast_path.follow_host(basis, offset_ns));
-            tracing::info!(own, "the host's addresses changed");
+            tracing::info!(addresses = self.host.delivered.len(), "the host's addresses changed");
         }
     }
 
     /// Does something to the fast path by the rules in force.
     fn with_fast_path(&self, step: impl FnOnce(&mut FastPath, &Basis<'_>)) {
         let rules = self.shared.rules().load_full();
-        let basis = Basis {
-            config: &self.config,
-            rules: &rules,
-            listening: &self.listening,
-            interfaces: &self.interfaces,
-        };
+        let basis = Basis { config: &self.config, rules: &rules, around: self.around() };
         step(&mut programs::lock(&self.fast_path), &basis);
+    }
+
+    fn around(&self) -> Surroundings<'_> {
+        Surroundings { listening: &self.listening, host: &self.host, revoked: &self.revoked }
     }
 
     /// What a reload brings, in force in front of the sockets already.
     fn read_again(&self) -> Result<Reload, Failure> {
-        let reload = Reload::read(&self.layers, &self.config, &self.listening, &self.interfaces)?;
+        let reload = Reload::read(&self.layers, &self.config, &self.around())?;
         let (config, rules) = (&reload.config, &reload.rules);
-        let basis = Basis { config, rules, listening: &self.listening, interfaces: &self.interfaces };
+        let basis = Basis { config, rules, around: self.around() };
         programs::lock(&self.fast_path).reload(&basis)?;
         Ok(reload)
     }
@@ -287,6 +301,8 @@ struct State {
     seconds: u64,
     clock_alarm: ClockAlarm,
     swallowed_said: u64,
+    /// Hears of changes to the host's addresses, where netlink is there to be heard.
+    follower: Option<Follower>,
 }
 
 /// A drain that has begun.
@@ -313,5 +329,7 @@ impl Drain {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How often the host's addresses are asked for, s.
-const INTERFACES_EVERY_S: u64 = 5;
+/// How often the host's addresses are asked for if nobody says that they changed, s.
+const HOST_EVERY_S: u64 = 60;
+/// The same where nobody can say so, s.
+const UNTOLD_EVERY_S: u64 = 5;

@@ -13,17 +13,19 @@ use crate::config::{Config, MAX_WORKERS, Steer};
 use crate::fast_path::config::Basis;
 use crate::fast_path::findings::XdpFacts;
 use crate::fast_path::programs::FastPath;
-use crate::rules::shared::{Rules, Shared, read_ring};
+use crate::rules::shared::{Rules, Shared, Surroundings, read_ring};
 use crate::run::control::Control;
 use crate::run::crew::{Ended, Waiting};
 use crate::run::findings;
 use crate::run::findings::Facts;
+use crate::run::revoke::Desk;
 use crate::run::status::{Reloads, WorkerView};
 use crate::stun::answer::Stun;
 use crate::stun::sockets::Sockets;
+use engine::host::addresses::Addresses;
+use engine::host::affinity;
 use engine::host::clock;
 use engine::host::clock::Clock;
-use engine::host::{affinity, interfaces};
 use engine::socket::epoll;
 use engine::socket::steer;
 use engine::socket::udp;
@@ -34,12 +36,14 @@ use program::failure::Failure;
 use program::log::Gate;
 use program::random;
 use program::settings::layers::Layers;
+use program::tls;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Runs until a signal or a failure ends it.
 ///
@@ -63,8 +67,9 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
     }
     // Only now: what the program passes finds somebody to serve it.
     let rules = open.shared.rules().load_full();
-    let (listening, interfaces) = (open.listening.as_slice(), open.facts.interfaces.as_slice());
-    let basis = Basis { config: &config, rules: &rules, listening, interfaces };
+    let revoked = open.desk.as_deref().map(Desk::reader).unwrap_or_default();
+    let around = Surroundings { listening: &open.listening, host: &open.facts.host, revoked: &revoked };
+    let basis = Basis { config: &config, rules: &rules, around };
     let opened = random::bytes().and_then(|key| FastPath::open(&basis, key, open.clock.offset_ns()));
     drop(rules);
     let fast_path = match opened {
@@ -74,8 +79,14 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
             return Err(failure);
         }
     };
+    let fast_path = Arc::new(Mutex::new(fast_path));
+    if let Some(desk) = &open.desk {
+        desk.attend(Arc::clone(&open.shared), Arc::clone(&fast_path));
+    }
     let mut control = Control {
-        fast_path: Arc::new(Mutex::new(fast_path)),
+        fast_path,
+        certificate: open.certificate,
+        desk: open.desk,
         layers,
         gate,
         status: Arc::new(Status::default()),
@@ -83,7 +94,8 @@ pub fn run(layers: Layers, config: Config, gate: Arc<Gate>) -> Result<(), Failur
         shared: open.shared,
         views: open.views,
         listening: open.listening,
-        interfaces: open.facts.interfaces,
+        host: open.facts.host,
+        revoked,
         granted: open.facts.granted,
         engine: open.facts.choice.kind.as_str(),
         clock: open.clock,
@@ -104,6 +116,8 @@ struct Opened {
     views: Arc<[WorkerView]>,
     listening: Vec<SocketAddr>,
     clock: Clock,
+    desk: Option<Arc<Desk>>,
+    certificate: Option<Arc<ServerConfig>>,
     facts: Facts,
 }
 
@@ -115,6 +129,11 @@ impl Opened {
         let cpus: Vec<usize> = allowed.iter().copied().cycle().take(workers).collect();
         let groups = open_groups(config, workers, &cpus)?;
         let choice = config.engine.choose(workers, groups.len(), SLOTS)?;
+        let files = config.admin_tls.as_ref();
+        let read = |(cert, key): &(PathBuf, PathBuf)| {
+            tls::read(("--admin-tls-cert", cert), ("--admin-tls-key", key))
+        };
+        let certificate = files.map(read).transpose()?;
         let admin = server::bind("admin", config.admin)?;
         let facts = Facts {
             choice,
@@ -122,13 +141,17 @@ impl Opened {
             cpus: allowed.len(),
             workers,
             ring_mode: mode(&config.keys),
-            interfaces: interfaces::list()?,
+            host: Addresses::read()?,
             xdp: XdpFacts::read(&config.fast_path, allowed.len())?,
         };
         let listening: Vec<SocketAddr> =
             groups.iter().filter_map(|group| group.first().map(Socket::local)).collect();
         let clock = Clock::start();
-        let rules = Rules::new(config, ring, &listening, &facts.interfaces);
+        let desk = config.revoking.as_ref().map(|it| Desk::open(it, clock.offset_ns())).transpose()?;
+        let desk = desk.map(Arc::new);
+        let revoked = desk.as_deref().map(Desk::reader).unwrap_or_default();
+        let around = Surroundings { listening: &listening, host: &facts.host, revoked: &revoked };
+        let rules = Rules::new(config, ring, &around);
         let shared = Arc::new(Shared::new(rules, clock.offset_ns()));
         let sockets = by_worker(groups, workers);
         let views = sockets.iter().map(|sockets| view(sockets, config.listen.len())).collect();
@@ -136,7 +159,7 @@ impl Opened {
         let stun = Sockets::new(&listening, config.listen.len(), &config.advertise);
         let stun = Stun::new(config.stun.mode, stun);
         let crew = Waiting::new(facts.choice.kind, options, sockets, cpus, stun)?;
-        Ok(Self { crew, admin, shared, views, listening, clock, facts })
+        Ok(Self { crew, admin, shared, views, listening, clock, desk, certificate, facts })
     }
 }
 

@@ -9,10 +9,10 @@ use crate::fast_path::findings;
 use crate::fast_path::findings::XdpFacts;
 use crate::finding::Finding;
 use crate::stun::settings::Mode;
-use engine::host::interfaces::Interface;
+use engine::host::addresses::Addresses;
 use engine::socket::udp::Granted;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use wire::{Block, Policy, TransportAddress};
+use wire::{Block, BlockSet, Policy, TransportAddress};
 
 /// What host and files are like.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Facts {
     /// Permission bits of the ring file.
     pub ring_mode: u32,
     /// Addresses of this host.
-    pub interfaces: Vec<Interface>,
+    pub host: Addresses,
     /// What the fast path depends on.
     pub xdp: XdpFacts,
 }
@@ -37,6 +37,7 @@ pub struct Facts {
 pub fn list(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     safety(config, facts, &mut findings);
+    neighbours(config, facts, &mut findings);
     reach(config, facts, &mut findings);
     stun(config, &mut findings);
     speed(config, facts, &mut findings);
@@ -62,9 +63,30 @@ fn safety(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Networks that this host is in and that the policy lets datagrams into: their hosts may trust what comes from here.
+fn neighbours(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    let policy = Policy {
+        allow_destination: BlockSet::new(&config.blocks.allow_destination),
+        deny_destination: BlockSet::new(&config.blocks.deny_destination),
+        ..Policy::default()
+    };
+    for interface in facts.host.interfaces.iter().filter(|it| !it.loopback) {
+        let Some(block) = Block::around(interface.address, interface.prefix) else { continue };
+        let some_port = SocketAddr::new(block.first(), UNPRIVILEGED_PORT);
+        let open = TransportAddress::from_socket(some_port).is_some_and(|it| policy.permits(it));
+        if open && block.first() != block.last() {
+            let name = &interface.name;
+            let text =
+                format!("{block} is on the link of {name}, and its hosts may trust what this one sends");
+            findings
+                .push(Finding::new(text, format!("--deny-destination {block}, unless endpoints are there")));
+        }
+    }
+}
+
 fn reach(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
     for listen in &config.listen {
-        let family = facts.interfaces.iter().filter(|it| it.address.is_ipv4() == listen.is_ipv4());
+        let family = facts.host.interfaces.iter().filter(|it| it.address.is_ipv4() == listen.is_ipv4());
         let others: Vec<IpAddr> =
             family.filter(|it| !it.loopback && !is_link_local(it.address)).map(|it| it.address).collect();
         if listen.ip().is_unspecified() && others.len() > 1 {

@@ -4,10 +4,11 @@
 //! * Labels are bounded: worker, path, reason, error, key, family. Never an address, never a user.
 //! * Every combination is there from the start, with zeros.
 
-use crate::counters::{Counts, Event};
+use crate::counters::{self, Event};
 use crate::fast_path::figures::Figures;
 use crate::fast_path::programs::FastPath;
 use crate::rules::shared::Shared;
+use crate::run::revoke::{self, Desk};
 use crate::run::status::{Reloads, WorkerView};
 use crate::stun::refusal::Refusal;
 use engine::SendError;
@@ -18,6 +19,7 @@ use program::process::{self, Process};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::Reason;
 
@@ -38,11 +40,13 @@ pub struct Metrics {
     pub workers: Arc<[WorkerView]>,
     /// The program in front of them.
     pub fast_path: Arc<Mutex<FastPath>>,
+    /// What was taken back, if anybody may.
+    pub desk: Option<Arc<Desk>>,
 }
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let workers: Vec<(String, Counts)> =
+        let workers: Vec<(String, counters::Counts)> =
             self.workers.iter().enumerate().map(|(id, view)| (id.to_string(), view.cells.read())).collect();
         let figures = self.fast_path.lock().unwrap_or_else(PoisonError::into_inner).figures();
         let by_worker: Vec<Source<'_>> = workers
@@ -59,6 +63,7 @@ impl Collector for Metrics {
         sockets(&mut page, &workers)?;
         self.workers(&mut page)?;
         self.rules(&mut page, &sources)?;
+        self.revocations(&mut page)?;
         self.daemon(&mut page)?;
         page.process(&Process::read())
     }
@@ -99,6 +104,26 @@ impl Metrics {
         page.counters("reflector_reloads", "Reloads by SIGHUP; after a failure the old rules stay.", reloads)
     }
 
+    fn revocations(&self, page: &mut Page<'_>) -> fmt::Result {
+        let answer = self.desk.as_ref().map(|desk| desk.answer());
+        let (entries, pairs) = answer.map_or((0, 0), |answer| (answer.entries, answer.pairs));
+        let rows = [("address", entries - pairs), ("pair", pairs)];
+        let rows = rows.map(|(subject, count)| ([("subject", subject)], count as u64));
+        let help = "Transport addresses and pairs of them that were taken back and are not over.";
+        page.gauges("reflector_revoked_entries", help, rows)?;
+        let none = revoke::Counts::default();
+        let counts = self.desk.as_ref().map_or(&none, |desk| &desk.counts);
+        let rows = [
+            ("done", &counts.done),
+            ("unauthorized", &counts.unauthorized),
+            ("malformed", &counts.malformed),
+            ("full", &counts.full),
+            ("unsaved", &counts.unsaved),
+        ];
+        let rows = rows.map(|(outcome, count)| ([("outcome", outcome)], count.load(Relaxed)));
+        page.counters("reflector_revocation_requests", "Requests to revoke, by how they ended.", rows)
+    }
+
     fn daemon(&self, page: &mut Page<'_>) -> fmt::Result {
         let help = "How far the system clock is behind the clock in use; negative: ahead.";
         page.gauge("reflector_clock_disagreement_seconds", help, &self.status.disagreement_s())?;
@@ -112,7 +137,7 @@ impl Metrics {
 }
 
 /// Labels of one counting place, and what it counted.
-type Source<'a> = (Vec<(&'static str, &'a str)>, &'a Counts);
+type Source<'a> = (Vec<(&'static str, &'a str)>, &'a counters::Counts);
 
 fn traffic(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
     let events = [
@@ -126,21 +151,21 @@ fn traffic(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
         (Event::Observed, "observed", "PROBEs answered.", "Their UDP payload."),
     ];
     for (event, name, datagrams_help, bytes_help) in events {
-        let rows = |read: fn(&Counts, Event) -> u64| {
+        let rows = |read: fn(&counters::Counts, Event) -> u64| {
             sources
                 .iter()
                 .map(move |(labels, counts)| (labels.clone(), read(counts, event)))
                 .collect::<Vec<_>>()
         };
         let datagrams = format!("reflector_{name}_datagrams");
-        page.counters(&datagrams, datagrams_help, rows(Counts::datagrams))?;
-        page.counters(&format!("reflector_{name}_bytes"), bytes_help, rows(Counts::bytes))?;
+        page.counters(&datagrams, datagrams_help, rows(counters::Counts::datagrams))?;
+        page.counters(&format!("reflector_{name}_bytes"), bytes_help, rows(counters::Counts::bytes))?;
     }
     Ok(())
 }
 
 fn refusals(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
-    let dropped = |read: fn(&Counts, Event) -> u64| {
+    let dropped = |read: fn(&counters::Counts, Event) -> u64| {
         let row = |reason: Reason| {
             sources.iter().map(move |(labels, counts)| {
                 let label = ("reason", reason.as_str());
@@ -150,12 +175,16 @@ fn refusals(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
         Reason::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
     };
     let help = "Datagrams refused, by the first check that failed.";
-    page.counters("reflector_dropped_datagrams", help, dropped(Counts::datagrams))?;
-    page.counters("reflector_dropped_bytes", "UDP payload of datagrams refused.", dropped(Counts::bytes))
+    page.counters("reflector_dropped_datagrams", help, dropped(counters::Counts::datagrams))?;
+    page.counters(
+        "reflector_dropped_bytes",
+        "UDP payload of datagrams refused.",
+        dropped(counters::Counts::bytes),
+    )
 }
 
 fn unsent(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
-    let unsent = |read: fn(&Counts, Event) -> u64| {
+    let unsent = |read: fn(&counters::Counts, Event) -> u64| {
         let row = |error: SendError| {
             sources.iter().map(move |(labels, counts)| {
                 let label = ("error", error.as_str());
@@ -165,8 +194,12 @@ fn unsent(page: &mut Page<'_>, sources: &[Source<'_>]) -> fmt::Result {
         SendError::ALL.into_iter().flat_map(row).collect::<Vec<_>>()
     };
     let help = "Datagrams accepted that the kernel did not send, by its error.";
-    page.counters("reflector_send_errors", help, unsent(Counts::datagrams))?;
-    page.counters("reflector_send_error_bytes", "UDP payload of datagrams not sent.", unsent(Counts::bytes))
+    page.counters("reflector_send_errors", help, unsent(counters::Counts::datagrams))?;
+    page.counters(
+        "reflector_send_error_bytes",
+        "UDP payload of datagrams not sent.",
+        unsent(counters::Counts::bytes),
+    )
 }
 
 fn fast_path(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
@@ -184,7 +217,7 @@ fn fast_path(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     page.gauge("reflector_xdp_interfaces", "Interfaces with the program in force.", &figures.interfaces)
 }
 
-fn stun(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+fn stun(page: &mut Page<'_>, workers: &[(String, counters::Counts)]) -> fmt::Result {
     let dropped: Vec<_> =
         Refusal::ALL.map(|it| (Event::StunDropped(it), Some(("reason", it.as_str())))).into();
     let unsent: Vec<_> =
@@ -198,7 +231,7 @@ fn stun(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
         ("unsent", "STUN responses that the kernel did not send, by its error.", unsent),
     ];
     for (name, help, events) in families {
-        let rows = |read: fn(&Counts, Event) -> u64| {
+        let rows = |read: fn(&counters::Counts, Event) -> u64| {
             let row = |(event, label): &(Event, Option<(&'static str, &'static str)>)| {
                 let (event, label) = (*event, *label);
                 workers.iter().map(move |(id, counts)| {
@@ -208,13 +241,17 @@ fn stun(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
             };
             events.iter().flat_map(row).collect::<Vec<_>>()
         };
-        page.counters(&format!("reflector_stun_{name}_datagrams"), help, rows(Counts::datagrams))?;
-        page.counters(&format!("reflector_stun_{name}_bytes"), "Their UDP payload.", rows(Counts::bytes))?;
+        page.counters(&format!("reflector_stun_{name}_datagrams"), help, rows(counters::Counts::datagrams))?;
+        page.counters(
+            &format!("reflector_stun_{name}_bytes"),
+            "Their UDP payload.",
+            rows(counters::Counts::bytes),
+        )?;
     }
     Ok(())
 }
 
-fn sockets(page: &mut Page<'_>, workers: &[(String, Counts)]) -> fmt::Result {
+fn sockets(page: &mut Page<'_>, workers: &[(String, counters::Counts)]) -> fmt::Result {
     let overflows = workers.iter().map(|(id, counts)| ([("worker", id.as_str())], counts.overflows()));
     let help = "Datagrams that the kernel dropped because a receive queue was full (SO_RXQ_OVFL).";
     page.counters("reflector_socket_overflows", help, overflows)?;

@@ -4,12 +4,10 @@
 //! * Stays until a restart: addresses, threads, sizes, log form. What differs there is named, not ignored in silence.
 
 use crate::config::{Bounds, Config};
-use crate::rules::shared::{Rules, read_ring};
+use crate::rules::shared::{Rules, Surroundings, read_ring};
 use crate::settings::SETTINGS;
-use engine::host::interfaces::Interface;
 use program::failure::Failure;
 use program::settings::layers::Layers;
-use std::net::SocketAddr;
 
 /// What a reload brings.
 #[derive(Debug)]
@@ -27,16 +25,11 @@ impl Reload {
     ///
     /// # Errors
     /// The first thing that is wrong, with its file and line.
-    pub fn read(
-        layers: &Layers,
-        running: &Config,
-        listening: &[SocketAddr],
-        interfaces: &[Interface],
-    ) -> Result<Self, Failure> {
+    pub fn read(layers: &Layers, running: &Config, around: &Surroundings<'_>) -> Result<Self, Failure> {
         let fresh = Config::read(layers)?;
         let waiting = running.written.fixed_differences(&fresh.written, &SETTINGS);
         let config = merged(running, fresh);
-        let rules = Rules::new(&config, read_ring(&config)?, listening, interfaces);
+        let rules = Rules::new(&config, read_ring(&config)?, around);
         Ok(Self { config, rules, waiting })
     }
 }

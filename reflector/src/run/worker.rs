@@ -20,7 +20,7 @@ use engine::host::clock;
 use engine::{Action, Arrival, Batch, Condition, Handler, Sent};
 use std::sync::Arc;
 use wire::siphash::SipKey;
-use wire::{Reason, Verdict};
+use wire::{LastTicket, Reason, Verdict};
 
 /// The handler of one engine.
 #[derive(Debug)]
@@ -82,10 +82,14 @@ impl Worker {
             let action = stun.serve(arrival, &self.rules, &mut self.buckets, self.boot_ns, &mut self.counts);
             return Ok(action);
         }
+        // An answer is written over it.
+        let ticket = LastTicket::of_probe(datagram);
         match wire::decide(datagram, source, self.now_s, ring, policy) {
             Verdict::Drop(reason) => Err(reason),
             Verdict::Observe => {
-                let within = self.buckets.spend_probe(limits, source.ip(), self.boot_ns);
+                let known = || ticket.is_some_and(|ticket| ticket.proves(source, self.now_s, ring));
+                let within = self.buckets.spend_probe(limits, source.ip(), self.boot_ns)
+                    || (known() && self.buckets.spend_source(source, self.boot_ns));
                 within.then_some(Action::InPlace { to: source, label: Label::Observed }).ok_or(Reason::Rate)
             }
             Verdict::Relay { to, class_key } => {

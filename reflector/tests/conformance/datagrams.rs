@@ -5,8 +5,9 @@
 
 use crate::random::Random;
 use crate::scene::{Scene, port, special};
-use std::net::SocketAddr;
-use wire::{Header, Kind, TransportAddress, tag};
+use std::net::{IpAddr, SocketAddr};
+use wire::siphash::SipKey;
+use wire::{Form, Header, Kind, TransportAddress, seal, tag};
 
 /// A datagram that `source` might send to the reflector of this scene.
 pub(crate) fn draw(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
@@ -37,11 +38,18 @@ fn send(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
     let sender = if random.once_in(30) { to } else { canonical(source) };
     let ring = setup.ring();
     let key = wire::KeyId::new(id).and_then(|id| ring.get(id).copied());
-    let mut tag = key.map_or(random.next(), |key| tag::capability(&key, class_key, expires, sender, to));
+    let form = if random.once_in(2) { Form::Plain } else { Form::Sealed };
+    let mut tag =
+        key.map_or(random.next(), |key| tag::capability(&key, form, class_key, expires, sender, to));
     if random.once_in(20) {
         tag ^= 1 << random.below(64);
     }
-    let header = Header { kind: Kind::Send as u8, class_key, expires, peer: to, tag };
+    let (kind, peer) = match (form, key) {
+        (Form::Sealed, Some(key)) => (Kind::SealedSend, seal::mask(&key, tag, sender, to)),
+        (Form::Sealed, None) => (Kind::SealedSend, to),
+        (Form::Plain, _) => (Kind::Send, to),
+    };
+    let header = Header { kind: kind as u8, class_key, expires, peer, tag };
     let mut datagram = header.to_bytes().to_vec();
     let payload = payload_len(setup.max_datagram, random);
     datagram.extend_from_slice(&random.bytes(payload));
@@ -49,9 +57,10 @@ fn send(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
 }
 
 fn probe(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
-    let mut datagram = match random.below(3) {
+    let mut datagram = match random.below(4) {
         0 => [Kind::Probe as u8; 1].into_iter().chain([0; 31]).collect(),
         1 => random.bytes(32),
+        2 => last_ticket(scene, source, random),
         _ => send(scene, source, random),
     };
     datagram[0] = Kind::Probe as u8;
@@ -61,10 +70,20 @@ fn probe(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
     datagram
 }
 
+/// What an OBSERVED for this source starts with, mostly in time.
+fn last_ticket(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
+    let (id, secret) = scene.setup.keys[random.below(scene.setup.keys.len())];
+    let left = random.pick(&[-1, 0, 1, 60, 119, 120, 121]);
+    let expires = (i64::from(scene.setup.now_s) + left).clamp(0, i64::from(u32::MAX)) as u32;
+    let tag = tag::ticket(&SipKey::new(secret), id, expires, canonical(source));
+    let header = Header { kind: Kind::Probe as u8, class_key: id, expires, peer: canonical(source), tag };
+    header.to_bytes().to_vec()
+}
+
 /// A good datagram of a kind that no reflector takes.
 fn other_kind(scene: &Scene, source: SocketAddr, random: &mut Random) -> Vec<u8> {
     let mut datagram = send(scene, source, random);
-    datagram[0] = random.pick(&[0, 1, 2, 3, 7, 9, 11, 12, 13, 0x4a, 0x8a, 255]);
+    datagram[0] = random.pick(&[0, 1, 2, 3, 7, 9, 11, 12, 14, 15, 0x4a, 0x8a, 255]);
     datagram
 }
 
@@ -79,7 +98,8 @@ fn stun(random: &mut Random) -> Vec<u8> {
 
 fn destination(scene: &Scene, source: SocketAddr, random: &mut Random) -> TransportAddress {
     let other_family_too = random.once_in(8);
-    let likely = if random.once_in(10) { scene.setup.own() } else { scene.peers.clone() };
+    let own = || [scene.setup.own(), scene.doors.clone()].concat();
+    let likely = if random.once_in(10) { own() } else { scene.peers.clone() };
     let fits = |it: &SocketAddr| other_family_too || it.is_ipv4() == source.is_ipv4();
     let likely: Vec<SocketAddr> = likely.into_iter().filter(fits).collect();
     let to = match random.below(12) {
@@ -87,10 +107,21 @@ fn destination(scene: &Scene, source: SocketAddr, random: &mut Random) -> Transp
         1 if !scene.setup.broadcasts.is_empty() => {
             SocketAddr::new(scene.setup.broadcasts[0].into(), port(random))
         }
+        2 if random.once_in(3) => SocketAddr::new(of_host(scene, random), port(random)),
         _ if likely.is_empty() => source,
         _ => likely[random.below(likely.len())],
     };
     canonical(to)
+}
+
+/// An address of the reflector's own host.
+fn of_host(scene: &Scene, random: &mut Random) -> IpAddr {
+    let host: Vec<wire::Block> = scene.setup.host().collect();
+    if host.is_empty() {
+        return special(random);
+    }
+    let block = host[random.below(host.len())];
+    if random.once_in(2) { block.first() } else { block.last() }
 }
 
 /// The form that the header has, also for spellings that no socket has.

@@ -168,6 +168,7 @@ struct Tally {
     passed: u64,
     observed: [u64; 2],
     relayed: [u64; 2],
+    sealed: [u64; 2],
     renewed: u64,
     dropped: [u64; Reason::ALL.len()],
 }
@@ -182,7 +183,8 @@ impl Tally {
             FrameOutcome::Passed => self.passed += 1,
             FrameOutcome::Observed(_) => self.observed[family] += 1,
             FrameOutcome::Relayed(bytes) => {
-                self.relayed[family] += 1;
+                let sealed = bytes[header] == 0x0e;
+                (if sealed { &mut self.sealed } else { &mut self.relayed })[family] += 1;
                 let expires = header + 4..header + 8;
                 self.renewed += u64::from(bytes[expires.clone()] != frame[expires]);
             }
@@ -200,6 +202,7 @@ impl Tally {
         self.renewed += other.renewed;
         add(&mut self.observed, &other.observed);
         add(&mut self.relayed, &other.relayed);
+        add(&mut self.sealed, &other.sealed);
         add(&mut self.dropped, &other.dropped);
     }
 
@@ -208,7 +211,11 @@ impl Tally {
         let dropped = Reason::ALL.into_iter().filter(|reason| *reason != Reason::Truncated);
         let mut rare = dropped.map(|reason| self.dropped[reason as usize]);
         let rare = rare.all(|number| number >= wanted / 5_000) && self.renewed >= wanted / 5_000;
-        let common = [self.not_ours, self.passed].into_iter().chain(self.observed).chain(self.relayed);
+        let common = [self.not_ours, self.passed]
+            .into_iter()
+            .chain(self.observed)
+            .chain(self.relayed)
+            .chain(self.sealed);
         let common = common.min().unwrap_or_default() >= wanted / 100;
         let summary = format!("{self:?}");
         if std::env::var_os("CONFORMANCE_CASES").is_some() {
@@ -242,6 +249,8 @@ const SPOILS: &[Spoil] = &[
     ("denied source", |setup| setup.deny_source.clear()),
     ("broadcast", |setup| setup.broadcasts.clear()),
     ("local address", |setup| setup.local.clear()),
+    ("local prefix", |setup| setup.prefixes.clear()),
+    ("revocation", |setup| setup.revoked.clear()),
     ("advertised address", |setup| setup.advertise.clear()),
     ("route", |setup| setup.routes.truncate(1)),
     ("neighbour", |setup| setup.neighbours.clear()),

@@ -10,7 +10,8 @@ use crate::outcome::FrameOutcome;
 use crate::setup::{Hop, Setup};
 use engine::xdp::{self, Answer, Config, Counts, Xdp, XdpError};
 use harness::Missing;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use wire::revoked::RevokedTable;
 use wire::{Block, Reason};
 
 /// A loaded program.
@@ -19,6 +20,8 @@ pub(crate) struct Kernel {
     xdp: Xdp,
     counts: Counts,
     since: Counts,
+    /// What the program is given where nothing is revoked.
+    nothing: RevokedTable,
 }
 
 impl Kernel {
@@ -31,7 +34,7 @@ impl Kernel {
             ethernet().ok_or("this host has no Ethernet interface; `ip link add type dummy` makes one")?;
         let xdp = Xdp::load(&interface, &Config::new()).map_err(|error| error.to_string())?;
         let counts = total(&xdp).map_err(|error| error.to_string())?;
-        Ok(Self { xdp, counts, since: counts })
+        Ok(Self { xdp, counts, since: counts, nothing: RevokedTable::new([0; 4]) })
     }
 
     pub(crate) fn own_mac(&self) -> [u8; 6] {
@@ -87,6 +90,8 @@ impl Kernel {
     fn try_configure(&mut self, setup: &Setup) -> Result<(), XdpError> {
         self.xdp.configure(&config(setup))?;
         self.xdp.set_neighbours(&setup.neighbours)?;
+        let table = setup.revoked_table();
+        self.xdp.set_revoked(table.as_ref().unwrap_or(&self.nothing).reader().words())?;
         self.xdp.fix_time(setup.now_s, setup.now_ns);
         Ok(())
     }
@@ -194,15 +199,16 @@ pub(crate) fn config(setup: &Setup) -> Config {
     let blocks = |blocks: &[Block]| blocks.iter().map(|block| (block.first(), block.prefix())).collect();
     let mut keys = [None; 16];
     setup.keys.iter().for_each(|(id, secret)| keys[usize::from(*id)] = Some(*secret));
+    let advertised = setup.advertise.iter().map(|it| SocketAddr::new(it.ip(), 0));
     Config {
         keys,
         minting: setup.keys[0].0,
         listen_v4: setup.listen_v4,
         listen_v6: setup.listen_v6,
         stun: setup.stun,
-        own: setup.own(),
+        own: setup.own().into_iter().chain(advertised).collect(),
         broadcasts: setup.broadcasts.clone(),
-        local: setup.local.clone(),
+        host: setup.host().map(|block| (block.first(), block.prefix())).collect(),
         allow_destination: blocks(&setup.allow_destination),
         deny_destination: blocks(&setup.deny_destination),
         deny_source: blocks(&setup.deny_source),

@@ -48,7 +48,7 @@ pub(crate) fn expect(
     if !next_hop_is(next.ip(), ours.source_mac, setup) {
         return FrameOutcome::Passed;
     }
-    match reference.spend(outcome, ours.source, budgets) {
+    match reference.spend(outcome, ours.source, ours.payload(), budgets) {
         Outcome::Dropped(reason) => FrameOutcome::Dropped(reason),
         Outcome::Observed(payload) => FrameOutcome::Observed(leaving(&ours, next, &payload)),
         Outcome::Relayed(_, payload) => FrameOutcome::Relayed(leaving(&ours, next, &payload)),
@@ -143,7 +143,7 @@ fn is_ours(arrived: &Arrived<'_>, own_mac: [u8; 6], setup: &Setup) -> bool {
     let listens = listening.into_iter().flatten().any(|listen| {
         let to = arrived.destination;
         let address = if listen.ip().is_unspecified() {
-            listen.is_ipv4() == to.is_ipv4() && setup.local.contains(&to.ip())
+            listen.is_ipv4() == to.is_ipv4() && setup.is_local(to.ip())
         } else {
             listen.ip() == to.ip()
         };
@@ -178,18 +178,20 @@ fn stack_refuses(source: IpAddr, setup: &Setup) -> bool {
             ip.is_multicast() || ip.is_unspecified() || ip.is_loopback() || ip.is_unicast_link_local()
         }
     };
-    impossible || setup.local.contains(&source)
+    impossible || setup.is_local(source)
 }
 
-/// A SEND to the other family is the stack's as soon as its destination would be looked at: `outcome` says that no
+/// A SEND or SEALED_SEND to the other family is the stack's as soon as its destination would be looked at: `outcome` says that no
 /// earlier row refused it.
 fn goes_to_the_other_family(arrived: &Arrived<'_>, outcome: &Outcome, setup: &Setup) -> bool {
     let payload = arrived.payload();
     let reached = match outcome {
         Outcome::Observed(_) => false,
-        Outcome::Relayed(..) | Outcome::Dropped(Reason::Destination | Reason::Tag) => true,
+        Outcome::Relayed(..) | Outcome::Dropped(Reason::Destination | Reason::Tag | Reason::Revoked) => true,
         Outcome::Dropped(reason) => {
-            *reason == Reason::Oversize && payload[0] == SEND && payload.len() <= setup.max_datagram
+            *reason == Reason::Oversize
+                && [SEND, SEALED_SEND].contains(&payload[0])
+                && payload.len() <= setup.max_datagram
         }
     };
     let to_ipv4 = || payload[8..20] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
@@ -234,5 +236,6 @@ fn half(bytes: &[u8], at: usize) -> u16 {
 }
 
 const SEND: u8 = 0x0a;
+const SEALED_SEND: u8 = 0x0d;
 /// The flag "more fragments" and the fragment offset.
 const MORE_OR_OFFSET: u16 = 0x3fff;

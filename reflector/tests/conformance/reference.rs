@@ -6,7 +6,8 @@ use crate::budget::Budgets;
 use crate::outcome::Outcome;
 use crate::setup::Setup;
 use std::net::SocketAddr;
-use wire::{KeyRing, Policy, Reason, Verdict, decide};
+use wire::siphash::SipKey;
+use wire::{KeyRing, Policy, Reason, TransportAddress, Verdict, decide, tag};
 
 /// One setup, with its ring and policy made once.
 #[derive(Debug)]
@@ -38,12 +39,33 @@ impl<'a> Reference<'a> {
     }
 
     /// Spends the budget of what [`Reference::judge`] accepted.
-    pub(crate) fn spend(&self, outcome: Outcome, source: SocketAddr, budgets: &mut Budgets) -> Outcome {
+    pub(crate) fn spend(
+        &self,
+        outcome: Outcome,
+        source: SocketAddr,
+        datagram: &[u8],
+        budgets: &mut Budgets,
+    ) -> Outcome {
         let within = match &outcome {
             Outcome::Dropped(_) => true,
-            Outcome::Observed(_) => budgets.spend_probe(self.setup, source.ip()),
+            Outcome::Observed(_) => {
+                budgets.spend_probe(self.setup, source.ip())
+                    || (self.shows_ticket(source, datagram) && budgets.spend_source(self.setup, source))
+            }
             Outcome::Relayed(_, bytes) => budgets.spend_class(self.setup, bytes[1], source.ip(), bytes.len()),
         };
         if within { outcome } else { Outcome::Dropped(Reason::Rate) }
+    }
+
+    /// Whether a PROBE has, in bytes 1, 4 to 8 and 24 to 32, what an OBSERVED for this very source has there.
+    fn shows_ticket(&self, source: SocketAddr, probe: &[u8]) -> bool {
+        let expires = u32::from_be_bytes(probe[4..8].try_into().unwrap());
+        let in_time = (0..=120).contains(&(i64::from(expires) - i64::from(self.setup.now_s)));
+        let key = self.setup.keys.iter().find(|(id, _)| *id == probe[1]);
+        let (Some((id, secret)), Some(address)) = (key, TransportAddress::from_socket(source)) else {
+            return false;
+        };
+        let right = tag::ticket(&SipKey::new(*secret), *id, expires, address);
+        in_time && right.to_le_bytes() == probe[24..32]
     }
 }

@@ -33,6 +33,7 @@ impl Scene {
         let mut setup = base(random);
         listeners(&mut setup, random);
         blocks(&mut setup, &peers, random);
+        revocations(&mut setup, &peers, random);
         budgets(&mut setup, random);
         let (gateway, neighbour) = (mac(random), mac(random));
         let mostly_on_link = random.once_in(4);
@@ -106,6 +107,9 @@ fn base(random: &mut Random) -> Setup {
 fn listeners(setup: &mut Setup, random: &mut Random) {
     let (v4, v6) = (host(random), random.v6());
     setup.local = vec![v4.into(), v6.into(), host(random).into(), random.v6().into()];
+    if random.once_in(3) {
+        setup.prefixes = prefixes(random);
+    }
     (setup.listen_v4, setup.listen_v6) = (None, None);
     let families = random.below(8);
     let wildcard = random.once_in(4);
@@ -123,6 +127,14 @@ fn listeners(setup: &mut Setup, random: &mut Random) {
         setup.advertise.push(SocketAddr::new(host(random).into(), port));
     }
     setup.broadcasts = (0..random.below(3)).map(|_| random.v4()).collect();
+}
+
+/// Prefixes that are the host's as a whole.
+fn prefixes(random: &mut Random) -> Vec<Block> {
+    let (bits_v4, bits_v6) = (random.pick(&[20_u8, 24, 31]), random.pick(&[33_u8, 48, 64, 127]));
+    let v4 = Block::around(host(random).into(), bits_v4);
+    let v6 = Block::around(random.v6().into(), bits_v6);
+    v4.into_iter().chain(v6).collect()
 }
 
 /// An address that a host can have on a wire; loopback and link-local ones are not for the program to serve.
@@ -167,6 +179,23 @@ fn block(peers: &[SocketAddr], random: &mut Random) -> Block {
     let prefix = random.pick(&[longest, longest - 1, longest / 4 * 3, longest / 2, longest / 4 + 3]);
     // A block that spells IPv4 is refused by the command line, so there is none to be tested.
     network(prefix).unwrap_or_else(|_| "198.18.0.0/15".parse().unwrap())
+}
+
+/// Some of the endpoints, and some pairs of them.
+fn revocations(setup: &mut Setup, peers: &[SocketAddr], random: &mut Random) {
+    let known = |it: &&SocketAddr| wire::TransportAddress::from_socket(**it).is_some();
+    let peers: Vec<SocketAddr> = peers.iter().filter(known).copied().collect();
+    if peers.is_empty() || !random.once_in(3) {
+        return;
+    }
+    for _ in 0..1 + random.below(4) {
+        let (a, b) = (peers[random.below(peers.len())], peers[random.below(peers.len())]);
+        let subject = if random.once_in(3) { vec![a] } else { vec![a, b] };
+        let again = [a, b].into_iter().rev().collect();
+        if !setup.revoked.contains(&subject) && !setup.revoked.contains(&again) {
+            setup.revoked.push(subject);
+        }
+    }
 }
 
 fn budgets(setup: &mut Setup, random: &mut Random) {

@@ -6,6 +6,7 @@
 use reflector::rules::rates::Limits;
 use reflector::rules::shared::Rules;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use wire::revoked::{RevokedTable, Subject};
 use wire::{Block, BlockSet, KeyRing, Policy, TransportAddress};
 
 /// One moment of one reflector.
@@ -19,11 +20,15 @@ pub(crate) struct Setup {
     pub(crate) stun: bool,
     /// Addresses of this host.
     pub(crate) local: Vec<IpAddr>,
+    /// Prefixes that are this host's as a whole.
+    pub(crate) prefixes: Vec<Block>,
     pub(crate) advertise: Vec<SocketAddr>,
     pub(crate) broadcasts: Vec<Ipv4Addr>,
     pub(crate) allow_destination: Vec<Block>,
     pub(crate) deny_destination: Vec<Block>,
     pub(crate) deny_source: Vec<Block>,
+    /// Addresses, and pairs of them, that were taken back.
+    pub(crate) revoked: Vec<Vec<SocketAddr>>,
     pub(crate) max_datagram: usize,
     pub(crate) answer_lifetime_s: u32,
     pub(crate) ticket_lifetime_s: u32,
@@ -49,11 +54,13 @@ impl Setup {
             listen_v6: Some(SocketAddrV6::new(Ipv6Addr::new(0x2a01, 0x4f8, 0, 0, 0, 0, 0, 7), 3478, 0, 0)),
             stun: false,
             local: Vec::new(),
+            prefixes: Vec::new(),
             advertise: Vec::new(),
             broadcasts: Vec::new(),
             allow_destination: allow,
             deny_destination: Vec::new(),
             deny_source: Vec::new(),
+            revoked: Vec::new(),
             max_datagram: 1472,
             answer_lifetime_s: 300,
             ticket_lifetime_s: 120,
@@ -78,29 +85,56 @@ impl Setup {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             own: self.own().into_iter().filter_map(TransportAddress::from_socket).collect(),
+            host: BlockSet::new(&self.host().chain(self.advertised()).collect::<Vec<_>>()),
             broadcasts: self.broadcasts.clone(),
             allow_destination: BlockSet::new(&self.allow_destination),
             deny_destination: BlockSet::new(&self.deny_destination),
             deny_source: BlockSet::new(&self.deny_source),
             sends_ipv4: self.listen_v4.is_some(),
             sends_ipv6: self.listen_v6.is_some(),
+            revoked: self.revoked_table().map(|table| table.reader()).unwrap_or_default(),
             max_datagram: self.max_datagram,
             answer_lifetime_s: self.answer_lifetime_s,
             ticket_lifetime_s: self.ticket_lifetime_s,
         }
     }
 
-    /// What listens and is advertised; a wildcard stands itself, and for its port on every local address.
+    /// What listens and is advertised; a wildcard stands for its port on every address of this host.
     pub(crate) fn own(&self) -> Vec<SocketAddr> {
         let listening = [self.listen_v4.map(SocketAddr::V4), self.listen_v6.map(SocketAddr::V6)];
-        let mut own = self.advertise.clone();
-        for listen in listening.into_iter().flatten() {
-            own.push(listen);
-            let local = self.local.iter().filter(|local| local.is_ipv4() == listen.is_ipv4());
-            let expanded = local.map(|local| SocketAddr::new(*local, listen.port()));
-            own.extend(expanded.filter(|_| listen.ip().is_unspecified()));
+        self.advertise.iter().copied().chain(listening.into_iter().flatten()).collect()
+    }
+
+    /// What is delivered to this host.
+    pub(crate) fn host(&self) -> impl Iterator<Item = Block> + '_ {
+        self.local.iter().map(|ip| whole(*ip)).chain(self.prefixes.iter().copied())
+    }
+
+    /// Whether this is an address of this host.
+    pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
+        self.host().any(|block| block.contains(ip))
+    }
+
+    fn advertised(&self) -> impl Iterator<Item = Block> + '_ {
+        self.advertise.iter().map(|it| whole(it.ip()))
+    }
+
+    /// The table of what was taken back, if there is anything.
+    pub(crate) fn revoked_table(&self) -> Option<RevokedTable> {
+        if self.revoked.is_empty() {
+            return None;
         }
-        own
+        let mut table = RevokedTable::new(std::array::from_fn(|at| 0x9e37_79b9_7f4a_7c15 + at as u64));
+        let address = |socket: SocketAddr| TransportAddress::from_socket(socket).unwrap();
+        for subject in &self.revoked {
+            let subject = match subject.as_slice() {
+                [one] => Subject::Address(address(*one)),
+                [a, b] => Subject::pair(address(*a), address(*b)),
+                other => panic!("{other:?} is neither an address nor a pair"),
+            };
+            table.insert(&subject).unwrap();
+        }
+        Some(table)
     }
 
     fn limits(&self) -> Limits {
@@ -110,6 +144,11 @@ impl Setup {
         }
         limits
     }
+}
+
+/// The block of one address.
+pub(crate) fn whole(ip: IpAddr) -> Block {
+    Block::new(ip, if ip.is_ipv4() { 32 } else { 128 }).unwrap()
 }
 
 /// Where frames to a network leave.

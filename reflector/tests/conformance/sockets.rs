@@ -81,7 +81,7 @@ pub(crate) fn random_on_the_worker() {
         let (reference, mut budgets) = (Reference::new(&scene.setup), Budgets::default());
         for ((source, datagram), outcome) in datagrams.iter().zip(&outcomes) {
             let judged = reference.judge(*source, datagram);
-            let expected = reference.spend(judged, *source, &mut budgets);
+            let expected = reference.spend(judged, *source, datagram, &mut budgets);
             assert_eq!(*outcome, expected, "scene {number}, from {source}: {}", hex::encode(datagram));
             seen.note(outcome);
         }

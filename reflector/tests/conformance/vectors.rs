@@ -34,7 +34,7 @@ pub(crate) fn read() -> Vec<Vector> {
     };
     let keys: Vec<(u8, [u8; 16])> = file["ring"].as_array().unwrap().iter().map(key).collect();
     let cases = file["cases"].as_array().unwrap();
-    assert!(cases.len() >= 569, "{} cases were read; the file holds 569", cases.len());
+    assert!(cases.len() >= 1032, "{} cases were read; the file holds 1032", cases.len());
     cases.iter().map(|case| vector(case, &keys)).collect()
 }
 
@@ -49,9 +49,11 @@ fn vector(case: &serde_json::Value, keys: &[(u8, [u8; 16])]) -> Vector {
         None if verdict == "observe" => Outcome::Observed(bytes(&case["emitted"])),
         None => Outcome::Relayed(socket(&case["to"]), bytes(&case["emitted"])),
     };
+    let mut setup = Setup::of_vectors(keys.to_vec(), case["now"].as_u64().unwrap() as u32, allow);
+    setup.revoked = case["revoked"].as_array().into_iter().flatten().map(sockets).collect();
     Vector {
         name: case["name"].as_str().unwrap().to_owned(),
-        setup: Setup::of_vectors(keys.to_vec(), case["now"].as_u64().unwrap() as u32, allow),
+        setup,
         source: socket(&case["source"]),
         datagram: bytes(&case["datagram"]),
         outcome,
@@ -63,8 +65,14 @@ fn bytes(value: &serde_json::Value) -> Vec<u8> {
 }
 
 fn socket(value: &serde_json::Value) -> SocketAddr {
-    let (address, port) = value.as_str().unwrap().split_once(' ').unwrap();
-    SocketAddr::new(address.parse().unwrap(), port.parse().unwrap())
+    sockets(value)[0]
+}
+
+/// One `address port`, or two of them.
+fn sockets(value: &serde_json::Value) -> Vec<SocketAddr> {
+    let words: Vec<&str> = value.as_str().unwrap().split(' ').collect();
+    let socket = |both: &[&str]| SocketAddr::new(both[0].parse().unwrap(), both[1].parse().unwrap());
+    words.chunks(2).map(socket).collect()
 }
 
 /// The reference gives what the file says.

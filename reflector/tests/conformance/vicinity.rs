@@ -9,7 +9,7 @@ use crate::kernel::{self, Kernel};
 use crate::outcome::FrameOutcome;
 use crate::random::Random;
 
-/// Goes around accepted frames of both families and both kinds.
+/// Goes around accepted frames of both families and all three kinds.
 pub(crate) fn run() -> Result<(), String> {
     let cpus = kernel::processors()?;
     kernel::on_processor(cpus[0], visit)
@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<(), String> {
 
 fn visit(kernel: &mut Kernel) -> Result<(), String> {
     // Family and kind: how often each has been gone around.
-    let mut visited = [[0; 2]; 2];
+    let mut visited = [[0; 3]; 2];
     for number in FIRST.. {
         if visited.iter().flatten().all(|visits| *visits >= EACH) {
             break;
@@ -31,7 +31,7 @@ fn visit(kernel: &mut Kernel) -> Result<(), String> {
         for _ in 0..40 {
             let frame = arrivals::draw(&scene, &mut random);
             let (kind, left) = match pair.run(&frame, &mut |_| {})? {
-                FrameOutcome::Relayed(left) => (0, left),
+                FrameOutcome::Relayed(left) => (if is_sealed(&left) { 2 } else { 0 }, left),
                 FrameOutcome::Observed(left) => (1, left),
                 _ => continue,
             };
@@ -62,6 +62,11 @@ fn checksums(pair: &mut Pair<'_>, frame: &[u8], left: &[u8]) -> Result<(), Strin
         pair.run(&other, &mut |_| {})?;
     }
     Ok(())
+}
+
+fn is_sealed(frame: &[u8]) -> bool {
+    let header = if frame[12] == 0x86 { 14 + 40 + 8 } else { 14 + 20 + 8 };
+    frame[header] == 0x0e
 }
 
 fn around(pair: &mut Pair<'_>, frame: &[u8]) -> Result<(), String> {

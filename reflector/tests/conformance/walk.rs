@@ -16,7 +16,9 @@ use wire::{Block, Policy, TransportAddress};
 
 /// Walks under the default policy, and with blocks opened and denied.
 pub(crate) fn run() -> Result<(), String> {
-    let default = Setup::of_vectors(vec![(3, [9; 16])], 1_800_000_000, Vec::new());
+    let mut default = Setup::of_vectors(vec![(3, [9; 16])], 1_800_000_000, Vec::new());
+    default.local = vec![IpAddr::from([5, 9, 8, 7]), IpAddr::from([45, 32, 1, 9])];
+    default.prefixes = vec!["45.33.7.0/24".parse().unwrap()];
     let every = std::env::var_os("EVERY_ADDRESS").is_some();
     let permitted = walk(&default, every)?;
     if every && permitted != DEFAULT_PERMITTED {
@@ -117,7 +119,7 @@ impl Expected {
         let fixed = TABLE.iter().map(|text| text.parse().unwrap());
         let hosts = setup.broadcasts.iter().map(|ip| Block::new((*ip).into(), 32).unwrap());
         let own = setup.own().into_iter().filter(SocketAddr::is_ipv4);
-        let own = own.map(|own| Block::new(own.ip(), 32).unwrap());
+        let own = own.map(|own| Block::new(own.ip(), 32).unwrap()).chain(setup.host());
         let listed = setup.allow_destination.iter().chain(&setup.deny_destination).copied();
         for block in fixed.chain(hosts).chain(own).chain(listed) {
             if let (IpAddr::V4(first), IpAddr::V4(last)) = (block.first(), block.last()) {
@@ -204,8 +206,8 @@ const DENIED: &[&str] = &[
     "1.2.3.4/31",
     "128.0.0.0/2",
 ];
-/// All addresses less those of the special blocks, multicast and 168.63.129.16, and less the listening one.
-const DEFAULT_PERMITTED: u64 = 3_702_258_431 - 1;
+/// All addresses less those of the special blocks, multicast and 168.63.129.16, and less the host's own.
+const DEFAULT_PERMITTED: u64 = 3_702_258_431 - 2 - 256;
 const PORT: u16 = 3478;
 /// Words of verdicts that the program's map holds.
 const WORDS: usize = 1 << 20;

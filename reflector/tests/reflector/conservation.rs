@@ -163,8 +163,8 @@ pub(crate) fn every_sample_is_there_from_the_start() {
     let reflector = Reflector::start_bare(&["--listen", "127.0.0.1:0", "--workers", "3"]);
     let page = reflector.metrics();
     let number = |name: &str| page.samples(name).len();
-    assert_eq!(number("reflector_dropped_datagrams_total"), (3 + 1) * 12);
-    assert_eq!(number("reflector_dropped_bytes_total"), (3 + 1) * 12);
+    assert_eq!(number("reflector_dropped_datagrams_total"), (3 + 1) * 13);
+    assert_eq!(number("reflector_dropped_bytes_total"), (3 + 1) * 13);
     assert_eq!(number("reflector_send_errors_total"), 3 * 5);
     assert_eq!(number("reflector_batch_datagrams_bucket"), 3 * 12);
     assert_eq!(number("reflector_key_datagrams_total"), 16);

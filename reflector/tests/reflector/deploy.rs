@@ -5,6 +5,7 @@
 
 use crate::rig::daemon::{Folder, Reflector, program};
 use crate::rig::protocol::Key;
+use engine::host::addresses::Addresses;
 use engine::socket::kind::Kind;
 use engine::socket::udp::Granted;
 use program::settings::layers::Layers;
@@ -117,7 +118,7 @@ pub(crate) fn kernel_settings_are_those_that_check_names() {
         cpus: 1,
         workers: 1,
         ring_mode: 0o640,
-        interfaces: Vec::new(),
+        host: Addresses::default(),
         xdp: XdpFacts {
             compiles: Some(false),
             interfaces: vec![InterfaceFacts::default()],

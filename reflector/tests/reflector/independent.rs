@@ -1,7 +1,9 @@
 //! A client that knows nothing but the document: every byte that a reflector answers is as it says.
 
 use crate::rig::daemon::Reflector;
-use crate::rig::protocol::{DATA, Key, OBSERVED, SEND, expires, now_s, peer, probe};
+use crate::rig::protocol::{
+    DATA, Key, OBSERVED, SEALED_DATA, SEALED_SEND, SEND, expires, now_s, peer, probe,
+};
 use crate::rig::traffic::{Endpoint, settled};
 use engine::socket::kind::Kind;
 
@@ -50,7 +52,58 @@ pub(crate) fn an_independent_client_probes_mints_relays_and_answers(kind: Kind) 
     let until = expires(&renewed);
     assert!((before + 299..=now_s() + 301).contains(&until), "an answer lives 300 s");
     assert_eq!(renewed[1], 0x30 | key.id);
-    assert_eq!(renewed[24..32], key.capability(0x30 | key.id, until, alice.address, bob.address));
+    assert_eq!(renewed[24..32], key.capability(SEND, 0x30 | key.id, until, alice.address, bob.address));
+}
+
+pub(crate) fn an_independent_client_talks_both_ways_sealed(kind: Kind) {
+    let reflector = Reflector::start_on(kind, &["--listen", "[::1]:0"]);
+    let key = reflector.key;
+    let ends = [["127.0.0.1:0", "127.0.0.2:0"], ["[::1]:0", "[::1]:0"], ["127.0.0.1:0", "[::1]:0"]];
+    for [alice, bob] in ends.map(|ends| ends.map(|end| Endpoint::new(end, &reflector))) {
+        let until = now_s() + 250;
+        let header = key.sealed_header(3, until, alice.address, bob.address);
+        alice.send(&[&header[..], b"hello"].concat());
+        let data = bob.receive();
+        assert_eq!((data[0], data[1], expires(&data)), (SEALED_DATA, 0x30 | key.id, until));
+        assert_eq!(data[24..], [&header[24..], b"hello"].concat());
+        let tag = data[24..32].try_into().unwrap();
+        assert_eq!(field(&data), key.sealed(tag, bob.address, alice.address), "masked for its receiver");
+        assert_ne!(field(&data), field(&header));
+
+        // Who receives can answer: byte 0 from SEALED_DATA to SEALED_SEND, and the rest as it came.
+        bob.send(&[&[SEALED_SEND][..], &data[1..32], b"hello yourself"].concat());
+        let back = alice.receive();
+        assert_eq!(
+            back,
+            [&[SEALED_DATA][..], &header[1..], b"hello yourself"].concat(),
+            "two swaps are none"
+        );
+
+        // Less than half of the life is left: a new tag, so new masks.
+        let before = now_s();
+        alice.send(&key.sealed_header(3, before + 100, alice.address, bob.address));
+        let renewed = bob.receive();
+        let until = expires(&renewed);
+        assert!((before + 299..=now_s() + 301).contains(&until), "an answer lives 300 s");
+        let tag = key.capability(SEALED_SEND, 0x30 | key.id, until, alice.address, bob.address);
+        assert_eq!(renewed[24..32], tag);
+        assert_eq!(field(&renewed), key.sealed(tag, bob.address, alice.address));
+        assert_ne!(field(&renewed), field(&data));
+
+        // A plain header with the tag of a sealed one, and the reverse, and a sealed one from somewhere else.
+        let plain = key.send_header(3, until, alice.address, bob.address);
+        let sealed = key.sealed_header(3, until, alice.address, bob.address);
+        alice.send(&[&plain[..24], &sealed[24..]].concat());
+        alice.send(&[&sealed[..24], &plain[24..]].concat());
+        bob.send(&sealed);
+        [&alice, &bob].into_iter().for_each(Endpoint::fence);
+        [&alice, &bob].into_iter().for_each(Endpoint::assert_silence);
+    }
+}
+
+/// Address and port of a header, as they stand there.
+fn field(datagram: &[u8]) -> ([u8; 16], [u8; 2]) {
+    (datagram[8..24].try_into().unwrap(), datagram[2..4].try_into().unwrap())
 }
 
 pub(crate) fn what_proves_nothing_is_answered_with_nothing(kind: Kind) {
@@ -68,7 +121,7 @@ pub(crate) fn what_proves_nothing_is_answered_with_nothing(kind: Kind) {
         flipped[byte] ^= 1;
         alice.send(&flipped);
     }
-    for kind in (0..=255).filter(|kind| ![0x08, 0x0a].contains(kind)) {
+    for kind in (0..=255).filter(|kind| ![0x08, 0x0a, 0x0d].contains(kind)) {
         let mut other = good.clone();
         other[0] = kind;
         alice.send(&other);
@@ -76,6 +129,6 @@ pub(crate) fn what_proves_nothing_is_answered_with_nothing(kind: Kind) {
     alice.fence();
     [&alice, &bob, &stranger].into_iter().for_each(Endpoint::assert_silence);
     let page = settled(&reflector, &[&alice, &bob, &stranger]);
-    assert_eq!((page.relayed(), page.dropped("kind")), (0, 254));
-    assert_eq!(page.received(), 2 + 2 + 9 + 254);
+    assert_eq!((page.relayed(), page.dropped("kind")), (0, 253));
+    assert_eq!(page.received(), 2 + 2 + 9 + 253);
 }

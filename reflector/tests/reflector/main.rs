@@ -21,6 +21,7 @@ mod flood;
 mod independent;
 mod reach;
 mod reload;
+mod revoke;
 mod rig;
 mod rotation;
 mod runbook;
@@ -128,11 +129,16 @@ const ONCE: Named<fn()> = named![
     engines::where_io_uring_is_forbidden_a_demand_for_it_is_refused_with_78,
     engines::check_says_which_engine_would_run_and_why,
     explain::the_first_check_that_fails_is_the_one_that_the_vectors_name,
+    explain::an_old_capability_is_called_one,
     explain::a_malformed_question_is_one_line,
     explain::stun_is_explained_where_it_is_on,
     reload::deny_lists_follow_a_reload,
     reload::a_refused_reload_changes_nothing_and_says_why,
     reload::what_needs_a_restart_is_named_and_stays,
+    revoke::a_full_table_says_so,
+    revoke::revoking_is_refused_where_a_token_would_travel_in_the_clear,
+    revoke::the_command_says_what_is_wrong,
+    revoke::what_is_not_asked_rightly_is_refused_with_a_problem,
     runbook::every_metric_reason_and_error_has_its_row,
     stun::an_alternate_that_cannot_be_one_is_refused,
 ];
@@ -152,12 +158,16 @@ const ON_ENGINES: Named<fn(Kind)> = named![
     flood::t10_ten_times_as_much_junk_costs_no_good_datagram,
     flood::t20_a_flood_of_junk_writes_nothing_to_the_log,
     independent::an_independent_client_probes_mints_relays_and_answers,
+    independent::an_independent_client_talks_both_ways_sealed,
     independent::what_proves_nothing_is_answered_with_nothing,
     reach::ipv4_and_ipv6_endpoints_reach_each_other,
     reach::without_a_socket_of_its_family_a_destination_is_refused,
     reach::a_wildcard_listener_answers_from_the_address_that_was_called,
     reach::t5_the_reflector_does_not_send_to_itself,
     reach::t22_the_admin_server_cannot_be_reached_through_the_relay,
+    revoke::t33_a_restart_forgets_nothing,
+    revoke::t33_a_running_conversation_ends_within_a_second,
+    revoke::t33_what_is_revoked_is_relayed_no_more_and_everybody_else_is,
     rotation::t8_rotations_under_load_refuse_nothing_valid_and_accept_nothing_retired,
     stun::binding_says_what_is_seen_and_nothing_more,
     stun::each_corner_answers_for_every_other,
@@ -171,6 +181,7 @@ const ON_ENGINES: Named<fn(Kind)> = named![
 
 const OF_BOTH_FAMILIES: &[&str] = &[
     "conservation::received_is_relayed_observed_dropped_or_unsent",
+    "independent::an_independent_client_talks_both_ways_sealed",
     "reach::ipv4_and_ipv6_endpoints_reach_each_other",
     "reach::a_wildcard_listener_answers_from_the_address_that_was_called",
     "reach::t5_the_reflector_does_not_send_to_itself",

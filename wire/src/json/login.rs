@@ -113,6 +113,17 @@ pub struct LoginAnswer {
     pub profile: Profile,
     /// Where to PROBE, the server's preference first.
     pub reflectors: Vec<OfferedReflector>,
+    /// Whether this device hides its address: it then sends to nobody but through its reflector, and sealed.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub hide_address: bool,
+}
+
+/// `PUT /v1/privacy`: whether the session's device hides its address from its buddies; the answer is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// Whether it does. That of its account is the operator's to say, and holds for all of its devices.
+    pub hide_address: bool,
 }
 
 /// A reflector that an endpoint may use.

@@ -80,6 +80,8 @@ pub enum ProblemKind {
     Destination,
     /// Too many tries: wait.
     Budget,
+    /// A table of fixed size holds no more for now.
+    Full,
     /// The server failed; nothing was changed.
     Internal,
     /// The server has too much to do, or is about to stop: try again later.
@@ -88,7 +90,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Credentials,
         Self::Login,
@@ -106,6 +108,7 @@ impl ProblemKind {
         Self::Budget,
         Self::Internal,
         Self::Busy,
+        Self::Full,
     ];
 
     /// The last part of the type's path.
@@ -142,6 +145,7 @@ impl ProblemKind {
             Self::Budget => Row::new("budget", 429, "Too many tries"),
             Self::Internal => Row::new("internal", 500, "The server failed"),
             Self::Busy => Row::new("busy", 503, "The server is busy"),
+            Self::Full => Row::new("full", 507, "There is no room for more"),
         }
     }
 }

@@ -64,7 +64,10 @@ pub struct BuddyDevice {
     /// Its login key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_key: Option<SignKey>,
-    /// How its NAT behaves; absent while offline.
+    /// Whether it hides its address: then there is no NAT here, and contacts are sealed headers at one reflector.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub hidden: bool,
+    /// How its NAT behaves; absent while offline, and of one that hides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat: Option<NatJson>,
     /// Of its last login, so that notices of an earlier life are older; absent if the server has seen none since it
@@ -74,7 +77,7 @@ pub struct BuddyDevice {
     /// Where it is reached, the best first; empty while offline.
     #[serde(default)]
     pub contacts: Vec<BuddyContact>,
-    /// The reflector to PROBE because the two share none.
+    /// The reflector to PROBE because the two share none; of one that hides, its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ReflectorName>,
 }
@@ -94,9 +97,10 @@ pub enum Status {
 pub struct BuddyContact {
     /// That reflector.
     pub reflector: ReflectorName,
-    /// The address, as that reflector sees it.
-    pub address: SocketAddr,
-    /// The SEND header from the reader's contact at the same reflector to this one.
+    /// The address, as that reflector sees it; absent of one that hides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// The SEND header from the reader's contact at the same reflector to this one; SEALED_SEND if either hides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<HeaderJson>,
     /// When the header ends, unix seconds.
@@ -118,11 +122,12 @@ mod tests {
             status: Status::Online,
             noise_key: NoiseKey(Bytes([0; 32])),
             sign_key: None,
+            hidden: false,
             nat: Some(NatJson(Behaviour::Open)),
             incarnation: None,
             contacts: alloc::vec![BuddyContact {
                 reflector: "fra1".parse().unwrap(),
-                address: "[2001:db8::7]:4000".parse().unwrap(),
+                address: Some("[2001:db8::7]:4000".parse().unwrap()),
                 header: None,
                 expires: None,
             }],

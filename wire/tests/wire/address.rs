@@ -38,7 +38,7 @@ fn the_reasons_are_the_documents_words_in_the_order_of_the_checks() {
     let words = Reason::ALL.map(Reason::as_str);
     assert_eq!(
         words.join(" "),
-        "truncated denied short oversize kind source key expired lifetime destination tag rate"
+        "truncated denied short oversize kind source key expired lifetime destination tag revoked rate"
     );
     assert!(Reason::ALL.iter().all(|reason| reason.to_string() == reason.as_str()));
 }

@@ -3,9 +3,9 @@
 //! * Verdict, reason and every byte are compared; a dropped datagram must be as it came.
 //! * A test that compares counts what it saw: a reason that never came up fails it.
 
-use crate::oracle::{Expected, capability, tag, written};
+use crate::oracle::{Expected, capability, masked, tag, written};
 use crate::random::cases_quickly;
-use crate::setup::{SETUPS, Setup};
+use crate::setup::{PARTIES, SETUPS, Setup};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,8 +25,20 @@ fn t4_verdict_reason_and_bytes_equal_the_oracles() {
         Ok(())
     });
     let seen = seen.into_inner();
-    let decided = ["short", "oversize", "kind", "source", "key", "expired", "lifetime", "destination", "tag"];
-    for name in decided.into_iter().chain(["observe", "relay", "relay renewed"]) {
+    let decided = [
+        "short",
+        "oversize",
+        "kind",
+        "source",
+        "key",
+        "expired",
+        "lifetime",
+        "destination",
+        "tag",
+        "revoked",
+    ];
+    let accepted = ["observe", "relay", "relay renewed", "sealed", "sealed renewed"];
+    for name in decided.into_iter().chain(accepted) {
         let count = seen.iter().filter(|it| **it == name).count();
         assert!(count > 1_000, "`{name}` came up {count} times");
     }
@@ -110,16 +122,16 @@ fn t15_every_length_of_every_kind_equals_the_oracle() {
         fill: 0x5a,
     };
     let mut accepted = Vec::new();
-    for kind in [0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x00] {
+    for kind in [0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x00] {
         let datagram = Sketch { kind, ..sketch }.datagram();
         let lengths = (0..=longest_udp_payload).filter(|length| {
             let name = compare(setup, &datagram[..*length], source, sketch.now).unwrap();
-            name == "relay" || name == "observe"
+            ["relay", "sealed", "observe"].contains(&name)
         });
         accepted.extend(lengths.map(|length| (kind, length)));
     }
     let probes = (32..=64).map(|length| (0x08, length));
-    let sends = (32..=1472).map(|length| (0x0a, length));
+    let sends = [0x0a, 0x0d].into_iter().flat_map(|kind| (32..=1472).map(move |length| (kind, length)));
     assert_eq!(accepted, probes.chain(sends).collect::<Vec<_>>());
 }
 
@@ -142,7 +154,14 @@ fn compare(
         Verdict::Observe => (Expected::Observe(after), "observe"),
         Verdict::Relay { to, .. } => {
             let renewed = after[4..8] != before[4..8] || after[24..32] != before[24..32];
-            (Expected::Relay(to, after), if renewed { "relay renewed" } else { "relay" })
+            let name = match (after[0], renewed) {
+                (0x0b, false) => "relay",
+                (0x0b, true) => "relay renewed",
+                (0x0e, false) => "sealed",
+                (0x0e, true) => "sealed renewed",
+                (kind, _) => panic!("relayed as {kind:#04x}"),
+            };
+            (Expected::Relay(to, after), name)
         }
     };
     prop_assert_eq!(verdict, expected);
@@ -182,6 +201,8 @@ enum TagPlan {
     Right,
     Flipped(u8),
     Ticket,
+    /// That of a sealed capability in a plain header, or the reverse.
+    OtherForm,
     Zero,
 }
 
@@ -208,13 +229,16 @@ impl Sketch {
             keys.iter().find(|(id, _)| *id == class_key & 0x0f).map_or([7; 16], |(_, secret)| *secret);
         let expires = u64::from(self.now).saturating_add_signed(self.left).min(u64::from(u32::MAX));
         let (from, to) = (written(self.source), written(self.destination));
-        let right = capability(&secret, class_key, expires, &from, &to);
+        let purpose = if self.kind == 0x0d { 0x0d } else { 0x0a };
+        let right = capability(&secret, purpose, class_key, expires, &from, &to);
         let tag = match self.tag {
             TagPlan::Right => right,
             TagPlan::Flipped(bit) => (u64::from_le_bytes(right) ^ 1 << (bit & 63)).to_le_bytes(),
-            TagPlan::Ticket => tag(&secret, 0x09, class_key, expires, &from, &([0; 16], [0; 2])),
+            TagPlan::Ticket => tag(&secret, 0x09, class_key, expires, &from, None),
+            TagPlan::OtherForm => capability(&secret, purpose ^ 0x07, class_key, expires, &from, &to),
             TagPlan::Zero => [0; 8],
         };
+        let to = if purpose == 0x0d { masked(&secret, &tag, &from, &to) } else { to };
         let length = match self.length {
             Length::Exact(length) => length,
             Length::NearMaximum(less) => setup.oracle.max_datagram + 2 - less,
@@ -232,7 +256,7 @@ impl Sketch {
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
-    let kind = prop_oneof![10 => Just(0x0a), 4 => Just(0x08), 1 => any::<u8>()];
+    let kind = prop_oneof![10 => Just(0x0a), 10 => Just(0x0d), 4 => Just(0x08), 1 => any::<u8>()];
     let now = prop_oneof![
         6 => Just(1_800_000_000),
         1 => any::<u32>(),
@@ -252,6 +276,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
         12 => Just(TagPlan::Right),
         2 => any::<u8>().prop_map(TagPlan::Flipped),
         1 => Just(TagPlan::Ticket),
+        1 => Just(TagPlan::OtherForm),
         1 => Just(TagPlan::Zero),
     ];
     let length = prop_oneof![
@@ -288,7 +313,8 @@ fn address() -> impl Strategy<Value = SocketAddr> {
         2 => any::<u128>().prop_map(|bits| Ipv6Addr::from_bits(bits).into()),
         3 => select(HOSTS).prop_map(|text| text.parse().unwrap()),
     ];
-    (ip, port).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+    let anywhere = (ip, port).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    prop_oneof![5 => anywhere, 1 => select(&PARTIES[..]).prop_map(|text| text.parse().unwrap())]
 }
 
 const PORTS: &[u16] = &[0, 53, 1023, 1024, 1900, 3478, 3702, 4000, 5353, 5683, 11210, 11211, 11212, 65_535];

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::setup::address;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use wire::mint::{send_header, verify_ticket};
-use wire::{HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide};
+use wire::{Form, HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide};
 
 #[test]
 fn t2_every_flipped_bit_of_ten_thousand_headers_is_refused() {
@@ -127,13 +127,13 @@ fn one_tag_serves_both_directions_and_no_third() {
             decide(&mut datagram, source, NOW, &ring, &policy),
             Verdict::Relay { to: destination, class_key: header[1] }
         );
-        datagram[0] = Kind::Send as u8;
+        datagram[0] = header[0];
         let answer = datagram;
         assert_eq!(
             decide(&mut datagram, destination, NOW, &ring, &policy),
             Verdict::Relay { to: source, class_key: header[1] }
         );
-        datagram[0] = Kind::Send as u8;
+        datagram[0] = header[0];
         assert_eq!(datagram, header, "two swaps are none");
         // Who overhears the answer's header can neither send it nor aim the first one at itself.
         let third = random.public();
@@ -144,7 +144,7 @@ fn one_tag_serves_both_directions_and_no_third() {
     }
 }
 
-/// Two public addresses of random families and a header by which the first may send to the second.
+/// Two public addresses of random families and a header, plain or sealed, by which the first may send to the second.
 struct Talk {
     ring: KeyRing,
     header: [u8; HEADER_LEN],
@@ -162,7 +162,8 @@ impl Talk {
         let ring = KeyRing::new(&[(random.u8() & 15, random.secret())]).unwrap();
         let (source, destination) = (random.public(), random.public());
         let (class, expires) = (random.u8() & 15, NOW + left_s);
-        let header = send_header(&ring, class, expires, address(source), address(destination)).unwrap();
+        let form = if random.u8() & 1 == 0 { Form::Plain } else { Form::Sealed };
+        let header = send_header(&ring, form, class, expires, address(source), address(destination)).unwrap();
         Self { ring, header: header.to_bytes(), source, destination }
     }
 }

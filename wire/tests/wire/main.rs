@@ -14,13 +14,16 @@
 mod address;
 mod decision;
 mod forgery;
+mod last_ticket;
 mod mint;
 mod oracle;
 mod policy;
 mod random;
+mod revoked;
 mod ring;
 mod ring_file;
 mod rotation;
+mod seal;
 mod setup;
 mod siphash;
 mod table;

@@ -1,11 +1,11 @@
 //! Minting and tickets: what the holder of a ring makes, the reflector takes, and the other way round.
 
-use crate::oracle::{capability, rewritten, tag, written};
+use crate::oracle::{capability, masked, rewritten, tag, written};
 use crate::random::Random;
 use crate::setup::address;
 use std::net::SocketAddr;
 use wire::mint::{TicketError, send_header, verify_ticket};
-use wire::{HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, TransportAddress, Verdict, decide};
+use wire::{Form, HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, TransportAddress, Verdict, decide};
 
 #[test]
 fn a_minted_header_is_the_documents_and_is_relayed_in_every_class() {
@@ -16,17 +16,21 @@ fn a_minted_header_is_the_documents_and_is_relayed_in_every_class() {
         let ring = KeyRing::new(&keys).unwrap();
         for class in 0..16 {
             let expires = NOW + 150 + random.u32() % 451;
-            let header = send_header(&ring, class, expires, address(from), address(to)).unwrap();
             let class_key = class << 4 | keys[0].0;
-            let right = capability(&keys[0].1, class_key, u64::from(expires), &written(from), &written(to));
-            let bytes = rewritten(&[0; 32], 0x0a, class_key, u64::from(expires), &written(to), right);
-            assert_eq!(header.to_bytes()[..], bytes[..]);
-            let mut datagram = header.to_bytes();
-            let verdict = decide(&mut datagram, from, NOW, &ring, &Policy::default());
-            assert_eq!(verdict, Verdict::Relay { to, class_key });
+            for (form, kind) in [(Form::Plain, 0x0a), (Form::Sealed, 0x0d)] {
+                let header = send_header(&ring, form, class, expires, address(from), address(to)).unwrap();
+                let (a, b) = (written(from), written(to));
+                let right = capability(&keys[0].1, kind, class_key, u64::from(expires), &a, &b);
+                let field = if form == Form::Sealed { masked(&keys[0].1, &right, &a, &b) } else { b };
+                let bytes = rewritten(&[0; 32], kind, class_key, u64::from(expires), &field, right);
+                assert_eq!(header.to_bytes()[..], bytes[..]);
+                let mut datagram = header.to_bytes();
+                let verdict = decide(&mut datagram, from, NOW, &ring, &Policy::default());
+                assert_eq!(verdict, Verdict::Relay { to, class_key });
+            }
         }
         for class in 16..=u8::MAX {
-            assert_eq!(send_header(&ring, class, NOW, address(from), address(to)), None);
+            assert_eq!(send_header(&ring, Form::Plain, class, NOW, address(from), address(to)), None);
         }
     }
 }
@@ -110,21 +114,29 @@ fn a_ticket_is_never_a_capability_nor_a_capability_a_ticket() {
         let ticket = Header::read(&ticket);
         // Shown to the reflector as a SEND to anybody, itself and the zeros of its own hash included.
         for peer in [address(random.public()), address(source), TransportAddress { port: 4000, ..nobody }] {
-            let mut send = Header { kind: Kind::Send as u8, peer, ..ticket }.to_bytes();
-            let verdict = decide(&mut send, source, NOW, &ring, &allow_all);
-            assert!(matches!(verdict, Verdict::Drop(Reason::Tag | Reason::Destination)), "{verdict:?}");
+            for kind in [Kind::Send, Kind::SealedSend] {
+                let mut send = Header { kind: kind as u8, peer, ..ticket }.to_bytes();
+                let verdict = decide(&mut send, source, NOW, &ring, &allow_all);
+                assert!(matches!(verdict, Verdict::Drop(Reason::Tag | Reason::Destination)), "{verdict:?}");
+            }
         }
-        // A capability for the pair of this address and the zeros hashes the same fields; the purpose differs.
-        let zeros = ([0; 16], [0; 2]);
-        let as_capability = capability(&secret, 6, u64::from(ticket.expires), &written(source), &zeros);
-        let as_ticket = tag(&secret, 0x09, 6, u64::from(ticket.expires), &written(source), &zeros);
-        assert_eq!(ticket.tag.to_le_bytes(), as_ticket);
-        let forged = Header { tag: u64::from_le_bytes(as_capability), ..ticket };
-        assert_eq!(verify_ticket(&ring, &forged, NOW), Err(TicketError::Tag));
+        // The same address hashed for another purpose.
+        let of_one = |purpose| {
+            let tag = tag(&secret, purpose, 6, u64::from(ticket.expires), &written(source), None);
+            u64::from_le_bytes(tag)
+        };
+        assert_eq!(ticket.tag, of_one(0x09));
+        for purpose in [0x0a, 0x0d] {
+            let forged = Header { tag: of_one(purpose), ..ticket };
+            assert_eq!(verify_ticket(&ring, &forged, NOW), Err(TicketError::Tag));
+        }
         // A capability that was really minted, relabelled.
-        let minted = send_header(&ring, 0, NOW + 100, address(source), address(random.public())).unwrap();
-        let relabelled = Header { kind: Kind::Observed as u8, ..minted };
-        assert_eq!(verify_ticket(&ring, &relabelled, NOW), Err(TicketError::Tag));
+        for form in [Form::Plain, Form::Sealed] {
+            let (from, to) = (address(source), address(random.public()));
+            let minted = send_header(&ring, form, 0, NOW + 100, from, to).unwrap();
+            let relabelled = Header { kind: Kind::Observed as u8, ..minted };
+            assert_eq!(verify_ticket(&ring, &relabelled, NOW), Err(TicketError::Tag));
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Oracle {
     pub(crate) max_datagram: usize,
     pub(crate) answer_lifetime_s: u64,
     pub(crate) ticket_lifetime_s: u64,
+    /// Addresses, and pairs of them, that were taken back.
+    pub(crate) revoked: Vec<Vec<SocketAddr>>,
 }
 
 /// What the document says becomes of a datagram.
@@ -38,7 +40,7 @@ impl Oracle {
         if datagram.len() > self.max_datagram || (probe && datagram.len() > 64) {
             return Expected::Drop("oversize");
         }
-        if datagram[0] != 0x08 && datagram[0] != 0x0a {
+        if ![0x08, 0x0a, 0x0d].contains(&datagram[0]) {
             return Expected::Drop("kind");
         }
         if probe { self.observe(datagram, source, now) } else { self.relay(datagram, source, now) }
@@ -50,13 +52,14 @@ impl Oracle {
         }
         let (id, secret) = self.keys[0];
         let expires = (now + self.ticket_lifetime_s).min(0xffff_ffff);
-        let (address, port) = written(source);
-        let tag = tag(&secret, 0x09, id, expires, &(address, port), &([0; 16], [0; 2]));
-        Expected::Observe(rewritten(datagram, 0x09, id, expires, &(address, port), tag))
+        let observed = written(source);
+        let tag = tag(&secret, 0x09, id, expires, &observed, None);
+        Expected::Observe(rewritten(datagram, 0x09, id, expires, &observed, tag))
     }
 
     fn relay(&self, datagram: &[u8], source: SocketAddr, now: u64) -> Expected {
-        let class_key = datagram[1];
+        let (purpose, class_key) = (datagram[0], datagram[1]);
+        let sealed = purpose == 0x0d;
         let Some((_, secret)) = self.keys.iter().find(|(id, _)| *id == class_key & 0x0f) else {
             return Expected::Drop("key");
         };
@@ -67,7 +70,18 @@ impl Oracle {
         if expires > now + 600 {
             return Expected::Drop("lifetime");
         }
-        let destination = read(&datagram[8..24], &datagram[2..4]);
+        let from = written(source);
+        let mut tag: [u8; 8] = datagram[24..32].try_into().unwrap();
+        let mut to = (datagram[8..24].try_into().unwrap(), datagram[2..4].try_into().unwrap());
+        if sealed {
+            to = masked(secret, &tag, &from, &to);
+        }
+        let destination = read(&to);
+        let proven =
+            tag == capability(secret, purpose, class_key, expires, &from, &to) && !spells_ipv4(source);
+        if sealed && !proven {
+            return Expected::Drop("tag");
+        }
         let family = if destination.is_ipv4() { self.sends_ipv4 } else { self.sends_ipv6 };
         if !self.table.permits(destination) || !family {
             return Expected::Drop("destination");
@@ -75,16 +89,23 @@ impl Oracle {
         if destination.is_ipv6() && datagram.len() + 20 > self.max_datagram {
             return Expected::Drop("oversize");
         }
-        let (from, to) = (written(source), written(destination));
-        let mut tag = capability(secret, class_key, expires, &from, &to);
-        if datagram[24..32] != tag || spells_ipv4(source) {
+        if !proven {
             return Expected::Drop("tag");
+        }
+        let listed = |who: &[SocketAddr]| self.revoked.iter().any(|it| it.as_slice() == who);
+        if listed(&[source])
+            || listed(&[destination])
+            || listed(&[source, destination])
+            || listed(&[destination, source])
+        {
+            return Expected::Drop("revoked");
         }
         if 2 * (expires - now) < self.answer_lifetime_s {
             expires = (now + self.answer_lifetime_s).min(0xffff_ffff);
-            tag = capability(secret, class_key, expires, &from, &to);
+            tag = capability(secret, purpose, class_key, expires, &from, &to);
         }
-        Expected::Relay(destination, rewritten(datagram, 0x0b, class_key, expires, &from, tag))
+        let field = if sealed { masked(secret, &tag, &to, &from) } else { from };
+        Expected::Relay(destination, rewritten(datagram, purpose + 1, class_key, expires, &field, tag))
     }
 }
 
@@ -103,38 +124,73 @@ pub(crate) fn written(socket: SocketAddr) -> Written {
     (address, socket.port().to_be_bytes())
 }
 
-/// The tag of the document's picture.
+/// The tag of the document's picture; a ticket has no `high`.
 pub(crate) fn tag(
     secret: &[u8; 16],
     purpose: u8,
     class_key: u8,
     expires: u64,
     low: &Written,
-    high: &Written,
+    high: Option<&Written>,
 ) -> [u8; 8] {
-    let mut input = vec![purpose, class_key, 0, 0];
-    input.extend_from_slice(&(expires as u32).to_be_bytes());
-    input.extend_from_slice(&low.0);
-    input.extend_from_slice(&high.0);
+    let all_v4 = is_v4(low) && high.is_none_or(is_v4);
+    let start = if all_v4 { 12 } else { 0 };
+    let mut input = vec![purpose, class_key];
     input.extend_from_slice(&low.1);
-    input.extend_from_slice(&high.1);
-    input.extend_from_slice(&[0; 4]);
-    assert_eq!(input.len(), 48);
-    let mut hasher = SipHasher24::new_with_key(secret);
-    hasher.write(&input);
-    hasher.finish().to_le_bytes()
+    input.extend_from_slice(&(expires as u32).to_be_bytes());
+    input.extend_from_slice(&low.0[start..]);
+    if let Some(high) = high {
+        input.extend_from_slice(&high.0[start..]);
+        input.extend_from_slice(&high.1);
+    }
+    assert_eq!(input.len(), [[42, 24], [18, 12]][usize::from(all_v4)][usize::from(high.is_none())]);
+    siphash(secret, &input)
 }
 
-/// The capability of two addresses, in whichever order they are given.
+/// The capability of two addresses, in whichever order they are given: purpose 0x0a, or 0x0d if it is sealed.
 pub(crate) fn capability(
     secret: &[u8; 16],
+    purpose: u8,
     class_key: u8,
     expires: u64,
     a: &Written,
     b: &Written,
 ) -> [u8; 8] {
     let (low, high) = if a <= b { (a, b) } else { (b, a) };
-    tag(secret, 0x0a, class_key, expires, low, high)
+    tag(secret, purpose, class_key, expires, low, Some(high))
+}
+
+/// Port and address of a sealed header, masked or unmasked.
+pub(crate) fn masked(secret: &[u8; 16], tag: &[u8; 8], holder: &Written, field: &Written) -> Written {
+    let mask = |number: u8| {
+        let mut input = tag.to_vec();
+        input.push(0x0e + 16 * number);
+        input.extend_from_slice(&holder.1);
+        input.extend_from_slice(&holder.0[if is_v4(holder) { 12 } else { 0 }..]);
+        assert!(input.len() == 15 || input.len() == 27);
+        siphash(secret, &input)
+    };
+    let (mut address, mut port) = *field;
+    let first = mask(0);
+    (0..2).for_each(|at| port[at] ^= first[at]);
+    if is_v4(field) {
+        (0..4).for_each(|at| address[12 + at] ^= first[2 + at]);
+    } else {
+        let (high, low) = (mask(1), mask(2));
+        (0..8).for_each(|at| address[at] ^= high[at]);
+        (0..8).for_each(|at| address[8 + at] ^= low[at]);
+    }
+    (address, port)
+}
+
+fn is_v4(written: &Written) -> bool {
+    written.0[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+}
+
+fn siphash(secret: &[u8; 16], input: &[u8]) -> [u8; 8] {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(input);
+    hasher.finish().to_le_bytes()
 }
 
 /// A datagram with this header in front of the payload of `datagram`.
@@ -154,17 +210,15 @@ pub(crate) fn rewritten(
     bytes
 }
 
-fn read(address: &[u8], port: &[u8]) -> SocketAddr {
-    let port = u16::from_be_bytes(port.try_into().unwrap());
-    let address: [u8; 16] = address.try_into().unwrap();
-    let ip = match address {
+fn read((address, port): &Written) -> SocketAddr {
+    let ip = match *address {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         other => IpAddr::V6(Ipv6Addr::from(other)),
     };
-    SocketAddr::new(ip, port)
+    SocketAddr::new(ip, u16::from_be_bytes(*port))
 }
 
 /// An IPv6 datagram from ::ffff:0:0/96 is not one from that IPv4 host, so no capability is its.
 fn spells_ipv4(socket: SocketAddr) -> bool {
-    socket.is_ipv6() && written(socket).0[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+    socket.is_ipv6() && is_v4(&written(socket))
 }

@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::setup::address;
 use std::net::SocketAddr;
 use wire::mint::{send_header, verify_ticket};
-use wire::{HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide, ring_file};
+use wire::{Form, HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide, ring_file};
 
 #[test]
 fn t8_ten_thousand_rotations_refuse_nothing_valid_and_accept_nothing_retired() {
@@ -80,7 +80,7 @@ fn a_conversation_survives_rotation_while_its_key_is_listed_and_ends_with_it() {
                 Verdict::Relay { to, class_key: minted.header[1] }
             );
             assert_eq!(Header::read(&datagram).class_key & 15, old.0, "renewed under the key that made it");
-            datagram[0] = Kind::Send as u8;
+            datagram[0] = minted.header[0];
             (from, to) = (to, from);
         }
     }
@@ -174,7 +174,9 @@ struct Minted {
 impl Minted {
     fn new(ring: &KeyRing, random: &mut Random) -> Self {
         let (from, to) = (random.public(), random.public());
-        let header = send_header(ring, random.u8() & 15, NOW + 300, address(from), address(to)).unwrap();
+        let form = if random.u8() & 1 == 0 { Form::Plain } else { Form::Sealed };
+        let header =
+            send_header(ring, form, random.u8() & 15, NOW + 300, address(from), address(to)).unwrap();
         Self { header: header.to_bytes(), from, to }
     }
 

@@ -39,6 +39,22 @@ fn it_equals_siphasher_for_one_to_eight_words() {
     }
 }
 
+#[test]
+fn it_equals_siphasher_with_every_tail_behind_the_words() {
+    let mut random = Random::new(5);
+    for _ in 0..20_000 {
+        let secret = random.u128().to_be_bytes();
+        let (words, tail) = (std::array::from_fn(|_| random.u64()), random.u64());
+        compare_tail::<1, 1>(secret, &words, tail);
+        compare_tail::<5, 2>(secret, &words, tail);
+        compare_tail::<3, 3>(secret, &words, tail);
+        compare_tail::<1, 4>(secret, &words, tail);
+        compare_tail::<2, 5>(secret, &words, tail);
+        compare_tail::<0, 6>(secret, &words, tail);
+        compare_tail::<1, 7>(secret, &words, tail);
+    }
+}
+
 proptest! {
     #![proptest_config(cases_quickly(4_096))]
 
@@ -61,6 +77,16 @@ fn compare<const N: usize>(secret: [u8; 16], words: &[u64; 8]) {
         theirs.write(&word.to_le_bytes());
     }
     assert_eq!(SipKey::new(secret).hash(words), theirs.finish(), "{N} words: {words:x?}");
+}
+
+fn compare_tail<const N: usize, const TAIL: usize>(secret: [u8; 16], words: &[u64; 8], tail: u64) {
+    let words: &[u64; N] = words.first_chunk().unwrap();
+    let tail = tail & ((1 << (8 * TAIL)) - 1);
+    let mut theirs = SipHasher24::new_with_key(&secret);
+    words.iter().for_each(|word| theirs.write(&word.to_le_bytes()));
+    theirs.write(&tail.to_le_bytes()[..TAIL]);
+    let ours = SipKey::new(secret).hash_tail::<N, TAIL>(words, tail);
+    assert_eq!(ours, theirs.finish(), "{N} words and {TAIL} bytes: {words:x?} {tail:x}");
 }
 
 /// The bytes 00 01 02 .. as words.

@@ -94,12 +94,15 @@ pub(crate) struct Table {
     pub(crate) deny: Vec<&'static str>,
     pub(crate) own: Vec<&'static str>,
     pub(crate) broadcasts: Vec<&'static str>,
+    /// Addresses and prefixes of this host.
+    pub(crate) host: Vec<&'static str>,
     never: Vec<Cidr>,
     special: Vec<Cidr>,
     allowed: Vec<Cidr>,
     denied: Vec<Cidr>,
     own_sockets: Vec<SocketAddr>,
     broadcast_hosts: Vec<Cidr>,
+    host_blocks: Vec<Cidr>,
 }
 
 impl Table {
@@ -108,41 +111,58 @@ impl Table {
         deny: &[&'static str],
         own: &[&'static str],
         broadcasts: &[&'static str],
+        host: &[&'static str],
     ) -> Self {
         Self {
             allow: allow.to_vec(),
             deny: deny.to_vec(),
             own: own.to_vec(),
             broadcasts: broadcasts.to_vec(),
+            host: host.to_vec(),
             never: [Cidr::all(NEVER_V4), Cidr::all(NEVER_V6)].concat(),
             special: [Cidr::all(SPECIAL_V4), Cidr::all(SPECIAL_V6)].concat(),
             allowed: Cidr::all(allow),
             denied: Cidr::all(deny),
             own_sockets: own.iter().map(|it| it.parse().unwrap()).collect(),
             broadcast_hosts: broadcasts.iter().map(|it| Cidr::parse(&format!("{it}/32"))).collect(),
+            host_blocks: Cidr::all(host),
         }
     }
 
     /// Whether a reflector may send to this socket address.
     pub(crate) fn permits(&self, to: SocketAddr) -> bool {
-        port_is_open(to.port()) && !self.own_sockets.contains(&to) && self.permits_address(to.ip())
+        let is_own = |own: &SocketAddr| {
+            let everywhere = own.ip().is_unspecified() && own.is_ipv4() == to.is_ipv4();
+            let here = to.ip().is_loopback() || self.is_of_host(to.ip());
+            own.port() == to.port() && (own.ip() == to.ip() || everywhere && here)
+        };
+        port_is_open(to.port()) && !self.own_sockets.iter().any(is_own) && self.permits_address(to.ip())
+    }
+
+    fn is_of_host(&self, ip: IpAddr) -> bool {
+        let (v4, address) = number(ip);
+        self.host_blocks.iter().any(|block| block.holds(v4, address))
     }
 
     fn permits_address(&self, ip: IpAddr) -> bool {
-        let (v4, address) = match ip {
-            IpAddr::V4(ip) => (true, u128::from(u32::from(ip))),
-            IpAddr::V6(ip) => (false, u128::from(ip)),
-        };
+        let (v4, address) = number(ip);
         let within = |blocks: &[Cidr]| blocks.iter().any(|block| block.holds(v4, address));
         let isatap = !v4 && ISATAP.contains(&(address >> 32 & 0xffff_ffff));
         let never = isatap || within(&self.never) && (v4 || address != 1);
-        let closed = within(&self.special) && !within(&self.allowed);
+        let closed = (within(&self.special) || within(&self.host_blocks)) && !within(&self.allowed);
         !(never || closed || within(&self.denied) || within(&self.broadcast_hosts))
     }
 
     /// All of IPv4 as runs `(first, last, permitted)`, ascending, for a port that is open and not an own one.
     pub(crate) fn runs_v4(&self) -> Vec<(u32, u32, bool)> {
-        let sets = [&self.never, &self.special, &self.allowed, &self.denied, &self.broadcast_hosts];
+        let sets = [
+            &self.never,
+            &self.special,
+            &self.allowed,
+            &self.denied,
+            &self.broadcast_hosts,
+            &self.host_blocks,
+        ];
         let mut starts = vec![0u64];
         for block in sets.into_iter().flatten().filter(|block| block.v4) {
             starts.extend([block.first() as u64, block.last() as u64 + 1]);
@@ -156,6 +176,13 @@ impl Table {
             (first, (end - 1) as u32, self.permits_address(IpAddr::V4(first.into())))
         };
         starts.iter().zip(ends).map(run).collect()
+    }
+}
+
+fn number(ip: IpAddr) -> (bool, u128) {
+    match ip {
+        IpAddr::V4(ip) => (true, u128::from(u32::from(ip))),
+        IpAddr::V6(ip) => (false, u128::from(ip)),
     }
 }
 

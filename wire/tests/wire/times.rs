@@ -3,7 +3,7 @@
 use crate::setup::address;
 use std::net::SocketAddr;
 use wire::mint::send_header;
-use wire::{HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide, tag};
+use wire::{Form, HEADER_LEN, Header, KeyRing, Kind, Policy, Reason, Verdict, decide, tag};
 
 #[test]
 fn every_second_left_has_its_outcome_for_every_answer_lifetime() {
@@ -47,7 +47,9 @@ fn renewal_keeps_class_and_key_and_makes_the_tag_of_the_document() {
     for class_key in 0..=u8::MAX {
         let minting: Vec<(u8, [u8; 16])> = vec![keys[usize::from(class_key & 15)]];
         let minting = KeyRing::new(&minting).unwrap();
-        let header = send_header(&minting, class_key >> 4, NOW + 1, address(from()), address(to())).unwrap();
+        let header =
+            send_header(&minting, Form::Plain, class_key >> 4, NOW + 1, address(from()), address(to()))
+                .unwrap();
         assert_eq!(header.class_key, class_key);
         let mut datagram = header.to_bytes();
         let verdict = decide(&mut datagram, from(), NOW, &ring, &Policy::default());
@@ -59,7 +61,7 @@ fn renewal_keeps_class_and_key_and_makes_the_tag_of_the_document() {
             class_key,
             expires: NOW + 300,
             peer: address(from()),
-            tag: tag::capability(key, class_key, NOW + 300, address(from()), address(to())),
+            tag: tag::capability(key, Form::Plain, class_key, NOW + 300, address(from()), address(to())),
         };
         assert_eq!(after, expected);
     }
@@ -112,7 +114,7 @@ fn times_are_compared_in_64_bits() {
 #[test]
 fn a_conversation_lives_while_both_speak_and_ends_an_answer_lifetime_after_one_falls_silent() {
     let policy = Policy::default();
-    let header = send_header(&ring(), 2, NOW + 30, address(from()), address(to())).unwrap();
+    let header = send_header(&ring(), Form::Plain, 2, NOW + 30, address(from()), address(to())).unwrap();
     let (mut datagram, mut sides, mut now) = (header.to_bytes(), (from(), to()), NOW);
     for _ in 0..2_000 {
         let verdict = decide(&mut datagram, sides.0, now, &ring(), &policy);
@@ -137,7 +139,7 @@ fn a_conversation_lives_while_both_speak_and_ends_an_answer_lifetime_after_one_f
 #[test]
 fn a_short_capability_lasts_that_short_until_the_first_answer() {
     let policy = Policy::default();
-    let header = send_header(&ring(), 0, NOW + 20, address(from()), address(to())).unwrap();
+    let header = send_header(&ring(), Form::Plain, 0, NOW + 20, address(from()), address(to())).unwrap();
     let mut first = header.to_bytes();
     assert_eq!(decide(&mut first, from(), NOW, &ring(), &policy), relayed(0, to()));
     // The sender's own header is not prolonged by its sending.
@@ -166,7 +168,7 @@ fn a_ticket_lives_as_long_as_the_policy_says() {
 fn sent(now: u32, expires: i64, answer_lifetime_s: u32) -> (Verdict, Header, Header) {
     let policy = Policy { answer_lifetime_s, ..Policy::default() };
     let expires = u32::try_from(expires).unwrap();
-    let before = send_header(&ring(), 5, expires, address(from()), address(to())).unwrap();
+    let before = send_header(&ring(), Form::Plain, 5, expires, address(from()), address(to())).unwrap();
     let mut datagram = before.to_bytes();
     let verdict = decide(&mut datagram, from(), now, &ring(), &policy);
     (verdict, before, Header::read(&datagram))

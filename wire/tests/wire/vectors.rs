@@ -1,8 +1,9 @@
 //! Every case of the published vectors, byte for byte.
 
+use crate::setup::revoked;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use wire::{Block, BlockSet, KeyRing, Policy, Verdict, decide};
+use wire::{Block, BlockSet, KeyRing, Policy, Revoked, Verdict, decide};
 
 #[derive(Deserialize)]
 struct File {
@@ -26,6 +27,8 @@ struct Case {
     verdict: String,
     to: Option<String>,
     emitted: Option<String>,
+    #[serde(default)]
+    revoked: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -43,12 +46,14 @@ fn every_case_has_its_verdict_and_its_bytes() {
     for case in &file.cases {
         check(case, &ring);
     }
-    assert!(file.cases.len() >= 569, "{} cases were read; the file holds 569", file.cases.len());
+    assert!(file.cases.len() >= 1032, "{} cases were read; the file holds 1032", file.cases.len());
 }
 
 fn check(case: &Case, ring: &KeyRing) {
     let blocks: Vec<Block> = case.allow.iter().map(|block| block.0.parse().unwrap()).collect();
-    let policy = Policy { allow_destination: BlockSet::new(&blocks), ..Policy::default() };
+    let subjects: Vec<Vec<SocketAddr>> = case.revoked.iter().map(|text| sockets(&text.0)).collect();
+    let revoked = if subjects.is_empty() { Revoked::default() } else { revoked(&subjects) };
+    let policy = Policy { allow_destination: BlockSet::new(&blocks), revoked, ..Policy::default() };
     let before = hex::decode(&case.datagram).unwrap();
     let mut datagram = before.clone();
     let source = socket(&case.source);
@@ -62,6 +67,12 @@ fn check(case: &Case, ring: &KeyRing) {
     assert_eq!(to, case.to.as_deref().map(socket), "{}", case.name);
     let expected = case.emitted.as_deref().map_or(before, |bytes| hex::decode(bytes).unwrap());
     assert_eq!(hex::encode(datagram), hex::encode(expected), "{}", case.name);
+}
+
+/// One address and port, or two.
+fn sockets(text: &str) -> Vec<SocketAddr> {
+    let words: Vec<&str> = text.split(' ').collect();
+    words.chunks(2).map(|both| socket(&both.join(" "))).collect()
 }
 
 fn socket(text: &str) -> SocketAddr {

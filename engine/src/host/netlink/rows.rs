@@ -99,6 +99,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// Whether the above is all there is to it: one next hop, unicast, no encapsulation, no condition.
     pub plain: bool,
+    /// Whether what is sent there is delivered to this very host.
+    pub delivered: bool,
     /// Whether the kernel passes over it now, or made it from another one.
     pub void: bool,
 }
@@ -128,6 +130,7 @@ impl Route {
             link: attributes.find(RTA_OIF).and_then(u32_of),
             gateway: gateway(family, &attributes),
             plain: kind == RTN_UNICAST && source_prefix == 0 && tos == 0 && !complicated,
+            delivered: matches!(kind, RTN_LOCAL | RTN_ANYCAST),
             void: flags & (RTNH_F_DEAD | RTM_F_CLONED) != 0,
         })
     }
@@ -242,6 +245,8 @@ const RTA_TABLE: u16 = 15;
 const RTA_VIA: u16 = 18;
 const RTA_ENCAP: u16 = 22;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
+const RTN_ANYCAST: u8 = 4;
 const RTNH_F_DEAD: u32 = 1;
 const RTM_F_CLONED: u32 = 0x200;
 const FR_ACT_TO_TBL: u8 = 1;
@@ -304,6 +309,8 @@ mod tests {
         assert_eq!((plain.prefix, plain.link, plain.gateway), (24, Some(3), Some([192, 0, 2, 1].into())));
         assert!(!route(0x10, RTN_UNICAST, &gateway).plain);
         assert!(!route(0, 6, &[]).plain, "blackhole");
+        let delivered: Vec<u8> = (0..16).filter(|kind| route(0, *kind, &[]).delivered).collect();
+        assert_eq!(delivered, [RTN_LOCAL, RTN_ANYCAST], "neither broadcast nor multicast");
         assert!(!route(0, RTN_UNICAST, &attribute(RTA_MULTIPATH, &[0; 8])).plain);
         let via =
             [&10_u16.to_ne_bytes()[..], &[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]].concat();

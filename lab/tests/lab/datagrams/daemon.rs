@@ -48,6 +48,8 @@ pub(crate) struct Daemon {
     /// Nobody else reads in it, and it goes with the host.
     folder: PathBuf,
     flags: Vec<String>,
+    /// Where its metrics are.
+    admin: SocketAddr,
 }
 
 impl Daemon {
@@ -68,8 +70,10 @@ impl Daemon {
         write_private(&folder.join(CONFIG), "");
         let at = |ip: IpAddr| SocketAddr::new(ip, PORT);
         let (ipv4, ipv6) = (at(host.ipv4().into()), at(host.ipv6().unwrap().into()));
+        let admin = flags.iter().position(|flag| *flag == "--admin").map_or(ADMIN, |place| flags[place + 1]);
+        let admin = admin.parse().unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let mut daemon = Self { host, path, ipv4, ipv6, program: None, folder, flags };
+        let mut daemon = Self { host, path, ipv4, ipv6, program: None, folder, flags, admin };
         if path == Path::Xdp {
             daemon.host.link().far.face_xdp().unwrap();
             daemon.host.meet_router().unwrap();
@@ -82,7 +86,10 @@ impl Daemon {
     pub(crate) fn launch(&mut self) {
         let mut start = Start::new(&Programs::find().unwrap().reflector);
         start.arg("run").option("--listen", self.ipv4).option("--listen", self.ipv6);
-        start.option("--admin", ADMIN).option("--keys", self.ring_path().display());
+        start.option("--keys", self.ring_path().display());
+        if !self.flags.iter().any(|flag| flag == "--admin") {
+            start.option("--admin", ADMIN);
+        }
         start.option("--config", self.folder.join(CONFIG).display());
         start.option("--workers", 1).option("--log-format", "json");
         if self.path == Path::Xdp {
@@ -169,7 +176,7 @@ impl Daemon {
     }
 
     fn metrics(&self) -> Metrics {
-        self.host.enter(|| Metrics::scrape(ADMIN.parse().unwrap())).unwrap().unwrap()
+        self.host.enter(|| Metrics::scrape(self.admin)).unwrap().unwrap()
     }
 
     fn ring_path(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wire::{HEADER_LEN, Header, KeyRing, Kind, TransportAddress, mint};
+use wire::{Form, HEADER_LEN, Header, KeyRing, Kind, TransportAddress, mint};
 
 /// An endpoint.
 pub(crate) struct Endpoint {
@@ -105,6 +105,11 @@ impl Endpoint {
         self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
+    /// From now on, a receive waits no longer than this.
+    pub(crate) fn wait_at_most(&self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// Whether anything waits to be received, which is then gone.
     pub(crate) fn drain(&self) -> bool {
         self.socket.set_nonblocking(true).unwrap();
@@ -138,7 +143,7 @@ pub(crate) fn capability(
     to: TransportAddress,
     lifetime_s: u32,
 ) -> Header {
-    mint::send_header(ring, 0, now_s() + lifetime_s, from, to).unwrap()
+    mint::send_header(ring, Form::Plain, 0, now_s() + lifetime_s, from, to).unwrap()
 }
 
 /// The form in which the wire has this address.

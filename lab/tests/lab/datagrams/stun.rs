@@ -109,7 +109,11 @@ fn names(said: &str, mapping: Mapping, filtering: Filtering) -> bool {
 fn stunclient(path: Path) {
     let mut lab = Lab::new().unwrap();
     // Where it is told of a second address, this program asks for RESPONSE-PORT, and waits for ever when that is refused.
-    let reflector = Daemon::start(&mut lab, "reflector", path, &["--stun", "binding"]);
+    // Whoever asks from the reflector's own host is answered only if that is opened.
+    let host = lab.host("reflector").unwrap();
+    let own = [format!("{}/32", host.ipv4()), format!("{}/128", host.ipv6().unwrap())];
+    let flags = ["--stun", "binding", "--allow-destination", &own[0], "--allow-destination", &own[1]];
+    let reflector = Daemon::start_on(host, path, &flags);
     let (nat, inside) = natted(&mut lab, Mapping::Apdm, Filtering::Apdf);
     let public = lab.host("public").unwrap();
     let port = PORT.to_string();

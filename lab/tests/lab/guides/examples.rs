@@ -131,7 +131,11 @@ fn send_of_class_0(case: &serde_json::Value) -> Option<(Header, TransportAddress
     let header = Header::read(datagram.first_chunk()?);
     let (ip, port) = case["source"].as_str()?.split_once(' ')?;
     let source = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
-    Some((header, TransportAddress::from_socket(source)?)).filter(|(header, _)| header.class_key < 16)
+    Some((header, TransportAddress::from_socket(source)?)).filter(|(header, _)| is_plain(header))
+}
+
+fn is_plain(send: &Header) -> bool {
+    send.kind == Kind::Send as u8 && send.class_key < 16
 }
 
 fn ticket(ring: &KeyRing, id: u8, expires: u32, peer: TransportAddress) -> Header {
@@ -186,16 +190,19 @@ fn the_client_is_relayed(language: Language) {
     start.option("--service-credentials", file("services", &format!("{TOKEN}\n")));
     start.option("--reflector", format!("here={at}")).option("--allow-destination", "127.0.0.0/8");
     let (_access, url) = ready(&start);
-    let client = |token: &str| {
+    let client = |token: &str, sealed: &str| {
         let mut command = language.command("client");
-        command.env("SERVICE_TOKEN", token).args([&at.to_string(), &format!("http://{url}"), "here"]);
-        command.output().unwrap()
+        command.env("SERVICE_TOKEN", token).env("SEALED", sealed);
+        command.args([&at.to_string(), &format!("http://{url}"), "here"]).output().unwrap()
     };
-    // A second without a datagram ends an example, which is too short for a busy machine now and then.
-    let in_time = std::iter::repeat_with(|| client(TOKEN)).take(10).find(|output| output.status.success());
-    let output = in_time.unwrap_or_else(|| client(TOKEN));
-    assert_eq!(good(&output), "bob got hello\nalice got hello yourself\n");
-    let refused = client("wrong");
+    for sealed in ["", "1"] {
+        // A second without a datagram ends an example, which is too short for a busy machine now and then.
+        let again = std::iter::repeat_with(|| client(TOKEN, sealed));
+        let in_time = again.take(10).find(|output| output.status.success());
+        let output = in_time.unwrap_or_else(|| client(TOKEN, sealed));
+        assert_eq!(good(&output), "bob got hello\nalice got hello yourself\n");
+    }
+    let refused = client("wrong", "");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("--service-credentials"), "{said}");
 }

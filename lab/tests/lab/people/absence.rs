@@ -205,14 +205,14 @@ fn sends_under(key: u8, member: &Member) {
 }
 
 /// Lifetimes thirty times shorter than usual.
-fn hour(path: Path) -> Plan {
+pub(crate) fn hour(path: Path) -> Plan {
     let access_flags = &["--lease", "4s", "--capability-lifetime", "10s", "--keepalive", "1s"];
     let reflector_flags = &["--answer-lifetime", "10s", "--ticket-lifetime", "10s"];
     Plan { access_flags, reflector_flags, ..Plan::of(path) }
 }
 
 /// Longer than anything lives that was handed out before, twice.
-const HOUR: Duration = Duration::from_secs(24);
+pub(crate) const HOUR: Duration = Duration::from_secs(24);
 /// Longer than a lease of four seconds takes to be renewed.
 const REFRESHED: Duration = Duration::from_secs(4);
 /// How long silence must last to be believed.

@@ -70,6 +70,26 @@ impl AccessServer {
         self.command(&["account", "import", &file.display().to_string(), "--store", &self.store()]);
     }
 
+    /// Has it take rights back at this admin listener of a reflector, once it is launched.
+    pub(crate) fn tell(&mut self, reflector: &str, admin: &str) {
+        write_private(&self.file("admin-token"), ADMIN_TOKEN);
+        if self.flags.iter().all(|flag| flag != "--reflector-admin") {
+            let token = self.file("admin-token").display().to_string();
+            self.flags.extend([String::from("--reflector-admin-token"), token]);
+        }
+        self.flags.extend([String::from("--reflector-admin"), format!("{reflector}=http://{admin}")]);
+    }
+
+    /// Hides the addresses of an account's devices.
+    pub(crate) fn hide(&self, account: &str) {
+        self.command(&["account", "hide", account, "--store", &self.store()]);
+    }
+
+    /// Keeps an account out; done when every reflector has taken its rights back.
+    pub(crate) fn disable(&self, account: &str) {
+        self.command(&["account", "disable", account, "--store", &self.store()]);
+    }
+
     /// Makes two accounts buddies.
     pub(crate) fn befriend(&self, one: &str, other: &str) {
         self.command(&["buddy", "add", one, other, "--store", &self.store()]);
@@ -181,6 +201,8 @@ fn whole(value: f64) -> u64 {
 
 /// Every namespace has a loopback of its own.
 const ADMIN: &str = "127.0.0.1:9465";
+/// The token of every reflector's admin listener.
+pub(crate) const ADMIN_TOKEN: &str = "00112233445566778899aabbccddeeff";
 pub(crate) const PASSWORD: &str = "correct horse";
 /// Its argon2id hash with parameters that cost little.
 pub(crate) const PASSWORD_HASH: &str =

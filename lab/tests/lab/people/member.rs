@@ -29,6 +29,7 @@ pub(crate) struct Member {
 pub(crate) enum Way {
     Direct(SocketAddr),
     Reflected(SocketAddr),
+    Sealed(SocketAddr),
     None,
 }
 
@@ -87,6 +88,11 @@ impl Member {
         let mut program = self.program.take().expect("it was started");
         program.signal(Signal::Kill).unwrap();
         program.wait(PATIENCE).unwrap();
+    }
+
+    /// Everything that the program has said so far.
+    pub(crate) fn words(&self) -> String {
+        self.program.as_ref().map(Program::said).unwrap_or_default().join("\n")
     }
 
     /// How often the program has said a line that contains this.
@@ -191,6 +197,7 @@ impl Way {
         match (line["path"].as_str(), to) {
             (Some("direct"), Some(to)) => Self::Direct(to),
             (Some("reflected"), Some(to)) => Self::Reflected(to),
+            (Some("sealed"), Some(to)) => Self::Sealed(to),
             _ => Self::None,
         }
     }

@@ -4,10 +4,10 @@
 //! * Nothing is opened to them: the policy in force is the fixed one.
 
 use crate::busy::{Watch, judged};
-use crate::datagrams::daemon::{Daemon, Path, discovery_flags, eventually};
-use crate::people::access_server::AccessServer;
+use crate::datagrams::daemon::{Daemon, Path, discovery_flags, eventually, write_private};
+use crate::people::access_server::{ADMIN_TOKEN, AccessServer};
 use crate::people::member::Member;
-use lab::Lab;
+use lab::{Host, Lab};
 use nat::Behaviour;
 use std::net::SocketAddr;
 use std::thread;
@@ -30,12 +30,15 @@ pub(crate) struct Plan {
     pub(crate) reflector_flags: &'static [&'static str],
     /// Of each host's cable, one way.
     pub(crate) delay: Duration,
+    /// Whether the access server reaches the reflectors' admin listeners, and takes rights back there.
+    pub(crate) revokes: bool,
 }
 
 impl Plan {
     /// One reflector over this path, and defaults.
     pub(crate) fn of(path: Path) -> Self {
-        Self { path, reflectors: 1, access_flags: &[], reflector_flags: &[], delay: Duration::ZERO }
+        let (access_flags, reflector_flags) = (&[], &[]);
+        Self { path, reflectors: 1, access_flags, reflector_flags, delay: Duration::ZERO, revokes: false }
     }
 }
 
@@ -49,8 +52,12 @@ impl Site {
             let name = format!("r{number}");
             let host = lab.host(&name).unwrap();
             let discovery = discovery_flags(&host);
-            let flags: Vec<&str> =
-                discovery.iter().map(String::as_str).chain(plan.reflector_flags.iter().copied()).collect();
+            let revoking = if plan.revokes { private_admin(&lab, &host, number) } else { Vec::new() };
+            if let Some(admin) = revoking.get(1) {
+                access.tell(&name, admin);
+            }
+            let own = discovery.iter().chain(&revoking).map(String::as_str);
+            let flags: Vec<&str> = own.chain(plan.reflector_flags.iter().copied()).collect();
             reflectors.push(Daemon::start_with(host, plan.path, &flags, &access.ring(&name)));
         }
         access.launch(&named(&reflectors));
@@ -118,6 +125,21 @@ impl Site {
     pub(crate) fn reflector(&self) -> SocketAddr {
         self.reflectors[0].ipv4
     }
+}
+
+/// Gives a reflector's host an address that the operator alone can reach, and the flags of an admin listener there at which
+/// rights are taken back.
+fn private_admin(lab: &Lab, host: &Host, number: usize) -> Vec<String> {
+    let admin = format!("10.9.0.{number}");
+    let near = host.link().near.interface();
+    host.namespace().ip(&format!("addr add {admin}/32 dev {near}")).unwrap();
+    lab.core().ip(&format!("route add {admin}/32 via {}", host.ipv4())).unwrap();
+    let folder = host.namespace().folder().unwrap();
+    let token = folder.join("admin-token");
+    write_private(&token, ADMIN_TOKEN);
+    let (token, kept) = (token.display().to_string(), folder.join("revocations").display().to_string());
+    let admin = format!("{admin}:9464");
+    ["--admin", &admin, "--admin-token", &token, "--revocations", &kept].map(str::to_owned).to_vec()
 }
 
 fn named(reflectors: &[Daemon]) -> Vec<(String, SocketAddr)> {

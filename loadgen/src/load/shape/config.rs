@@ -32,6 +32,8 @@ pub struct Config {
     pub mix: Mix,
     /// Datagrams that are wrong on purpose.
     pub faults: FaultMix,
+    /// Fraction of the pairs that are sealed.
+    pub sealed: f64,
     /// Who sends to whom.
     pub pattern: Pattern,
     /// How endpoints come by what they send with.
@@ -158,6 +160,7 @@ impl Config {
             pairs: self.pattern.to_string(),
             pair_count: u32::try_from(pair_count).unwrap_or(u32::MAX),
             invalid: self.faults.to_string(),
+            sealed: self.sealed,
             external: self.external.to_string(),
             capabilities: if self.capabilities == Capabilities::Adopt { "adopt" } else { "mint" }.to_owned(),
             capability_lifetime_s: self.capability_lifetime_s,
@@ -201,6 +204,10 @@ impl Config {
         refuse(self.churn.is_some() || !is_made_before, || {
             "--churn, --capabilities adopt and --capability-lifetime with --xdp: mappings and capabilities are made before \
              the run; leave them out, or run without --xdp"
+                .to_owned()
+        })?;
+        refuse(self.sealed > 0.0, || {
+            "--sealed: with --xdp the receiving program compares plain headers; leave it out, or run without --xdp"
                 .to_owned()
         })?;
         let pairs = self.pattern.pair_count(self.endpoints);

@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::units;
 use std::fmt;
 use std::str::FromStr;
-use wire::{HEADER_LEN, Header, KeyId, KeyRing, Kind, Reason, TransportAddress, mint};
+use wire::{Form, HEADER_LEN, Header, KeyId, KeyRing, Kind, Reason, TransportAddress, mint};
 
 /// One way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +96,7 @@ impl Fault {
     pub fn header(self, ring: &KeyRing, now: u32, ends: &Ends) -> Option<Header> {
         let Ends { from, to, relay } = *ends;
         let good = now.saturating_add(GOOD_S);
-        let mint = |expires, from, to| mint::send_header(ring, 0, expires, from, to);
+        let mint = |expires, from, to| mint::send_header(ring, Form::Plain, 0, expires, from, to);
         let valid = mint(good, from, to)?;
         Some(match self {
             Self::Tag => Header { tag: valid.tag ^ 1 << (now % 64), ..valid },

@@ -13,6 +13,7 @@ use crate::load::shape::plan;
 use crate::load::shape::plan::Plan;
 use crate::load::socket::tracker::Tracker;
 use crate::load::watch::tally;
+use crate::random::Random;
 use wire::TransportAddress;
 
 /// A pair at its sender.
@@ -34,6 +35,8 @@ pub struct Outgoing {
     pub ports: (u16, u16),
     /// Behaviours of both; see [`tally::cell`].
     pub cell: u8,
+    /// Whether neither sees the other's address.
+    pub sealed: bool,
 }
 
 /// A pair at its receiver.
@@ -49,6 +52,25 @@ pub struct Incoming {
     pub back: u32,
     /// Behaviours of both; see [`tally::cell`].
     pub cell: u8,
+    /// Whether neither sees the other's address.
+    pub sealed: bool,
+}
+
+/// Which pairs are sealed: a share of them, drawn by their seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Sealing {
+    /// The fraction, 0 to 1.
+    pub share: f64,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+impl Sealing {
+    /// Whether these two are, in both directions.
+    fn of(&self, a: u32, b: u32) -> bool {
+        let both = u64::from(a.min(b)) << 32 | u64::from(a.max(b));
+        self.share > 0.0 && Random::new(self.seed ^ PURPOSE_SEALED, both).unit() <= self.share
+    }
 }
 
 /// All pairs of one worker.
@@ -93,7 +115,13 @@ pub fn reachable<'a>(
 }
 
 /// Splits as many of the plan's pairs as `kinds` of flows has, in its order; pairs beyond are silent.
-pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32, kinds: &[u64]) -> Vec<Pairs> {
+pub fn split(
+    plan: &Plan,
+    contacts: &[Option<TransportAddress>],
+    workers: u32,
+    kinds: &[u64],
+    sealing: Sealing,
+) -> Vec<Pairs> {
     let empty = Pairs { of_kind: vec![0; kinds.len()], ..Pairs::default() };
     let mut split = vec![empty; workers as usize];
     let kind_of = |number: usize| {
@@ -110,11 +138,11 @@ pub fn split(plan: &Plan, contacts: &[Option<TransportAddress>], workers: u32, k
         let slot = place_of(&pairs.incoming);
         let is_second = plan.is_two_way && number % 2 == 1;
         let back = before.filter(|_| is_second).map_or(NO_BACK, |(place, _)| place);
-        let to_here = plan::place_of(to, workers);
-        pairs.incoming.push(Incoming { from, to: to_here, back, cell, ..Incoming::default() });
+        let (to_here, sealed) = (plan::place_of(to, workers), sealing.of(from, to));
+        pairs.incoming.push(Incoming { from, to: to_here, back, cell, sealed, ..Incoming::default() });
         let Some(pairs) = split.get_mut(plan::worker_of(from, workers) as usize) else { continue };
         let from_here = plan::place_of(from, workers);
-        pairs.outgoing.push(Outgoing { from: from_here, to, slot, cell, ..Outgoing::default() });
+        pairs.outgoing.push(Outgoing { from: from_here, to, slot, cell, sealed, ..Outgoing::default() });
         if let Some(count) = pairs.of_kind.get_mut(kind) {
             *count += 1;
         }
@@ -139,6 +167,8 @@ fn place_of<T>(pairs: &[T]) -> u32 {
 
 /// There is no pair the other way round.
 pub const NO_BACK: u32 = u32::MAX;
+/// Sets the draw of sealed pairs apart from every other.
+const PURPOSE_SEALED: u64 = 0x5ea1_ed00_0000_0000;
 
 #[cfg(test)]
 mod tests {
@@ -146,13 +176,31 @@ mod tests {
     use crate::load::shape::plan::Pattern;
     use nat::Mix;
 
+    const NONE: Sealing = Sealing { share: 0.0, seed: 3 };
+
+    #[test]
+    fn a_share_of_the_pairs_is_sealed_both_ways() {
+        let plan = Plan::new(4_000, &Mix::default(), Pattern::Calls, 3);
+        let contacts = vec![Some(TransportAddress::default()); 4_000];
+        for (share, bounds) in [(0.0, 0..=0), (0.3, 1_000..=1_400), (1.0, 4_000..=4_000)] {
+            let split = split(&plan, &contacts, 2, &[4_000], Sealing { share, seed: 9 });
+            let sealed = split.iter().flat_map(|pairs| &pairs.outgoing).filter(|pair| pair.sealed).count();
+            assert!(bounds.contains(&sealed), "{sealed} of 4,000 for a share of {share}");
+            for pairs in &split {
+                for incoming in pairs.incoming.iter().filter(|it| it.back != NO_BACK) {
+                    assert_eq!(incoming.sealed, pairs.outgoing[incoming.back as usize].sealed);
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_pair_has_one_place_at_either_worker() {
         for workers in [1, 2, 3] {
             let plan = Plan::new(100, &Mix::default(), Pattern::Random(1), 3);
             let contacts: Vec<Option<TransportAddress>> =
                 (0..100).map(|i| (i != 7).then(TransportAddress::default)).collect();
-            let split = split(&plan, &contacts, workers, &[60, 1_000]);
+            let split = split(&plan, &contacts, workers, &[60, 1_000], NONE);
             let mut found = Vec::new();
             for (worker, pairs) in (0..).zip(&split) {
                 for outgoing in &pairs.outgoing {
@@ -183,7 +231,7 @@ mod tests {
             let plan = Plan::new(21, &Mix::default(), pattern, 3);
             let contacts: Vec<Option<TransportAddress>> =
                 (0..21).map(|i| (i != 6).then(TransportAddress::default)).collect();
-            let split = split(&plan, &contacts, workers, &[14]);
+            let split = split(&plan, &contacts, workers, &[14], NONE);
             assert_eq!(split.iter().map(|pairs| pairs.outgoing.len()).sum::<usize>(), 14);
             for (worker, pairs) in (0..).zip(&split) {
                 for incoming in &pairs.incoming {

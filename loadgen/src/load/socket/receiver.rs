@@ -19,7 +19,7 @@ use crate::load::socket::tracker::Sighting;
 use crate::load::watch::slices::Slices;
 use crate::load::watch::tally::Tally;
 use std::net::SocketAddr;
-use wire::{HEADER_LEN, Header, Kind};
+use wire::{HEADER_LEN, Header, KeyId, KeyRing, Kind, TransportAddress, seal};
 
 /// The pairs that a worker receives.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct Receiver<'a> {
     run: RunId,
     nonces: Nonces,
     directory: &'a Directory,
+    ring: &'a KeyRing,
     /// Whether contacts change, so that what is under way may name an older port.
     is_moving: bool,
     /// Whether a header that lives longer is kept for the answer.
@@ -44,7 +45,7 @@ pub struct Receiver<'a> {
 impl<'a> Receiver<'a> {
     /// The receiver of worker `number`.
     pub fn new(
-        config: &Config,
+        config: &'a Config,
         (run, nonces): (RunId, Nonces),
         directory: &'a Directory,
         incoming: Vec<Incoming>,
@@ -55,6 +56,7 @@ impl<'a> Receiver<'a> {
             run,
             nonces,
             directory,
+            ring: &config.ring,
             is_moving: config.churn.is_some(),
             is_adopting: config.capabilities == Capabilities::Adopt,
             incoming,
@@ -99,7 +101,7 @@ impl<'a> Receiver<'a> {
             self.answer(arrival, endpoints, tally);
             return;
         }
-        match stamp.filter(|_| header.kind == Kind::Data as u8) {
+        match stamp.filter(|_| [Kind::Data as u8, Kind::SealedData as u8].contains(&header.kind)) {
             Some(stamp) => {
                 self.came += 1;
                 self.data(&header, stamp, arrival, phase, (endpoints, outgoing), (tally, slices));
@@ -120,12 +122,13 @@ impl<'a> Receiver<'a> {
     ) {
         let pair = self.incoming.get_mut(stamp.slot as usize);
         let (directory, is_moving) = (self.directory, self.is_moving);
-        let named = |pair: &Incoming| {
-            directory.get(pair.from).is_some_and(|contact| {
-                contact.address == header.peer.address && (is_moving || contact.port == header.peer.port)
-            })
+        let is_sealed = header.kind == Kind::SealedData as u8;
+        let peer = if is_sealed { unmasked(header, arrival.local, self.ring) } else { Some(header.peer) };
+        let named = |pair: &Incoming, peer: &TransportAddress| {
+            let contact = directory.get(pair.from).filter(|_| pair.sealed == is_sealed);
+            contact.is_some_and(|it| it.address == peer.address && (is_moving || it.port == peer.port))
         };
-        let Some(pair) = pair.filter(|pair| named(pair)) else {
+        let Some((pair, peer)) = pair.zip(peer).filter(|(pair, peer)| named(pair, peer)) else {
             tally.foreign += 1;
             return;
         };
@@ -139,7 +142,7 @@ impl<'a> Receiver<'a> {
             outcome => outcome.map_err(Some),
         };
         if admitted.is_ok() && self.is_adopting {
-            let ports = (arrival.local.port(), header.peer.port);
+            let ports = (arrival.local.port(), peer.port);
             tally.adopted += adopt(outgoing.get_mut(pair.back as usize), header, ports);
         }
         let Some(at_ns) = phase.measured_at(stamp.intended_ns) else { return };
@@ -170,10 +173,7 @@ impl<'a> Receiver<'a> {
             Err(refusal) => {
                 cell.refused += 1;
                 slices.note_refused(at_ns);
-                match refusal {
-                    Some(refusal) => tally.note_refusal(refusal),
-                    None => tally.refused.away += 1,
-                }
+                tally.note_kept_out(refusal);
             }
         }
     }
@@ -200,6 +200,13 @@ impl<'a> Receiver<'a> {
             }
         }
     }
+}
+
+/// The source of a SEALED_DATA that arrived at `holder`, which an owner of the ring can read.
+#[inline]
+fn unmasked(header: &Header, holder: SocketAddr, ring: &KeyRing) -> Option<TransportAddress> {
+    let key = ring.get(KeyId::of_header(header.class_key))?;
+    Some(seal::mask(key, header.tag, TransportAddress::from_socket(holder)?, header.peer))
 }
 
 /// Takes over a header that lives longer than what the pair has, made for these ports; how many were.

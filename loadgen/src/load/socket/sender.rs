@@ -23,7 +23,7 @@ use crate::load::watch::slices::Slices;
 use crate::load::watch::tally::Tally;
 use crate::random::Random;
 use engine::{SendError, Sent};
-use wire::{HEADER_LEN, Header, Kind, TransportAddress, mint};
+use wire::{Form, HEADER_LEN, Header, Kind, TransportAddress, mint, seal};
 
 /// The pairs that a worker sends, and when.
 #[derive(Debug)]
@@ -277,13 +277,20 @@ fn valid_header(
     let ports = (ends.from.port, ends.to.port);
     if pair.ports != ports || pair.expires <= now_s.saturating_add(spare_s) {
         let expires = now_s.saturating_add(lifetime_s);
-        let header = mint::send_header(&config.ring, 0, expires, ends.from, ends.to)?;
+        let form = if pair.sealed { Form::Sealed } else { Form::Plain };
+        let header = mint::send_header(&config.ring, form, 0, expires, ends.from, ends.to)?;
         (pair.tag, pair.expires, pair.ports) = (header.tag, header.expires, ports);
         tally.minted += 1;
         return Some(header);
     }
-    let class_key = config.ring.minting().get();
-    Some(Header { kind: Kind::Send as u8, class_key, expires: pair.expires, peer: ends.to, tag: pair.tag })
+    let minting = config.ring.minting();
+    let (kind, peer) = if pair.sealed {
+        (Kind::SealedSend, seal::mask(config.ring.get(minting)?, pair.tag, ends.from, ends.to))
+    } else {
+        (Kind::Send, ends.to)
+    };
+    let (class_key, expires, tag) = (minting.get(), pair.expires, pair.tag);
+    Some(Header { kind: kind as u8, class_key, expires, peer, tag })
 }
 
 /// As much of header and stamp as the datagram has room for.

@@ -179,6 +179,14 @@ impl Tally {
         Ok(())
     }
 
+    /// Counts a datagram that its receiver did not get: its NAT refused it, or, without a refusal, it was away.
+    pub fn note_kept_out(&mut self, refusal: Option<InboundRefusal>) {
+        match refusal {
+            Some(refusal) => self.note_refusal(refusal),
+            None => self.refused.away += 1,
+        }
+    }
+
     /// Counts a datagram that the receiver's NAT refused.
     pub fn note_refusal(&mut self, refusal: InboundRefusal) {
         let count = match refusal {

@@ -13,7 +13,7 @@ use crate::random::Random;
 use engine::load::{Faults, Flow, Sample};
 use nat::Behaviour;
 use std::net::SocketAddr;
-use wire::{HEADER_LEN, KeyRing, TransportAddress, mint};
+use wire::{Form, HEADER_LEN, KeyRing, TransportAddress, mint};
 
 /// All flows of a run.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl<'a> Minted<'a> {
 
     fn head(&self, place: usize, expires: u32) -> Option<[u8; HEADER_LEN]> {
         let (from, to) = self.ends(place)?;
-        mint::send_header(self.ring, 0, expires, from, to).map(|header| header.to_bytes())
+        mint::send_header(self.ring, Form::Plain, 0, expires, from, to).map(|header| header.to_bytes())
     }
 
     /// The contacts of sender and receiver.

@@ -7,7 +7,6 @@ use crate::error::Error;
 use engine::host::interfaces;
 use engine::host::netlink::Netlink;
 use engine::host::netlink::rows::{Link, Neighbour, Route, Rule};
-use engine::host::routes;
 use engine::host::routes::{Hop, Ways};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -49,7 +48,8 @@ impl Tables {
                  or in another network namespace, or run without --xdp"
             ));
         }
-        if relay.is_loopback() || routes::local(&self.routes).contains(&relay) {
+        let delivered = |route: &Route| route.delivered && covers(route.network, route.prefix, relay);
+        if relay.is_loopback() || self.routes.iter().any(delivered) {
             return wrong(format!(
                 "{relay} is this host itself, and frames to it leave by no interface; put it on another host or in \
                  another network namespace, or run without --xdp"
@@ -174,6 +174,7 @@ mod tests {
             link: Some(link),
             gateway: gateway.map(ip),
             plain: true,
+            delivered: false,
             void: false,
         }
     }
@@ -191,7 +192,7 @@ mod tests {
                 route("0.0.0.0", 0, 2, Some("192.0.2.1")),
                 route("192.0.2.0", 24, 2, None),
                 route("198.51.100.0", 24, 3, None),
-                Route { table: LOCAL_TABLE, ..route("192.0.2.9", 32, 2, None) },
+                Route { table: LOCAL_TABLE, delivered: true, ..route("192.0.2.9", 32, 2, None) },
             ],
             rules: Vec::new(),
         }

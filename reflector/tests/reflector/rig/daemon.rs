@@ -81,6 +81,11 @@ impl Reflector {
         reflector
     }
 
+    /// Its folder, for another one.
+    pub(crate) fn into_folder(self) -> Folder {
+        self.folder
+    }
+
     /// The first address that it serves.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listen[0]

@@ -11,6 +11,8 @@ pub(crate) const PROBE: u8 = 0x08;
 pub(crate) const OBSERVED: u8 = 0x09;
 pub(crate) const SEND: u8 = 0x0a;
 pub(crate) const DATA: u8 = 0x0b;
+pub(crate) const SEALED_SEND: u8 = 0x0d;
+pub(crate) const SEALED_DATA: u8 = 0x0e;
 
 /// A key of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +37,54 @@ impl Key {
 
     /// A SEND header by which `from` reaches `to` until `expires`.
     pub(crate) fn send_header(&self, class: u8, expires: u32, from: SocketAddr, to: SocketAddr) -> [u8; 32] {
-        let class_key = class << 4 | self.id;
+        let tag = self.capability(SEND, class << 4 | self.id, expires, from, to);
+        self.header(SEND, class, expires, (sixteen(to.ip()), to.port().to_be_bytes()), tag)
+    }
+
+    /// A SEALED_SEND header by which `from` reaches `to` until `expires`.
+    pub(crate) fn sealed_header(
+        &self,
+        class: u8,
+        expires: u32,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> [u8; 32] {
+        let tag = self.capability(SEALED_SEND, class << 4 | self.id, expires, from, to);
+        self.header(SEALED_SEND, class, expires, self.sealed(tag, from, to), tag)
+    }
+
+    fn header(
+        &self,
+        kind: u8,
+        class: u8,
+        expires: u32,
+        (address, port): ([u8; 16], [u8; 2]),
+        tag: [u8; 8],
+    ) -> [u8; 32] {
         let mut header = [0; 32];
-        header[0] = SEND;
-        header[1] = class_key;
-        header[2..4].copy_from_slice(&to.port().to_be_bytes());
+        header[..2].copy_from_slice(&[kind, class << 4 | self.id]);
+        header[2..4].copy_from_slice(&port);
         header[4..8].copy_from_slice(&expires.to_be_bytes());
-        header[8..24].copy_from_slice(&sixteen(to.ip()));
-        header[24..32].copy_from_slice(&self.capability(class_key, expires, from, to));
+        header[8..24].copy_from_slice(&address);
+        header[24..32].copy_from_slice(&tag);
         header
+    }
+
+    /// Address and port of `plain` in a sealed header with this tag that `holder` sends or receives.
+    pub(crate) fn sealed(&self, tag: [u8; 8], holder: SocketAddr, plain: SocketAddr) -> ([u8; 16], [u8; 2]) {
+        let mask = |number: u8| {
+            let mut message = tag.to_vec();
+            message.push(0x0e + 16 * number);
+            message.extend(holder.port().to_be_bytes());
+            message.extend(&sixteen(holder.ip())[if holder.is_ipv4() { 12 } else { 0 }..]);
+            self.siphash(&message)
+        };
+        let (mut address, mut port) = (sixteen(plain.ip()), plain.port().to_be_bytes());
+        let first = mask(0);
+        port.iter_mut().zip(&first[..2]).for_each(|(byte, mask)| *byte ^= mask);
+        let over = if plain.is_ipv4() { first[2..6].to_vec() } else { [mask(1), mask(2)].concat() };
+        address[16 - over.len()..].iter_mut().zip(over).for_each(|(byte, mask)| *byte ^= mask);
+        (address, port)
     }
 
     /// A SEND that is good for five minutes.
@@ -51,18 +92,25 @@ impl Key {
         [&self.send_header(0, now_s() + 300, from, to), payload].concat()
     }
 
-    /// The capability of a pair.
-    pub(crate) fn capability(&self, class_key: u8, expires: u32, a: SocketAddr, b: SocketAddr) -> [u8; 8] {
+    /// The capability of a pair, for SEND or SEALED_SEND.
+    pub(crate) fn capability(
+        &self,
+        kind: u8,
+        class_key: u8,
+        expires: u32,
+        a: SocketAddr,
+        b: SocketAddr,
+    ) -> [u8; 8] {
         let (mut low, mut high) = ((sixteen(a.ip()), a.port()), (sixteen(b.ip()), b.port()));
         if high < low {
             std::mem::swap(&mut low, &mut high);
         }
-        self.tag(0x0a, class_key, expires, low, high)
+        self.tag(kind, class_key, expires, low, Some(high))
     }
 
     /// The contact ticket of an address.
     pub(crate) fn ticket(&self, expires: u32, observed: SocketAddr) -> [u8; 8] {
-        self.tag(0x09, self.id, expires, (sixteen(observed.ip()), observed.port()), ([0; 16], 0))
+        self.tag(OBSERVED, self.id, expires, (sixteen(observed.ip()), observed.port()), None)
     }
 
     fn tag(
@@ -71,18 +119,24 @@ impl Key {
         class_key: u8,
         expires: u32,
         l: ([u8; 16], u16),
-        h: ([u8; 16], u16),
+        h: Option<([u8; 16], u16)>,
     ) -> [u8; 8] {
-        let mut message = vec![purpose, class_key, 0, 0];
-        message.extend(expires.to_be_bytes());
-        message.extend(l.0);
-        message.extend(h.0);
+        let is_v4 = |ip: &[u8; 16]| ip[..10] == [0; 10] && ip[10..12] == [0xff; 2];
+        let start = if is_v4(&l.0) && h.is_none_or(|h| is_v4(&h.0)) { 12 } else { 0 };
+        let mut message = vec![purpose, class_key];
         message.extend(l.1.to_be_bytes());
-        message.extend(h.1.to_be_bytes());
-        message.extend([0; 4]);
-        assert_eq!(message.len(), 48);
+        message.extend(expires.to_be_bytes());
+        message.extend(&l.0[start..]);
+        if let Some(h) = h {
+            message.extend(&h.0[start..]);
+            message.extend(h.1.to_be_bytes());
+        }
+        self.siphash(&message)
+    }
+
+    fn siphash(&self, message: &[u8]) -> [u8; 8] {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
-        hasher.write(&message);
+        hasher.write(message);
         hasher.finish().to_le_bytes()
     }
 }
