@@ -55,6 +55,7 @@ const FRAMES: &[(&str, Test)] = &[
     // The longest first, so that the others run beside it.
     ("policy_over_a_part_of_ipv4", policy::a_part_of_ipv4),
     ("vectors", vectors::all),
+    ("revoked_among_many", vectors::revoked_among_many),
     ("wrong_checksums_stay_wrong", vectors::wrong_checksums_stay_wrong),
     ("absent_checksum_stays_absent", vectors::absent_checksum_stays_absent),
     ("unmodified_when_passed", passes::unmodified),

@@ -3,7 +3,7 @@
 use crate::frame::{self, NEIGHBOUR};
 use engine::xdp::{Answer, Config, Counts, Hop, Route, Xdp};
 use serde_json::Value;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::revoked::{RevokedTable, Subject};
 use wire::{Block, Reason, TransportAddress};
 
@@ -195,6 +195,37 @@ pub(crate) fn all() {
     }
     assert_eq!(answered + dropped + passed, u32::try_from(cases.len()).unwrap());
     assert!(answered > 200 && dropped > 500 && passed < 260, "{answered} {dropped} {passed}");
+}
+
+/// In a table that is half full an entry may stand in either of its two buckets; which one, the seed decides.
+pub(crate) fn revoked_among_many() {
+    let (mut xdp, config, cases) = answered_cases();
+    let address = |socket: SocketAddr| TransportAddress::from_socket(socket).unwrap();
+    let chosen = [(true, 0x0a), (false, 0x0a), (true, 0x0d), (false, 0x0d)].map(|(is_ipv4, kind)| {
+        let fits = |it: &&Case| it.source.is_ipv4() == is_ipv4 && it.datagram.first() == Some(&kind);
+        cases.iter().find(fits).unwrap()
+    });
+    for seed in 1..=6_u64 {
+        let mut table = RevokedTable::new([0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, seed, !seed]);
+        let stranger = |host: u32| address(SocketAddr::from((Ipv4Addr::from(0x2d00_0000 + host), 4_000)));
+        (0..30_000).for_each(|host| table.insert(&Subject::Address(stranger(host))).unwrap());
+        for case in chosen {
+            xdp.fix_time(case.now, seed << 32);
+            let name = format!("{}, seed {seed}", case.name);
+            let frame = frame::build(xdp.mac(), case.source, local_of(&config, case.source), &case.datagram);
+            let (source, to) = (address(case.source), address(case.to.unwrap()));
+            xdp.set_revoked(table.reader().words()).unwrap();
+            assert_eq!(xdp.run(&frame, 1).unwrap().answer, Answer::Transmit, "{name}");
+            for subject in [Subject::Address(source), Subject::Address(to), Subject::pair(source, to)] {
+                table.insert(&subject).unwrap();
+                xdp.set_revoked(table.reader().words()).unwrap();
+                let before = total(&xdp);
+                assert_eq!(xdp.run(&frame, 1).unwrap().answer, Answer::Drop, "{name}, {subject:?}");
+                assert_eq!(reason(&before, &total(&xdp)), Some(Reason::Revoked), "{name}");
+                table.remove(&subject);
+            }
+        }
+    }
 }
 
 fn answered_cases() -> (Xdp, Config, Vec<Case>) {
