@@ -4,7 +4,8 @@ use crate::frame;
 use crate::vectors::{cases, local_of, reason, total};
 use engine::xdp::{Answer, Xdp, XdpError};
 use std::net::SocketAddr;
-use wire::Reason;
+use wire::siphash::SipKey;
+use wire::{Reason, TransportAddress, tag};
 
 /// Ten a second for a prefix; another prefix has its own ten.
 pub(crate) fn probe() {
@@ -39,6 +40,7 @@ pub(crate) fn last_ticket() {
     config.probe_budget_s = 10;
     let probe = cases.iter().find(|case| case.verdict == "observe").unwrap();
     let mut xdp = Xdp::load("lo", &config).unwrap();
+    let minting = config.keys[usize::from(config.minting)].unwrap();
     let s = 1_000_000_000;
     let mut answered = |source: &str, header: &[u8], now: u32, boot_ns: u64| {
         xdp.fix_time(now, boot_ns);
@@ -62,9 +64,20 @@ pub(crate) fn last_ticket() {
         assert_eq!(answered(known, &ticket, now + 120, 20 * s + s / 2).0, 5 + 4, "half a second of both");
         assert_eq!(answered(neighbour, &zeros, now, 30 * s).0, 10);
         assert_eq!(answered(known, &ticket, now + 121, 30 * s).0, 0, "the ticket is over");
-        let mut classed = ticket.clone();
-        classed[1] |= 0x10;
-        assert_eq!(answered(known, &classed, now, 30 * s).0, 0, "no ticket has a class");
+        let key = SipKey::new(minting);
+        for class in 1..16 {
+            let mut classed = ticket.clone();
+            classed[1] |= class << 4;
+            let expires = u32::from_be_bytes(*classed[4..].first_chunk().unwrap());
+            let owner = TransportAddress::from_socket(known.parse().unwrap()).unwrap();
+            let tag = tag::ticket(&key, classed[1], expires, owner);
+            classed[24..32].copy_from_slice(&tag.to_le_bytes());
+            assert_eq!(
+                answered(known, &classed, now, 30 * s).0,
+                0,
+                "no ticket has a class, and none {class}"
+            );
+        }
     }
 }
 
