@@ -4,7 +4,9 @@ use crate::daemon::{Folder, Reflector, program};
 use crate::paths::{count, start};
 use crate::protocol::{DATA, Key, OBSERVED, now_s, probe};
 use crate::spaces::{Spaces, ask, ip, receive};
-use harness::{Signal, wait_until};
+use harness::{PATIENCE, Signal, wait_until};
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -97,6 +99,81 @@ pub(crate) fn new_address() {
     let page = reflector.metrics_when(|page| count(page, "dropped", "xdp") == 1);
     assert_eq!(page.dropped("destination"), 1);
     assert_eq!([count(&page, "observed", "xdp"), count(&page, "received", "socket")], [1, 0]);
+}
+
+/// T22: a service at an address of a prefix that is local as a whole hears nothing, unless a block opens the prefix.
+pub(crate) fn whole_prefix() {
+    for (fast_path, opened) in [(true, false), (false, false), (true, true), (false, true)] {
+        let spaces = Spaces::new();
+        spaces.introduce();
+        ip("route add local 45.9.0.0/24 dev lo");
+        ip("-6 route add local 2a01:9::/64 dev lo");
+        let mut flags = vec!["--listen", "45.1.0.1:3478", "--listen", "[2a01:1::1]:3478", "--workers", "1"];
+        if fast_path {
+            flags.extend(["--xdp", "r0"]);
+        }
+        if opened {
+            flags.extend(["--allow-destination", "45.9.0.0/24", "--allow-destination", "2a01:9::/64"]);
+        }
+        let reflector = Reflector::start_bare(&flags);
+        spaces.at_peer(|| ip("addr add 2a01:9::7/128 dev p0 nodad"));
+        let ends = [
+            ("45.1.0.2:5001", "45.1.0.1:3478", "45.9.0.7:5005"),
+            ("[2a01:1::2]:5001", "[2a01:1::1]:3478", "[2a01:9::7]:5005"),
+        ];
+        for (number, (sender, listener, service)) in (1..).zip(ends) {
+            let (sender, listener): (_, SocketAddr) = (spaces.socket(sender), listener.parse().unwrap());
+            let (from, to): (_, SocketAddr) = (sender.local_addr().unwrap(), service.parse().unwrap());
+            let any = if to.is_ipv4() { "0.0.0.0:5005" } else { "[::]:5005" };
+            let service = UdpSocket::bind(any).unwrap();
+            service.set_read_timeout(Some(PATIENCE)).unwrap();
+            sender.send_to(&reflector.key.send(from, to, b"knock"), listener).unwrap();
+            // Who is forged does not have to be there: the PROBE comes from the service's own address. (What comes over
+            // IPv4 from an own address, the kernel drops as a martian.)
+            let forger = to.is_ipv6().then(|| spaces.socket(&to.to_string()));
+            if let Some(forger) = &forger {
+                forger.send_to(&probe(b""), listener).unwrap();
+            }
+            if opened {
+                let kinds: BTreeSet<u8> =
+                    (0..1 + u8::from(forger.is_some())).map(|_| receive(&service, listener)[0]).collect();
+                assert_eq!(kinds, [Some(DATA), forger.map(|_| OBSERVED)].into_iter().flatten().collect());
+            } else {
+                reflector.metrics_when(|page| {
+                    page.dropped("destination") == number && page.dropped("source") == number - 1
+                });
+                service.set_nonblocking(true).unwrap();
+                let heard = service.recv(&mut [0; 64]).map_err(|error| error.kind());
+                assert_eq!(heard, Err(ErrorKind::WouldBlock), "xdp {fast_path}, {to}");
+            }
+        }
+    }
+}
+
+/// `check` names the networks whose hosts may trust this one, and what closes them.
+pub(crate) fn connected() {
+    let _spaces = Spaces::new();
+    let folder = Folder::new("reflector-test");
+    folder.write("ring.toml", &Key::new(7, 7).toml());
+    let check = |more: &[&str]| {
+        let mut command = program();
+        command.current_dir(folder.path()).args([
+            "check",
+            "--keys",
+            "ring.toml",
+            "--listen",
+            "45.1.0.1:3478",
+        ]);
+        let output = command.args(more).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let said = check(&[]);
+    for block in ["45.1.0.0/24", "2a01:1::/64"] {
+        assert!(said.contains(&format!("{block} is on the link of r0, and its hosts may trust")), "{said}");
+        assert!(said.contains(&format!("--deny-destination {block}, unless endpoints are there")), "{said}");
+    }
+    let said = check(&["--deny-destination", "45.1.0.0/24", "--deny-destination", "2a01:1::/64"]);
+    assert!(!said.contains("on the link of"), "{said}");
 }
 
 /// T17 and T18 of the fast path: the program forwards on while nobody is there.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-const TESTS: [(&str, fn()); 12] = [
+const TESTS: [(&str, fn()); 14] = [
     ("probes_and_sends_are_answered_at_the_driver", paths::at_the_driver),
     ("what_the_program_passes_is_served_by_the_sockets", paths::passed),
     ("a_gateway_is_used_once_the_kernel_knows_it", paths::gateway),
@@ -49,6 +49,8 @@ const TESTS: [(&str, fn()); 12] = [
     ("a_reload_that_does_not_fit_changes_nothing", lifecycle::reload_refused),
     ("an_interface_that_comes_back_gets_a_program", lifecycle::interface_comes_back),
     ("a_new_address_of_the_host_is_its_own_at_the_driver", lifecycle::new_address),
+    ("t22_a_whole_local_prefix_is_this_hosts_own", lifecycle::whole_prefix),
+    ("check_names_the_networks_that_this_host_is_in", lifecycle::connected),
     ("t17_killed_and_restarted_loses_nothing", lifecycle::killed_and_restarted),
     ("a_stop_takes_the_program_off", lifecycle::stop),
     ("status_and_detach_need_no_daemon", lifecycle::status_and_detach),
