@@ -101,7 +101,7 @@ pub(crate) fn t33_a_restart_forgets_nothing(kind: Kind) {
     alice.send(&header);
     alice.fence();
     bob.assert_silence();
-    assert_eq!(again.metrics().dropped("revoked"), 1);
+    assert_eq!(settled(&again, &[&alice]).dropped("revoked"), 1);
     assert_ne!(id_of_start(&again), before, "who sends revocations notices the restart");
 }
 
