@@ -1,4 +1,4 @@
-//! The admin listeners of the reflectors: where they are, and whether a reflector says there that it drains.
+//! The admin listeners of the reflectors: where they are, and whether they report that they are draining.
 //!
 //! * Only a clear 503 from `/readyz` counts; a listener that is away, slow or odd says nothing.
 
@@ -10,7 +10,7 @@ use wire::json::name::ReflectorName;
 /// The admin listener of one host of a reflector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminListener {
-    /// Whose host.
+    /// The reflector that this host belongs to.
     pub reflector: ReflectorName,
     /// Where, as the configuration has it.
     pub url: String,
@@ -21,7 +21,7 @@ impl AdminListener {
     /// A listener at `http://ADDR:PORT`, `https://NAME:PORT`, or `ADDR:PORT` for the former.
     ///
     /// # Errors
-    /// Another text, and what would be right.
+    /// The text is neither; the message shows what would be right.
     pub fn new(reflector: ReflectorName, text: &str) -> Result<Self, String> {
         let url = if text.contains("://") { String::from(text) } else { format!("http://{text}") };
         let parsed = Url::parse(&url).filter(|parsed| parsed.path() == "/" && parsed.port() != 0);

@@ -110,7 +110,7 @@ impl AccessClient {
         self.send(Method::DELETE, &format!("/v1/buddies/{account}"), Some(session), None).await.map(drop)
     }
 
-    /// `PUT /v1/privacy`.
+    /// `PUT /v1/privacy`: hides the address of this device from its buddies, or shows it.
     ///
     /// # Errors
     /// The server does not answer, or refuses.

@@ -297,7 +297,7 @@ impl<'a> Stage<'a> {
         sought.then(|| count.judge(self.reflected(reflected_share(&self.plan.args.nat).after_punch)))
     }
 
-    /// The share that the grid predicts, where pairs with somebody who hides are all reflected.
+    /// The share that the grid predicts, where every pair with a hidden endpoint is reflected.
     fn reflected(&self, of_grid: f64) -> f64 {
         1.0 - (1.0 - self.plan.args.hidden).powi(2) * (1.0 - of_grid)
     }

@@ -109,7 +109,7 @@ impl Config {
     }
 }
 
-/// Who may take rights back, and where that is kept.
+/// How rights are taken back: whose tokens are accepted, and where entries are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoking {
     /// The file of bearer tokens.
@@ -144,7 +144,7 @@ impl Revoking {
     }
 }
 
-/// Whether who may listen there is this host or its own network.
+/// Whether only this host or its private network reaches this address.
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),

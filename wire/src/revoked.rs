@@ -151,7 +151,7 @@ impl RevokedTable {
         }
     }
 
-    /// Makes the filter anew from everything that the table holds.
+    /// Rebuilds the filter from everything that the table holds.
     pub fn renew_filter<'a>(&mut self, held: impl Iterator<Item = &'a Subject>) {
         let words = self.reader.words();
         let mut fresh = alloc::vec![0_u64; FILTER_WORDS];
@@ -188,7 +188,7 @@ impl core::fmt::Display for Full {
 
 impl core::error::Error for Full {}
 
-/// The look-up in full; kept apart, so that the decision stays short for who is not revoked.
+/// The full look-up, kept out of line so that the decision stays short for everybody else.
 #[cold]
 fn any_of(words: &[AtomicU64], a: TransportAddress, b: TransportAddress) -> bool {
     [Subject::Address(a), Subject::Address(b), Subject::pair(a, b)].iter().any(|subject| {
@@ -216,9 +216,9 @@ fn mark_of(words: &[AtomicU64], subject: &Subject) -> (usize, u64) {
     }
 }
 
-/// A word of the filter and two bits in it: the top bits of products with random numbers, which spread what nobody chose.
+/// A word of the filter and two bits in it, from the top bits of a product with a random number.
 ///
-/// Who sends from chosen addresses may hit bits at will. That costs the reflector one full look-up for each datagram.
+/// A sender that chooses its address can hit these bits at will, which costs a full look-up for each of its datagrams.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // 15 bits are left.
 fn marked(words: &[AtomicU64], address: TransportAddress) -> (usize, u64) {

@@ -35,7 +35,7 @@ impl Places {
         Ok(Self(items))
     }
 
-    /// Has these written, and says whether they are.
+    /// Writes these, and returns whether they are on the disk.
     pub async fn write(&self, places: Vec<Place>) -> bool {
         let (done, written) = oneshot::channel();
         self.0.send(Item { places, done }).await.is_ok() && written.await.unwrap_or(false)
@@ -56,7 +56,7 @@ fn run(registry: &Registry, clock: &SharedClock, mut items: Receiver<Item>) {
             tracing::error!(%error, "addresses cannot be noted; nothing is minted for new ones until they can");
         }
         for item in batch {
-            // Whoever waited may have gone.
+            // The request that waits for this may have been cancelled.
             let _ = item.done.send(written.is_ok());
         }
     }

@@ -182,7 +182,7 @@ impl Registry {
         Ok(numbers)
     }
 
-    /// Takes back what goes between two addresses.
+    /// Takes back the right to talk between two addresses.
     ///
     /// # Errors
     /// The store.
@@ -269,7 +269,7 @@ impl Registry {
         self.ask(b, a)
     }
 
-    /// Ends what is between two accounts, and takes back what goes between them; nothing there is no error.
+    /// Ends a friendship or a request, and takes back what the two were given. It is no error if there was none.
     ///
     /// # Errors
     /// The store.
@@ -312,7 +312,7 @@ impl Registry {
         Ok(directory.acquaintances(name).into_iter().filter_map(row).collect())
     }
 
-    /// Stores a change with what it takes back, and puts that into the outbox; whoever calls holds the lock of writers.
+    /// Stores a change together with what it takes back, and queues that in the outbox. The caller holds the write lock.
     fn change(&self, change: Change<'_>, mut entries: Vec<Revocation>) -> Result<Range<u64>, Refusal> {
         self.outbox.number(&mut entries);
         self.store.change(&Change { revoked: &entries, ..change })?;

@@ -98,11 +98,11 @@ pub(crate) async fn end(app: &App, parts: &Parts, account: &str) -> Result<Respo
     }
     let numbers = blocking_change(app, move |registry| registry.unask(&from, &to, now)).await?;
     let progress = app.registry.outbox().wait(&numbers, DELIVERY).await;
-    // It is done either way; 202 says that a host has not acknowledged it yet.
+    // The friendship has ended either way; 202 says that some host has yet to acknowledge it.
     Ok(answer::empty(if progress.lacking.is_empty() { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED }))
 }
 
-/// `PUT /v1/privacy`.
+/// `PUT /v1/privacy`: hides the addresses of the calling device from its buddies, or shows them.
 pub(crate) async fn privacy(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let now = app.clock.now();
     let device = device(app, request.headers(), now)?;
@@ -116,7 +116,7 @@ pub(crate) async fn privacy(app: &App, request: Request<Body>) -> Result<Respons
     answer::json(&privacy)
 }
 
-/// Whether an account may have rights taken back once more.
+/// Spends the budget that an account has for taking rights back.
 fn may_take_back(app: &App, account: &AccountName, now: Now) -> Result<(), Refusal> {
     let mut budgets = app.changes.lock().unwrap_or_else(PoisonError::into_inner);
     budgets.endings.take(account, 1, now.boot_ms()).map_err(|wait_s| {

@@ -1,4 +1,4 @@
-//! Sees to it that the store knows where a device is, before anything is minted for it there.
+//! Records where a device is before anything is minted for it there.
 //!
 //! * A device that stays is written once an hour; new addresses have a budget of their account.
 
@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use wire::json::name::DeviceId;
 use wire::json::problem::ProblemKind;
 
-/// Sees to it that the store has these contacts of a device, before anything is minted for them.
+/// Makes sure that the store has these contacts of a device before anything is minted for them.
 ///
 /// # Errors
 /// More new places than a device has a use for; a store that cannot be written.

@@ -1,5 +1,5 @@
 //! Capabilities for products with users of their own: two tickets in, two headers and a receipt out, nothing remembered; a
-//! receipt in, and what goes between the two is taken back.
+//! receipt in, and the right of the two to talk is taken back.
 //!
 //! * Both tickets are judged by the ring of the one reflector that is named; the service credential comes first.
 
@@ -74,7 +74,7 @@ pub(crate) async fn capabilities(app: &App, request: Request<Body>) -> Result<Re
     answer::json(&CapabilitiesAnswer { headers: [headers.0, headers.1], expires, receipt: Some(receipt) })
 }
 
-/// `POST /v1/revocations`.
+/// `POST /v1/revocations`: takes back what the service had minted, by receipt.
 pub(crate) async fn revocations(app: &App, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let (now, rules) = (app.clock.now(), app.rules.load_full());
     let service = service(&rules, request.headers())?;

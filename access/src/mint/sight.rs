@@ -102,7 +102,7 @@ impl Sight<'_> {
         let form = if hides.contains(&true) { Form::Sealed } else { Form::Plain };
         let [reader_hides, hidden] = hides;
         if hidden {
-            // One place, of its own choice: who may name others could measure where it is.
+            // Only its own reflector: a buddy that could choose among several could measure where it is.
             theirs = theirs.into_iter().min_by_key(|it| (it.rtt_us, &it.reflector)).into_iter().collect();
         }
         let (mut common, others): (Vec<_>, Vec<_>) = theirs

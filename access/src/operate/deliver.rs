@@ -23,7 +23,7 @@ pub async fn run(app: Arc<App>) {
         for parcel in outbox.due(app.clock.now().boot_ms()) {
             tokio::spawn(hand_over(Arc::clone(&app), Arc::clone(&rules), parcel));
         }
-        // Time passes too: for hosts that did not answer, and for those that may have started anew.
+        // Also wakes by the clock, to retry hosts that did not answer and to notice those that have restarted.
         let _ = tokio::time::timeout(TURN, changes.changed()).await;
     }
 }

@@ -26,21 +26,21 @@ pub enum Operation {
     ListAccounts,
     /// Let an account in, or keep it out.
     SetEnabled {
-        /// Which.
+        /// The account that is changed.
         account: AccountName,
         /// Whether it may log in.
         enabled: bool,
     },
     /// Say whether an account's devices hide their addresses.
     HideAddress {
-        /// Which.
+        /// The account that is changed.
         account: AccountName,
         /// Whether they do.
         hide_address: bool,
     },
     /// Set a password.
     SetPassword {
-        /// Whose.
+        /// The account that it is about.
         account: AccountName,
         /// Its PHC string.
         hash: String,
@@ -63,7 +63,7 @@ pub enum Operation {
     ListRevocations,
     /// Name an account's buddies.
     ListBuddies {
-        /// Whose.
+        /// The account that it is about.
         account: AccountName,
     },
 }
@@ -80,7 +80,7 @@ pub enum Outcome {
     Buddies(Vec<(AccountName, BuddyState)>),
     /// It is done and stored, and has come this far with the reflectors.
     TakenBack(Taken),
-    /// Every host.
+    /// One row for each host.
     Revocations(Vec<HostRow>),
     /// It was not done, and why.
     Refused(String),

@@ -2,7 +2,7 @@
 //!
 //! * An entry is in the store before it is here. It is dropped after 12 minutes, when everything minted before it is over, but
 //!   not before every host of its reflector has it: where it was never in force, rights are renewed without end.
-//! * A host has acknowledged a number and everything before it. One that started anew is sent everything again.
+//! * An acknowledgement covers a number and everything before it. A host that has restarted is sent everything again.
 //! * Which host has acknowledged what is memory alone: after a restart of this server, all of them are sent everything.
 
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,9 @@ pub struct Revocation {
     /// Its place in the order; 0 until it has one.
     #[serde(skip)]
     pub number: u64,
-    /// Where.
+    /// The reflector that is to refuse it.
     pub reflector: ReflectorName,
-    /// What.
+    /// The address or pair that is refused.
     pub subject: SubjectJson,
     /// When, unix seconds.
     pub at_s: u32,
@@ -31,7 +31,7 @@ pub struct Revocation {
 /// An admin listener of a reflector.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
-    /// Whose.
+    /// The reflector that it belongs to.
     pub reflector: ReflectorName,
     /// Where, as the configuration has it.
     pub url: String,
@@ -40,9 +40,9 @@ pub struct Host {
 /// What is to be sent to a host now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
-    /// To whom.
+    /// The host that it goes to.
     pub host: Host,
-    /// The oldest first; with none, the host is only asked whether it started anew.
+    /// Oldest first. An empty parcel only asks the host whether it has restarted.
     pub entries: Vec<Revocation>,
     /// Up to this number, the host has had them before.
     pub known: u64,
@@ -51,9 +51,9 @@ pub struct Parcel {
 /// How a host stands, for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostRow {
-    /// Whose host.
+    /// The reflector that the host belongs to.
     pub reflector: ReflectorName,
-    /// Where.
+    /// The URL of its admin listener.
     pub url: String,
     /// Entries that concern it.
     pub entries: usize,
@@ -111,7 +111,7 @@ impl Outbox {
         Self { state: Mutex::new(state), changes: watch::Sender::new(0) }
     }
 
-    /// Gives entries the numbers that come next; whoever calls is alone until they are put in or given up.
+    /// Numbers entries consecutively. The caller holds the write lock until they are put in or dropped.
     pub fn number(&self, entries: &mut [Revocation]) {
         let last = self.lock().last;
         entries.iter_mut().zip(last + 1..).for_each(|(entry, number)| entry.number = number);
@@ -210,7 +210,7 @@ impl Outbox {
         state.hosts.iter().map(|(host, standing)| row(host, standing, state.entries.iter())).collect()
     }
 
-    /// Entries held.
+    /// How many entries are held.
     pub fn len(&self) -> usize {
         self.lock().entries.len()
     }
@@ -284,7 +284,7 @@ pub const STAY_S: u32 = 720;
 const MOST_HELD: usize = 65_536;
 /// Entries sent at once.
 const MOST_ENTRIES: usize = 4_096;
-/// How often a host is asked whether it started anew while there is something that it should have.
+/// How often a host is asked whether it has restarted, while there is something that it should have.
 const EVERY_MS: u64 = 5_000;
 /// The pause after a failure.
 const RETRY_MS: u64 = 500;
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn new_entries_go_out_at_once_and_a_host_that_started_anew_gets_all_again() {
+    fn new_entries_go_out_at_once_and_a_host_that_restarted_gets_all_again() {
         let outbox = Outbox::new(Vec::new());
         outbox.keep(&[host("fra1", "a")]);
         assert!(outbox.due(0).is_empty(), "nothing that anybody should have");

@@ -6,11 +6,11 @@ use wire::json::name::{DeviceId, ReflectorName};
 /// A device at an address, as one reflector saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which device.
+    /// The device that was there.
     pub device: DeviceId,
-    /// Which reflector.
+    /// The reflector that observed it.
     pub reflector: ReflectorName,
-    /// Where.
+    /// The transport address that was observed.
     pub address: TransportAddress,
     /// Until when something may be minted there, unix seconds.
     pub until_s: u32,

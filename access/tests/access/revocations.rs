@@ -40,7 +40,7 @@ impl Host {
         let kept = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                // Whoever asks may hang up; the next call is another one.
+                // A caller may hang up; the next one is served all the same.
                 let _ = serve(stream, &kept);
             }
         });
@@ -151,7 +151,7 @@ fn a_disabled_account_is_taken_back_at_every_address_where_it_ever_was() {
     }
     ams1.waits_for(&json!([["127.1.0.1:4002"]]));
     assert_eq!(alice.try_profile(), None);
-    // It is over with these places; what comes later is taken back for itself.
+    // These places are settled; a later address is taken back on its own.
     assert_done(&server.command(&["account", "enable", "alice"]));
     alice.login(&proofs(&server, &[("fra1", "127.1.0.9:4009", 1)])).good();
     assert_done(&server.command(&["account", "disable", "alice"]));
@@ -276,7 +276,7 @@ fn a_host_that_does_not_acknowledge_is_named_and_asked_again_also_after_a_restar
 }
 
 #[test]
-fn a_host_that_started_anew_is_told_everything_again() {
+fn a_host_that_restarted_is_told_everything_again() {
     let host = Host::start();
     let server = start(&[&host], &[], &[]);
     server.add_accounts(&["alice"]);

@@ -75,7 +75,7 @@ pub fn settle(
     Ok((parts, Setup { accounts: endpoints, friendships, elapsed_ns }))
 }
 
-/// Who hides.
+/// The endpoints that hide their addresses.
 fn hidden(plan: &PresencePlan) -> Vec<u32> {
     let mut order: Vec<u32> = (0..plan.args.endpoints).collect();
     Random::new(plan.seed, PURPOSE_HIDDEN).shuffle(&mut order);

@@ -145,7 +145,7 @@ fn half_of_them_hide_and_all_with_them_is_reflected() {
     assert_eq!((report.came.counts.lost, report.went.counts.lost), (0, 0), "{report:?}");
     assert!(report.paths.said > 100 && report.paths.heard == report.paths.said, "{:?}", report.paths);
     let (share, talk) = (&report.notice_share, report.talk_share.as_ref().unwrap());
-    // Of all pairs a quarter is without anybody who hides; of those a tenth needs no reflector for its first notice.
+    // A quarter of all pairs has no hidden endpoint; of those a tenth needs no reflector for its first notice.
     assert!((share.predicted - 0.975).abs() < 1e-9 && share.against_grid == 0, "{share:?}");
     assert!((talk.predicted - (1.0 - 0.25 * 0.76)).abs() < 1e-9, "{talk:?}");
     assert!(!report.validity.valid || talk.against_grid == 0, "{talk:?}");

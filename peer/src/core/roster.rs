@@ -115,7 +115,7 @@ impl Core {
         id
     }
 
-    /// Takes what the server says of the own address. Whoever begins to hide leaves the ports that others have seen.
+    /// Follows what the server says about hiding our address. Beginning to hide leaves the ports that others have seen.
     fn hide(&mut self, hides: bool, first: bool) {
         let begins = hides && !self.own.hides;
         self.own.hides = hides;

@@ -28,7 +28,7 @@ pub(crate) enum Arrival {
 }
 
 impl Way {
-    /// Whether what goes this way shows neither side the other's address.
+    /// Whether neither side sees the other's address on this way.
     pub(crate) fn is_sealed(self) -> bool {
         matches!(self, Self::Reflected(ready) if ready.is_sealed())
     }

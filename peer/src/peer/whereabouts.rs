@@ -55,7 +55,7 @@ impl Whereabouts {
         self.hidden
     }
 
-    /// Takes what the profile says of that; whoever begins to hide is nowhere that we knew.
+    /// Follows the profile. When a peer begins to hide, everything known about its addresses is void.
     pub(crate) fn set_hidden(&mut self, hidden: bool) {
         if hidden && !self.hidden {
             *self = Self { number: self.number, ..Self::default() };

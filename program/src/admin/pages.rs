@@ -22,7 +22,7 @@ pub struct Pages {
     pub status: Arc<Status>,
     /// What `/config` shows.
     pub config: Box<dyn Fn() -> Value + Send + Sync>,
-    /// Further paths of the daemon's own, which see to it themselves who may call them.
+    /// Further paths of the daemon's own, each of which checks for itself who may call it.
     pub calls: Router,
 }
 

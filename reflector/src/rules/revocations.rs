@@ -115,7 +115,7 @@ impl Revocations {
         Taken { added, known, refused, saved: self.save() }
     }
 
-    /// Lets go of what is over; how many entries that was.
+    /// Removes the entries that have ended, and returns how many there were.
     pub fn each_second(&mut self, now: Moment) -> usize {
         self.note(now);
         let is_over = |end: &End| now.boot_s >= end.boot_s && now.unix_s >= end.unix_s;
@@ -170,7 +170,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Writes the file anew beside the old one, and puts it in its place when the disk has it.
+    /// Writes a new file beside the old one, and renames it into place once it is on the disk.
     fn save(&self) -> io::Result<()> {
         let mut text = format!("revocations {VERSION}\nboot {}\nlatest {}\n", self.boot, self.latest_s);
         for (subject, end) in &self.ends {
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(other.each_second(unix_only), 0);
         assert_eq!(revocations.each_second(later(720)), 1);
         assert!(!holds(&revocations, 1, 9) && holds(&revocations, 2, 3));
-        // Taken back once more, it lasts as if it were new.
+        // Taken back again, it lasts its full time from now.
         take(&mut revocations, Subject::pair(address(2), address(3)), 0, later(800));
         assert_eq!((revocations.each_second(later(820)), revocations.each_second(later(1_519))), (0, 0));
         assert_eq!(revocations.each_second(later(1_520)), 1);

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * Tokens are read from their file at each request, so that a new one needs no reload, and compared in constant time.
-//! * An answer other than 200 says what was done and what would be right; what is in force stays so.
+//! * An answer other than 200 says what was done and what would be right; entries already in force stay.
 
 use crate::config::Revoking;
 use crate::fast_path::programs;
@@ -30,13 +30,13 @@ use wire::Revoked;
 use wire::json::problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use wire::json::revocations::{RevocationsAnswer, RevocationsRequest};
 
-/// Everything that has been taken back, for whoever asks, and for the control thread.
+/// Everything that has been taken back, shared by the admin server and the control thread.
 #[derive(Debug)]
 pub struct Desk {
     revocations: Mutex<Revocations>,
     tokens: PathBuf,
     start_id: String,
-    /// What else must hear of a change, once it runs.
+    /// What a change must also reach, once the daemon runs.
     running: OnceLock<(Arc<Shared>, Arc<Mutex<FastPath>>)>,
     /// How requests ended.
     pub counts: Counts,
@@ -85,7 +85,7 @@ impl Desk {
         self.lock().reader()
     }
 
-    /// Says who must hear of changes from now on.
+    /// From now on, changes also go to these.
     pub fn attend(&self, shared: Arc<Shared>, fast_path: Arc<Mutex<FastPath>>) {
         // Said once, by the daemon's start.
         let _ = self.running.set((shared, fast_path));
@@ -102,7 +102,7 @@ impl Desk {
         RevocationsAnswer { start_id: self.start_id.clone(), entries, pairs }
     }
 
-    /// Lets go of what is over.
+    /// Removes the entries that have ended.
     pub fn each_second(&self) {
         let gone = self.lock().each_second(self.now());
         if gone > 0 {

@@ -128,8 +128,8 @@ pub(crate) fn whole_prefix() {
             let service = UdpSocket::bind(any).unwrap();
             service.set_read_timeout(Some(PATIENCE)).unwrap();
             sender.send_to(&reflector.key.send(from, to, b"knock"), listener).unwrap();
-            // Who is forged does not have to be there: the PROBE comes from the service's own address. (What comes over
-            // IPv4 from an own address, the kernel drops as a martian.)
+            // The PROBE is forged: its source is the service's own address. (Over IPv4 the kernel itself drops such a
+            // datagram as a martian.)
             let forger = to.is_ipv6().then(|| spaces.socket(&to.to_string()));
             if let Some(forger) = &forger {
                 forger.send_to(&probe(b""), listener).unwrap();

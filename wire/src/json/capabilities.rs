@@ -35,8 +35,8 @@ pub struct CapabilitiesAnswer {
     pub headers: [HeaderJson; 2],
     /// When both end, unix seconds.
     pub expires: u32,
-    /// What `POST /v1/revocations` takes to end what goes between the two, while the conversation runs; absent of what
-    /// was minted on the command line.
+    /// Given to `POST /v1/revocations`, it ends the conversation of the two; absent from what was minted on the command
+    /// line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
 }

@@ -80,7 +80,7 @@ pub enum ProblemKind {
     Destination,
     /// Too many tries: wait.
     Budget,
-    /// A table of fixed size holds no more for now.
+    /// A table of fixed size is full for now.
     Full,
     /// The server failed; nothing was changed.
     Internal,

@@ -4,7 +4,7 @@
 //! {"revoke": [["198.51.100.7:40000"], ["198.51.100.7:40000", "[2001:db8::9]:5000"]], "age_s": 30}
 //! ```
 //!
-//! * One transport address is everything from and to it; two are what goes between them.
+//! * One transport address stands for everything from and to it, two for everything between them.
 
 use crate::address::TransportAddress;
 use crate::revoked::Subject;
@@ -27,7 +27,7 @@ pub struct RevocationsRequest {
 /// The answer, once the table holds everything and the file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationsAnswer {
-    /// Another one after each start of the reflector, which then knows no more than its file.
+    /// Changes with every start of the reflector, which then knows only what its file holds.
     pub start_id: String,
     /// Entries of the table.
     pub entries: usize,
@@ -43,7 +43,7 @@ impl SubjectJson {
     /// The subject of one or two `ADDR:PORT`.
     ///
     /// # Errors
-    /// Another number of them, or a text that is no transport address, and what would be right.
+    /// There are not one or two of them, or one is no transport address; the message shows what would be right.
     pub fn parse(texts: &[impl AsRef<str>]) -> Result<Self, String> {
         match texts {
             [one] => Ok(Self(Subject::Address(address(one.as_ref())?))),

@@ -1,7 +1,7 @@
 //! People who hide their addresses, and rights that are taken back while they are used.
 //!
 //! * What two who hide could learn of each other is searched for in everything: packets, status, and what programs say.
-//! * Whoever is disabled is cut where its rights are, also at an address that it has left, where somebody keeps them alive.
+//! * A disabled account is cut off wherever it has rights, even at an address that it has left and an accomplice keeps alive.
 
 use crate::busy::{Watch, bounded};
 use crate::datagrams::daemon::Path;
