@@ -88,7 +88,7 @@ pub struct RunArgs {
         env = "REFLECTOR_LOADGEN_INVALID"
     )]
     pub invalid: FaultMix,
-    /// Share of the pairs of which neither learns the other's address (SEALED_SEND), such as 30%.
+    /// Share of the pairs that talk under sealed headers (SEALED_SEND), such as 30%.
     #[arg(
         long,
         value_name = "PERCENT%",

@@ -76,8 +76,9 @@ pub fn command() -> Command {
         .subcommand(buddy_command())
         .subcommand(settings(
             "account",
-            Command::new("revocations")
-                .about("List how far every host of the reflectors is with what has been taken back"),
+            Command::new("revocations").about(
+                "List the hosts of the reflectors, and whether each has acknowledged every revocation",
+            ),
         ))
 }
 

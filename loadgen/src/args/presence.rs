@@ -48,7 +48,7 @@ pub struct PresenceArgs {
     /// Part of them that talks to a buddy meanwhile, a datagram a second each way.
     #[arg(long, value_name = "PERCENT%", default_value = "10%", env = "REFLECTOR_LOADGEN_TALK", value_parser = units::percentage)]
     pub talk: f64,
-    /// Part of them whose accounts hide their addresses: all with them goes through reflectors, and sealed.
+    /// Share of accounts that hide their addresses: whatever they send or receive goes through reflectors, sealed.
     #[arg(long, value_name = "PERCENT%", default_value = "0%", env = "REFLECTOR_LOADGEN_HIDDEN", value_parser = units::percentage)]
     pub hidden: f64,
     /// How long endpoints stay and are then away, on the average, such as 300s/30s; none leaves without it.

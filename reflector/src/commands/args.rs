@@ -169,8 +169,8 @@ fn explain_command() -> Command {
 
 fn revoke_command() -> Command {
     let command = Command::new("revoke").about(
-        "Take back, at once, what a transport address or a pair of them was given; exit code 1 unless the reflector has \
-             it in force and in its file",
+        "Revoke, at once, every capability of a transport address or of a pair of them; exits with 1 unless the \
+             reflector has the entry in force and on disk",
     );
     SETTINGS
         .arguments(command, "revoke")
@@ -179,7 +179,7 @@ fn revoke_command() -> Command {
                 .value_name("ADDR:PORT")
                 .required(true)
                 .num_args(1..=2)
-                .help("One: nothing from or to it is relayed. Two: nothing between them is"),
+                .help("One address: nothing from or to it is relayed any more. Two: nothing between them"),
         )
         .arg(
             Arg::new("server-name")
@@ -188,8 +188,8 @@ fn revoke_command() -> Command {
                 .help("With --admin-tls-cert: a name in it [default: the address of --admin]"),
         )
         .after_help(
-            "An entry lasts 720 s: by then everything given before has expired. Where something mints, stop that first, \
-             or it mints again. Each host of a reflector must be asked.",
+            "An entry lasts 720 s; by then every capability from before has expired. First stop whatever mints \
+             capabilities for the address, or it will be given new ones. Ask every host of the reflector.",
         )
 }
 
