@@ -185,10 +185,15 @@ fn t1_contacts_that_prove_nothing_are_refused_and_nothing_is_minted() {
         assert!(alice.session.is_empty());
     }
     alice.login(&proofs(&server, &[("fra1", address, 1)])).good();
-    let before = bob.sees("alice").contacts;
+    // Without the header, whose end moves on with the second in which it is minted.
+    let seen = || -> Vec<_> {
+        let contacts = bob.sees("alice").contacts;
+        contacts.into_iter().map(|it| (it.reflector, it.address, it.header.is_some())).collect()
+    };
+    let before = seen();
     let refreshed = alice.refresh(&shown("fra1", ticket("ams1", 100)));
     assert_eq!((refreshed.status, refreshed.problem()), (422, "ticket"));
-    assert_eq!(bob.sees("alice").contacts, before, "a refused refresh changes nothing");
+    assert_eq!(seen(), before, "a refused refresh changes nothing");
     let twice = [proofs(&server, &[("fra1", address, 1)]), proofs(&server, &[("fra1", address, 1)])].concat();
     assert_eq!(alice.refresh(&twice).problem(), "malformed");
 }
